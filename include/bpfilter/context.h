@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What a program meets at a netfilter hook: the contract between kmod/hook.c, which
+ * runs programs, and umh/codegen, which writes them.
+ *
+ * A program is a BPF_PROG_TYPE_SCHED_CLS, run with bottom halves off and inside RCU.
+ *
+ * ITS CONTEXT is the struct __sk_buff of the packet:
+ *   - Offset 0 of bpf_skb_load_bytes() is the first byte of the IP header, at every
+ *     hook. The module does not prepare ctx->data and ctx->data_end, nor ctx->cb: do
+ *     not use them. What lies beyond the linear part is reached by load_bytes too.
+ *   - ctx->len is the length of the packet from the IP header on, which is what
+ *     iptables counts as bytes.
+ *   - The IP header's fixed part is there, and was checked by the stack; nothing
+ *     behind it is known to be.
+ *
+ * WHAT THE PACKET DOES NOT CARRY is in the first bytes of element 0 of the per-CPU
+ * array given as `context_fd` at COMMIT: struct bpfilter_context. The module fills
+ * it for this CPU just before the program runs, and nobody else writes those bytes. The
+ * rest of the element is the program's own; it survives from packet to packet. Element
+ * 0 may be larger than the structure below: that is how it grows.
+ *
+ * ITS RESULT is a netfilter verdict. Anything else is taken for BPFILTER_DROP.
+ *
+ * The program counts: the module touches no counter.
+ */
+#ifndef BPFILTER_CONTEXT_H
+#define BPFILTER_CONTEXT_H
+
+#include <linux/types.h>
+
+#define BPFILTER_IFNAME_LEN 16 /* IFNAMSIZ */
+
+/*
+ * 32 bytes. The names of the devices as they are now, all zero where the hook has
+ * none (in at LOCAL_OUT, out at LOCAL_IN). Bytes behind the NUL may be anything.
+ */
+struct bpfilter_context {
+	char in[BPFILTER_IFNAME_LEN];
+	char out[BPFILTER_IFNAME_LEN];
+};
+
+enum bpfilter_verdict {
+	BPFILTER_DROP = 0, /* NF_DROP */
+	BPFILTER_ACCEPT = 1, /* NF_ACCEPT */
+	BPFILTER_QUEUE = 3, /* NF_QUEUE, to queue 0 */
+};
+
+#endif /* BPFILTER_CONTEXT_H */

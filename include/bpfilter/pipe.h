@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The pipe: requests from bpfilter.ko to its user-mode helper, and back.
+ *
+ * This header is the whole contract. Both sides include it verbatim: the module
+ * (C) and the helper (C++). Nothing else crosses the boundary.
+ *
+ * SHAPE
+ *   The helper finds the pipe as its descriptor 0. It is a message device in the
+ *   manner of /dev/fuse:
+ *
+ *     read()   takes one whole request: struct bpfilter_request, then its payload.
+ *              A buffer that is too small gives EMSGSIZE and leaves the request
+ *              queued; ioctl(FIONREAD) tells the length of the next request
+ *              (0 when there is none). With O_NONBLOCK an empty queue is EAGAIN.
+ *     write()  gives one whole reply: struct bpfilter_reply, then `message_length`
+ *              bytes of message, then the payload. writev() works. An id that is
+ *              not being processed (its caller was killed, say) gives ENOENT and
+ *              the reply is dropped; the helper goes on.
+ *     poll()   EPOLLIN when a request waits, EPOLLHUP when the module is going.
+ *     ioctl()  the BPFILTER_IOC_* below; they run in the helper's context.
+ *
+ *   End of file on read, or EPOLLHUP, means: exit.
+ *
+ * BYTE ORDER AND LAYOUT
+ *   Host byte order; both ends are one machine. Every structure here has the same
+ *   layout for 32-bit and 64-bit builds of either side (naturally aligned, padding
+ *   spelled out, sizes asserted in tests of both sides). Payloads that are iptables
+ *   structures are byte for byte what the caller of setsockopt gave: native layout,
+ *   or the 32-bit one where BPFILTER_REQUEST_COMPAT is set.
+ *
+ * VERSIONS
+ *   The first request on a new pipe is INIT; no other is sent before its reply.
+ *   `major` differs: the helper answers EPROTO and the module gives it up. `minor`
+ *   grows when something is added that the other side may ignore; the smaller of
+ *   the two is in force.
+ *     1.0  first.
+ *
+ * ORDER AND LIFETIME
+ *   Ids are unique for the life of the module, never 0. Requests may be answered in
+ *   any order; requests of one namespace must be *carried out* in the order read.
+ *   After INIT a new helper first receives a REPLAY for every table in force, then
+ *   what callers wait for. A request is cancelled when its caller is killed: one not
+ *   yet read is withdrawn; for one that was read, COMMIT answers ECANCELED and
+ *   changes nothing. A helper that takes longer than the deadline over one request
+ *   is killed. When a helper dies, requests that it had read are given to its
+ *   successor, unless they were committed (a REPLACE then has succeeded), are not
+ *   repeatable (ADD_COUNTERS), or killed two helpers already: those fail with EIO.
+ *
+ * ERRORS
+ *   `error` is 0 or a negative errno, as ip_tables would return it to the caller of
+ *   setsockopt or getsockopt. ECHILD, EPIPE and ENOPROTOOPT never reach a caller.
+ *   `message` is the sentence for the kernel log that goes with an error: printable
+ *   UTF-8 without a newline, without a NUL, at most BPFILTER_MESSAGE_MAX bytes; the
+ *   module prints it rate-limited.
+ */
+#ifndef BPFILTER_PIPE_H
+#define BPFILTER_PIPE_H
+
+#include <linux/ioctl.h>
+#include <linux/types.h>
+
+#define BPFILTER_PIPE_MAJOR 1
+#define BPFILTER_PIPE_MINOR 0
+
+#define BPFILTER_MESSAGE_MAX 240
+#define BPFILTER_TABLE_NAME_LEN 32 /* XT_TABLE_MAXNAMELEN, NUL included */
+#define BPFILTER_EXTENSION_NAME_LEN 32 /* XT_EXTENSION_MAXNAMELEN (29), padded */
+#define BPFILTER_HOOKS_MAX 5 /* NF_INET_NUMHOOKS */
+#define BPFILTER_KEPT_MAX 8
+
+/*
+ * Opcodes. "Caller" is the process in setsockopt or getsockopt; its namespace is
+ * `netns`, its protocol family `family`.
+ */
+enum bpfilter_opcode {
+	/*
+	 * in: bpfilter_init, out: bpfilter_init. No namespace.
+	 */
+	BPFILTER_OP_INIT = 1,
+	/*
+	 * A module parameter changed. in: bpfilter_settings. No namespace.
+	 */
+	BPFILTER_OP_SETTINGS = 2,
+	/*
+	 * in: bpfilter_table_name, out: struct ipt_getinfo (ip6t: same layout).
+	 * Creates the table, with COMMIT, if the namespace has none of that name yet.
+	 */
+	BPFILTER_OP_GET_INFO = 3,
+	/*
+	 * in: bpfilter_get_entries, out: `size` bytes of entries with their counters.
+	 * Creates the table as GET_INFO does.
+	 */
+	BPFILTER_OP_GET_ENTRIES = 4,
+	/*
+	 * in: struct ipt_replace and its entries as the caller gave them; the `counters`
+	 * pointer in it is the caller's and must not be used. out: nothing. Success means
+	 * that COMMIT was done. Old counters follow as a request of their own.
+	 */
+	BPFILTER_OP_REPLACE = 5,
+	/*
+	 * The counters of the table that a REPLACE took out of force, for its caller.
+	 * in: bpfilter_count, out: `count` struct xt_counters. IOC_KEPT on this id gives
+	 * the descriptors kept with *that* table; no packet changes them any more.
+	 */
+	BPFILTER_OP_OLD_COUNTERS = 6,
+	/*
+	 * in: struct xt_counters_info and its counters, as the caller gave them. out: nothing.
+	 */
+	BPFILTER_OP_ADD_COUNTERS = 7,
+	/*
+	 * Is this match or target known? in: bpfilter_revision, out: nothing; error 0,
+	 * ENOENT (no such name) or EPROTONOSUPPORT (no such revision).
+	 */
+	BPFILTER_OP_REVISION = 8,
+	/*
+	 * The text of /proc/net/ip_tables_matches or _targets: one name per line and
+	 * revision. in: bpfilter_extensions, out: text. No namespace.
+	 */
+	BPFILTER_OP_EXTENSIONS = 9,
+	/*
+	 * A table is in force that this helper does not know, because it was committed
+	 * through its predecessor. in: bpfilter_table_name, then the payload of the REPLACE
+	 * that brought it (nothing, if it is the first contents). out: nothing. IOC_KEPT
+	 * on this id gives the kept descriptors. No COMMIT: the programs are in force.
+	 */
+	BPFILTER_OP_REPLAY = 10,
+	/*
+	 * The namespace is gone, and its tables with it: forget it. in, out: nothing.
+	 */
+	BPFILTER_OP_NETNS_GONE = 11,
+	/*
+	 * Devices or local addresses of the namespace changed; sent, coalesced, where
+	 * the last COMMIT asked for it with BPFILTER_COMMIT_WATCH. in, out: nothing.
+	 */
+	BPFILTER_OP_DEVICES = 12,
+};
+
+/* bpfilter_request.flags */
+#define BPFILTER_REQUEST_COMPAT 0x0001 /* the caller is 32-bit, its structures too */
+
+/* Header of a request. 40 bytes. */
+struct bpfilter_request {
+	__u32 length; /* bytes, this header included */
+	__u16 opcode; /* enum bpfilter_opcode */
+	__u16 flags; /* BPFILTER_REQUEST_* */
+	__u64 id;
+	__u64 netns; /* the namespace's cookie (SO_NETNS_COOKIE); 0: none */
+	__u32 reply_limit; /* most bytes of payload that the reply may have */
+	__u8 family; /* NFPROTO_IPV4 or NFPROTO_IPV6; 0 without a namespace */
+	__u8 reserved[11];
+};
+
+/* Header of a reply. 24 bytes. On error there is no payload. */
+struct bpfilter_reply {
+	__u32 length; /* bytes, this header, message and payload */
+	__s32 error; /* 0, or a negative errno */
+	__u64 id; /* of the request */
+	__u32 message_length; /* bytes of message right behind this header */
+	__u32 reserved;
+};
+
+/* Where the leading rules of INPUT may be decided at XDP as well. */
+enum bpfilter_xdp_mode {
+	BPFILTER_XDP_OFF = 0,
+	BPFILTER_XDP_AUTO = 1, /* native where the driver can, else generic */
+	BPFILTER_XDP_GENERIC = 2,
+	BPFILTER_XDP_NATIVE = 3, /* native, or not at all */
+};
+
+struct bpfilter_settings {
+	__u32 xdp; /* enum bpfilter_xdp_mode */
+	__u32 reserved;
+};
+
+struct bpfilter_init {
+	__u32 major;
+	__u32 minor;
+	struct bpfilter_settings settings; /* zero in the reply */
+};
+
+struct bpfilter_table_name {
+	char name[BPFILTER_TABLE_NAME_LEN]; /* NUL-terminated */
+};
+
+struct bpfilter_get_entries {
+	char name[BPFILTER_TABLE_NAME_LEN]; /* NUL-terminated */
+	__u32 size; /* what the caller thinks the size is: else EAGAIN */
+	__u32 reserved;
+};
+
+struct bpfilter_count {
+	__u32 count;
+	__u32 reserved;
+};
+
+struct bpfilter_revision {
+	char name[BPFILTER_EXTENSION_NAME_LEN]; /* NUL-terminated */
+	__u8 revision;
+	__u8 target; /* 1: a target, 0: a match */
+	__u8 reserved[6];
+};
+
+struct bpfilter_extensions {
+	__u32 targets; /* 1: targets, 0: matches */
+	__u32 reserved;
+};
+
+/*
+ * IOC_COMMIT: put a table in force, for a GET_INFO, GET_ENTRIES or REPLACE that is
+ * being processed, in that request's namespace and family. All or nothing.
+ *
+ * For a first commit of this table in this namespace the hooks are registered; for
+ * any later one the programs of all hooks are swapped with one pointer, and COMMIT
+ * returns after a grace period: no packet is in the old programs any more. `hook`
+ * and `priority` must then be the same as in the first.
+ *
+ * The module takes references of its own to all programs, maps and kept descriptors;
+ * the helper closes its copies as it likes. Kept descriptors (maps with counters,
+ * usually) are opaque to the module: it holds them as long as the table is in force
+ * and gives them back, in this order, to whoever asks with IOC_KEPT.
+ *
+ * `context_fd` is the per-CPU array that the module fills before it runs a program
+ * (see context.h), or -1.
+ *
+ * Errors: EINVAL (shape), EBADF, EPERM-like errnos of the descriptors, ENOENT (no such
+ * id), ECANCELED (the caller is gone), ENOMEM. The table in force is then unchanged.
+ */
+struct bpfilter_commit_hook {
+	__u32 hook; /* enum nf_inet_hooks */
+	__s32 priority; /* enum nf_ip_hook_priorities */
+	__s32 prog_fd; /* BPF_PROG_TYPE_SCHED_CLS; see context.h */
+	__u32 reserved;
+};
+
+/* bpfilter_commit.flags */
+#define BPFILTER_COMMIT_PIN 0x0001 /* more than first contents: keep the module loaded */
+#define BPFILTER_COMMIT_WATCH 0x0002 /* send OP_DEVICES for this namespace */
+
+struct bpfilter_commit {
+	__u64 id; /* of the request */
+	char table[BPFILTER_TABLE_NAME_LEN];
+	__u32 flags; /* BPFILTER_COMMIT_* */
+	__u32 hook_count;
+	__u32 kept_count;
+	__s32 context_fd;
+	struct bpfilter_commit_hook hook[BPFILTER_HOOKS_MAX];
+	__s32 kept_fd[BPFILTER_KEPT_MAX];
+};
+
+/*
+ * IOC_KEPT: new descriptors (close-on-exec) for what was kept with the table of a
+ * REPLAY or OLD_COUNTERS request, or with the table in force by that name in the
+ * request's namespace for any other request that names a table.
+ */
+struct bpfilter_kept {
+	__u64 id; /* in: of the request */
+	__u32 count; /* out */
+	__u32 reserved;
+	__s32 fd[BPFILTER_KEPT_MAX]; /* out */
+};
+
+#define BPFILTER_IOC_MAGIC 0xbf
+#define BPFILTER_IOC_COMMIT _IOW(BPFILTER_IOC_MAGIC, 1, struct bpfilter_commit)
+#define BPFILTER_IOC_KEPT _IOWR(BPFILTER_IOC_MAGIC, 2, struct bpfilter_kept)
+/* The network namespace of the request with this id, as a new descriptor (the result). */
+#define BPFILTER_IOC_NETNS _IOW(BPFILTER_IOC_MAGIC, 3, __u64)
+
+#endif /* BPFILTER_PIPE_H */
