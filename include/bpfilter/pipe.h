@@ -79,7 +79,8 @@ enum bpfilter_opcode {
 	 */
 	BPFILTER_OP_INIT = 1,
 	/*
-	 * A module parameter changed. in: bpfilter_settings. No namespace.
+	 * A module parameter changed. in: bpfilter_settings. No namespace. A DEVICES for
+	 * every namespace that asked for it follows, so that the change takes effect.
 	 */
 	BPFILTER_OP_SETTINGS = 2,
 	/*

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "umh/pipe/kernel.h"
+
+#include <fmt/format.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include <sys/ioctl.h>
+
+namespace bpfilter::pipe {
+
+namespace {
+
+// A caller that is gone needs no sentence in the log.
+std::unexpected<Error> refused(const char *what)
+{
+    const int code = errno;
+    if (code == ECANCELED || code == ENOENT)
+        return fail(ECANCELED);
+    return fail(code, fmt::format("the module refused {}: {}", what, std::strerror(code)));
+}
+
+} // namespace
+
+Result<> PipeKernel::commit(const bpfilter_commit &commit)
+{
+    if (ioctl(fd_, BPFILTER_IOC_COMMIT, &commit) < 0)
+        return refused("a commit");
+    return {};
+}
+
+Result<std::vector<UniqueFd>> PipeKernel::kept(std::uint64_t request)
+{
+    bpfilter_kept kept{};
+    kept.id = request;
+    if (ioctl(fd_, BPFILTER_IOC_KEPT, &kept) < 0)
+        return refused("to give back what it keeps");
+    std::vector<UniqueFd> fds;
+    for (__u32 i = 0; i < kept.count && i < BPFILTER_KEPT_MAX; ++i)
+        fds.emplace_back(kept.fd[i]);
+    return fds;
+}
+
+Result<UniqueFd> PipeKernel::netns(std::uint64_t request)
+{
+    const __u64 id = request;
+    const int fd = ioctl(fd_, BPFILTER_IOC_NETNS, &id);
+    if (fd < 0)
+        return refused("a network namespace");
+    return UniqueFd(fd);
+}
+
+} // namespace bpfilter::pipe

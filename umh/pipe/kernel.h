@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// What the helper can ask of the module while it works on a request: the ioctls of the
+// pipe, as an interface, so that everything behind it runs in a test without a module.
+#pragma once
+
+#include "umh/util/fd.h"
+#include "umh/util/result.h"
+
+#include <bpfilter/pipe.h>
+
+#include <cstdint>
+#include <vector>
+
+namespace bpfilter::pipe {
+
+class Kernel {
+public:
+    virtual ~Kernel() = default;
+
+    // Put a table in force; see BPFILTER_IOC_COMMIT. ECANCELED: the caller is gone.
+    virtual Result<> commit(const bpfilter_commit &commit) = 0;
+
+    // The descriptors kept with the table of this request, in the order of their commit.
+    virtual Result<std::vector<UniqueFd>> kept(std::uint64_t request) = 0;
+
+    // The network namespace of this request. Not to be held on to: it keeps it alive.
+    virtual Result<UniqueFd> netns(std::uint64_t request) = 0;
+};
+
+// The real one: ioctls on the pipe's descriptor, which it does not own.
+class PipeKernel final : public Kernel {
+public:
+    explicit PipeKernel(int fd) : fd_(fd) {}
+
+    Result<> commit(const bpfilter_commit &commit) override;
+    Result<std::vector<UniqueFd>> kept(std::uint64_t request) override;
+    Result<UniqueFd> netns(std::uint64_t request) override;
+
+private:
+    int fd_;
+};
+
+} // namespace bpfilter::pipe
