@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// xdp: which devices carry which program, in one network namespace.
+//
+// Programs are attached by BPF links that this object owns: when it goes, or the helper
+// dies, they are detached, and netfilter does all the work, as it does for a device where
+// attaching fails (busy, not supported). Failure here is never a request's failure.
+//
+// Devices left alone: those with a master (bridge, bond, VRF), those that VLAN, macvlan
+// or ipvlan devices stand on, those that are down, and those that are neither Ethernet
+// nor loopback.
+//
+// Nothing is kept open that would hold the namespace: links do not.
+#pragma once
+
+#include "bpfilter/pipe.h"
+#include "umh/ir/table.h"
+#include "umh/load/map.h"
+#include "umh/util/fd.h"
+#include "umh/util/result.h"
+#include "umh/xdp/program.h"
+
+#include <map>
+#include <string>
+#include <vector>
+
+namespace bpfilter::xdp {
+
+struct Surroundings {
+    std::vector<Device> devices;      // those that can carry a program
+    std::vector<LocalPrefix> prefixes; // sorted, each once
+    bool operator==(const Surroundings &) const = default;
+};
+
+// The devices and local addresses of a namespace. The calling thread visits it and is back
+// when this returns.
+Result<Surroundings> look_around(int netns_fd);
+
+class Attachments {
+public:
+    // Brings the devices in line with the table, which must have been committed (its
+    // counters in force) or be about to: attaches, updates in place, detaches. Returns
+    // sentences for the log, one for each device that could not be served.
+    //
+    // Call it behind COMMIT, and again at OP_DEVICES and OP_SETTINGS. Before the COMMIT of a
+    // table that replaces another call clear(), so that no packet is judged by old rules
+    // behind new ones.
+    std::vector<std::string> update(int netns_fd, const ir::Table &table, ir::Hook hook,
+                                    bpfilter_xdp_mode mode, int counters_fd);
+
+    // Detaches all.
+    void clear();
+
+    // Names of the devices that carry a program now, for tests and logs.
+    [[nodiscard]] std::vector<std::string> devices() const;
+
+private:
+    struct Attachment {
+        UniqueFd link;
+        std::string device;
+        std::uint32_t flags = 0; // XDP_FLAGS_*_MODE it was made with
+    };
+
+    std::map<int, Attachment> attachments_; // by index of the device
+};
+
+} // namespace bpfilter::xdp

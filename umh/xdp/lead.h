@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// xdp: the lead of a hook, the rules at its head that a device can decide on its own.
+//
+// Rules are taken from the hook's entry on, as long as each asks for nothing but headers and
+// devices and its verdict is ACCEPT, DROP, or to go on with the next rule. The first that
+// can not be decided (a jump into a chain, goto, RETURN, QUEUE) ends the lead.
+//
+// A device takes part if a DROP rule of the lead names it: `-i eth0`, neither inverted nor
+// with a wildcard. Its program is made from the lead *specialised* for it: what the rules
+// ask of device names is answered beforehand, and rules that cannot match are gone.
+#pragma once
+
+#include "umh/ir/table.h"
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace bpfilter::xdp {
+
+// The lead, in order. Empty for a table without that hook, or without such rules. An
+// unconditional verdict ends it and is included.
+std::vector<ir::Rule> find_lead(const ir::Table &table, ir::Hook hook);
+
+// The devices that the lead's DROP rules name, sorted, each once.
+std::vector<std::string> lead_devices(const std::vector<ir::Rule> &lead);
+
+// The lead for packets that come in on this device, to this machine. Rules behind the last
+// DROP are gone too: they change nothing. Empty: nothing can be dropped here.
+std::vector<ir::Rule> specialise(const std::vector<ir::Rule> &lead, std::string_view device);
+
+} // namespace bpfilter::xdp
