@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+# What the scripts share: where things are, how they speak, how they lock.
+
+TREE=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/bpfilter
+
+say() {
+	printf '%s: %s\n' "${0##*/}" "$*" >&2
+}
+
+die() {
+	say "$@"
+	exit 1
+}
+
+# One writer of the cache at a time; the lock lasts as long as this process.
+lock_cache() {
+	mkdir -p "$CACHE"
+	exec {cache_lock}>"$CACHE/.lock"
+	flock -n "$cache_lock" || {
+		say "waiting for another run that is filling $CACHE"
+		flock "$cache_lock"
+	}
+}
+
+# image DIR FILE: DIR as a read-only ext4 image. ext4, because mke2fs is on
+# every Debian and -d needs no root.
+image() {
+	local size
+	# The content, 4k for every file and its inode, a tenth and 4M to spare.
+	size=$(($(du -sk "$1" | cut -f1) + $(find "$1" | wc -l) * 4))
+	rm -f "$2"
+	truncate -s "$((size + size / 10 + 4096))k" "$2"
+	mke2fs -q -F -t ext4 -O ^has_journal,^resize_inode -m 0 -E root_owner=0:0 -i 8192 \
+		-d "$1" "$2"
+}
