@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Tests and expectations.
+
+A test is a function with @test above it, run in the order of the file by main().
+Each gives one line: `ok SUITE.NAME`, `not ok SUITE.NAME: why` or `skip SUITE.NAME: why`.
+"""
+
+import os
+import sys
+import time
+import traceback
+from typing import Any, Callable, Iterable
+
+_tests: list[Callable[[], None]] = []
+
+
+class Failure(Exception):
+    """An expectation was not met."""
+
+
+class Skip(Exception):
+    """The test has no meaning here; the reason is printed and counted."""
+
+
+def test(function: Callable[[], None]) -> Callable[[], None]:
+    _tests.append(function)
+    return function
+
+
+def expect(condition: Any, why: str) -> None:
+    if not condition:
+        raise Failure(why)
+
+
+def expect_equal(seen: Any, expected: Any, what: str = "value") -> None:
+    if seen != expected:
+        raise Failure(f"{what}: expected {expected!r}, seen {seen!r}")
+
+
+def expect_in(part: Any, whole: Any, what: str = "output") -> None:
+    if part not in whole:
+        raise Failure(f"{what}: expected {part!r} in {whole!r}")
+
+
+def wait_for(condition: Callable[[], Any], what: str, seconds: float = 20) -> Any:
+    """Wait until condition() is true; its value. The poll is 10 ms, the limit only for hangs."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise Failure(f"waited {seconds:g} s in vain for {what}")
+        time.sleep(0.01)
+
+
+def _one_line(text: str) -> str:
+    return " | ".join(line.strip() for line in text.strip().splitlines())
+
+
+def _run(suite: str, function: Callable[[], None]) -> bool:
+    name = f"{suite}.{function.__name__}"
+    try:
+        function()
+    except Skip as reason:
+        print(f"skip {name}: {_one_line(str(reason))}", flush=True)
+    except Failure as why:
+        print(f"not ok {name}: {_one_line(str(why))}", flush=True)
+        return False
+    except Exception as why:  # a broken test is a failed test
+        traceback.print_exc()
+        print(f"not ok {name}: {type(why).__name__}: {_one_line(str(why))}", flush=True)
+        return False
+    else:
+        print(f"ok {name}", flush=True)
+    return True
+
+
+def main(after_each: Iterable[Callable[[], None]] = ()) -> None:
+    """Run the tests of this file, or those named on the command line; exit with the result."""
+    suite = os.path.splitext(os.path.basename(sys.argv[0]))[0]
+    wanted = sys.argv[1:]
+    good = True
+    ran = 0
+    for function in _tests:
+        if wanted and function.__name__ not in wanted:
+            continue
+        ran += 1
+        good = _run(suite, function) and good
+        for action in after_each:
+            action()
+    if not ran:
+        print(f"not ok {suite}: no such test: {' '.join(wanted)}", flush=True)
+        good = False
+    sys.stdout.flush()
+    sys.exit(0 if good else 1)

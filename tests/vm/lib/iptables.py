@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The real iptables, its listings and its counters."""
+
+import re
+import shutil
+import subprocess
+from typing import NamedTuple
+
+# Debian's plain names may be the nf_tables variant.
+IPTABLES = shutil.which("iptables-legacy") or "iptables"
+SAVE = shutil.which("iptables-legacy-save") or "iptables-save"
+RESTORE = shutil.which("iptables-legacy-restore") or "iptables-restore"
+
+BUILT_IN = ("INPUT", "FORWARD", "OUTPUT")
+
+
+class Done(NamedTuple):
+    status: int
+    output: str
+    errors: str
+
+
+def run(*command: str, stdin: str = "") -> Done:
+    done = subprocess.run(command, input=stdin, text=True, capture_output=True)
+    return Done(done.returncode, done.stdout, done.stderr)
+
+
+def must(*command: str, stdin: str = "") -> str:
+    """The output of a command that must succeed, in silence."""
+    done = run(*command, stdin=stdin)
+    if done.status != 0 or done.errors:
+        raise RuntimeError(f"{' '.join(command)}: status {done.status}: {done.errors.strip()}"
+                           + (f" for: {stdin}" if stdin else ""))
+    return done.output
+
+
+def iptables(arguments: str) -> str:
+    return must(IPTABLES, *arguments.split())
+
+
+def try_iptables(arguments: str) -> Done:
+    return run(IPTABLES, *arguments.split())
+
+
+def ruleset(*lines: str, policies: dict[str, str] | None = None) -> str:
+    """A filter table for iptables-restore. User chains are declared by being used in -A."""
+    policies = policies or {}
+    chains = [f":{chain} {policies.get(chain, 'ACCEPT')}" for chain in BUILT_IN]
+    names = [line.split()[1] for line in lines if line.startswith("-A ")]
+    names += [chain for chain in policies if chain not in BUILT_IN]
+    for name in dict.fromkeys(names):
+        if name not in BUILT_IN:
+            chains.append(f":{name} -")
+    return "\n".join(["*filter", *chains, *lines, "COMMIT", ""])
+
+
+def restore(*lines: str, policies: dict[str, str] | None = None, options: str = "") -> None:
+    must(RESTORE, *options.split(), stdin=ruleset(*lines, policies=policies))
+
+
+def save(options: str = "-c") -> list[str]:
+    """iptables-save of the filter table without its comments."""
+    text = must(SAVE, "-t", "filter", *options.split())
+    return [line for line in text.splitlines() if not line.startswith("#")]
+
+
+class Counter(NamedTuple):
+    packets: int
+    bytes: int
+
+    def __add__(self, other: "Counter") -> "Counter":  # type: ignore[override]
+        return Counter(self.packets + other.packets, self.bytes + other.bytes)
+
+
+ZERO = Counter(0, 0)
+
+
+class Counters:
+    """All counters of the filter table: policies by chain, rules by chain and place."""
+
+    def __init__(self, lines: list[str] | None = None):
+        self.policy: dict[str, Counter] = {}
+        self.rules: dict[str, list[Counter]] = {}
+        self.texts: dict[str, list[str]] = {}
+        for line in save() if lines is None else lines:
+            if match := re.fullmatch(r":(\S+) (\S+) \[(\d+):(\d+)\]", line):
+                chain = match[1]
+                self.policy[chain] = Counter(int(match[3]), int(match[4]))
+                self.rules[chain] = []
+                self.texts[chain] = []
+            elif match := re.fullmatch(r"\[(\d+):(\d+)\] -A (\S+) ?(.*)", line):
+                self.rules[match[3]].append(Counter(int(match[1]), int(match[2])))
+                self.texts[match[3]].append(match[4])

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Network namespaces, entered without a process of their own."""
+
+import atexit
+import ctypes
+import os
+import subprocess
+from typing import Iterable
+
+CLONE_NEWUSER = 0x10000000
+CLONE_NEWNET = 0x40000000
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _check(result: int, what: str) -> None:
+    if result != 0:
+        error = ctypes.get_errno()
+        raise OSError(error, f"{what}: {os.strerror(error)}")
+
+
+def unshare(flags: int) -> None:
+    _check(_libc.unshare(flags), "unshare")
+
+
+class Namespace:
+    """A network namespace with a name. `with namespace:` acts in it; that nests."""
+
+    def __init__(self, role: str):
+        self.name = f"{role}-{os.getpid()}"
+        subprocess.run(["ip", "netns", "add", self.name], check=True)
+        atexit.register(self.delete)
+        self._fd = os.open(f"/run/netns/{self.name}", os.O_RDONLY | os.O_CLOEXEC)
+        self._back: list[int] = []
+        with self:
+            for scope in ("all", "default"):
+                sysctl(f"net/ipv6/conf/{scope}/disable_ipv6", 1, missing_ok=True)
+
+    def __enter__(self) -> "Namespace":
+        self._back.append(os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC))
+        _check(_libc.setns(self._fd, CLONE_NEWNET), "setns")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        back = self._back.pop()
+        _check(_libc.setns(back, CLONE_NEWNET), "setns")
+        os.close(back)
+
+    def ip(self, lines: Iterable[str]) -> None:
+        """Run ip commands in here, one a line, as one process."""
+        with self:
+            ip(lines)
+
+    def delete(self) -> None:
+        """Take its name away and our own hold on it; the kernel destroys it soon."""
+        atexit.unregister(self.delete)
+        os.close(self._fd)
+        subprocess.run(["ip", "netns", "delete", self.name], check=True)
+
+
+def ip(lines: Iterable[str]) -> None:
+    text = "\n".join(lines) + "\n"
+    done = subprocess.run(["ip", "-batch", "-"], input=text, text=True, capture_output=True)
+    if done.returncode != 0:
+        raise RuntimeError(f"ip: {done.stderr.strip()} in: {text}")
+
+
+def sysctl(path: str, value: object, missing_ok: bool = False) -> None:
+    """Set /proc/sys/PATH, where net/ is that of the namespace we are in."""
+    try:
+        with open(f"/proc/sys/{path}", "w", encoding="ascii") as file:
+            file.write(str(value))
+    except FileNotFoundError:
+        if not missing_ok:
+            raise

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Which implementation answers iptables: ours, or the kernel's own ip_tables.
+
+Everything in tests/vm but xdp, module and the demo must pass with both: a test that the
+original fails is a wrong test. tests/vm/run says which one by BPFILTER_SYSTEM.
+"""
+
+import os
+import subprocess
+
+from .check import Skip
+
+STOCK = "ip_tables"
+OURS = "bpfilter"
+
+
+def name() -> str:
+    return os.environ.get("BPFILTER_SYSTEM", OURS)
+
+
+def only_ours() -> None:
+    """Skip unless bpfilter is under test."""
+    if name() != OURS:
+        raise Skip("about bpfilter alone; ip_tables is under test")
+
+
+def load() -> None:
+    """Load what is under test; the other one must not be there."""
+    if name() == OURS:
+        subprocess.run(["modprobe", "bpfilter"], check=True)
+        if not os.path.isdir("/sys/module/bpfilter"):
+            raise RuntimeError("modprobe bpfilter succeeded, but the module is not there")
+        return
+    if os.path.isdir("/sys/module/bpfilter"):
+        raise RuntimeError("ip_tables is to be tested, but bpfilter is loaded")
+    # Built in, on some kernels. The alias of an installed bpfilter must not come into play.
+    if not os.path.isdir("/sys/module/ip_tables") and not os.path.exists("/proc/net/ip_tables_names"):
+        subprocess.run(["modprobe", "--ignore-install", "iptable_filter"], check=True)
+    if os.path.isdir("/sys/module/bpfilter"):
+        raise RuntimeError("modprobe iptable_filter loaded bpfilter: boot without the modules")
