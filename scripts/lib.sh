@@ -35,3 +35,32 @@ image() {
 	mke2fs -q -F -t ext4 -O ^has_journal,^resize_inode -m 0 -E root_owner=0:0 -i 8192 \
 		-d "$1" "$2"
 }
+
+# kernel_of KVER: sets release and kdir for a kernel of the cache (6.1, 6.12,
+# debug; fetched when missing), or for a release whose headers are installed
+# or in the cache. KDIR overrides where the headers are.
+kernel_of() {
+	local known
+	case $1 in
+	6.1 | 6.12 | debug) [ -e "$CACHE/kernels/$1/release" ] || "$TREE/scripts/fetch" "$1" ;;
+	esac
+	for known in "$CACHE"/kernels/*; do
+		[ -e "$known/release" ] || continue
+		release=$(<"$known/release")
+		if [ "${known##*/}" = "$1" ] || [ "$release" = "$1" ]; then
+			kdir=${KDIR:-$known/build}
+			return
+		fi
+	done
+	release=$1
+	kdir=${KDIR:-/lib/modules/$1/build}
+	[ -e "$kdir/Makefile" ] || die "no headers of kernel $1 in $kdir (see make help)"
+}
+
+# One builder of DIR at a time: tests start virtual machines in parallel, and
+# each brings its modules up to date.
+lock_build() {
+	mkdir -p "$1"
+	exec {build_lock}>"$1/.lock"
+	flock "$build_lock"
+}

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# The entry points; what they do is in scripts/. Everything built goes to build/.
+
+# The kernel to build for: 6.1, 6.12 or debug (of the cache), or the release of
+# one whose headers are installed. Without headers of its own a machine gets 6.1.
+KVER ?= $(if $(wildcard /lib/modules/$(shell uname -r)/build),$(shell uname -r),6.1)
+DESTDIR ?=
+DEPMOD ?= depmod
+JOBS ?= $(shell nproc)
+export KVER DESTDIR DEPMOD JOBS
+
+.PHONY: all modules helper install uninstall check check-debug lint demo shell clean help
+all: modules
+
+help:
+	@echo 'make              modules and helper, for this kernel or, without its headers, for 6.1'
+	@echo 'make modules      the same; KVER=6.1, 6.12, debug or a release chooses the kernel'
+	@echo 'make helper       the helper alone'
+	@echo 'make install      modules and modprobe.d file for KVER; DESTDIR is honoured'
+	@echo 'make uninstall    removes them'
+	@echo 'make demo         the examples of the RFC, live, in a virtual machine'
+	@echo 'make check        lint and all tests, on both kernels'
+	@echo 'make check-debug  the VM suite under a kernel with sanitizers and lockdep'
+	@echo 'make lint         static checks alone'
+	@echo 'make shell        a virtual machine to try things in; KVER=6.1, 6.12 or debug'
+	@echo 'make clean        removes build/'
+
+helper:
+	@scripts/build-helper
+
+# The helper's executable is part of bpfilter_umh.ko.
+modules: helper
+	@scripts/build-modules $(KVER)
+
+install: modules
+	@scripts/install-modules $(KVER)
+
+uninstall:
+	@scripts/install-modules --remove $(KVER)
+
+check:
+	@scripts/install-deps
+	@scripts/check
+
+check-debug:
+	@scripts/install-deps
+	@scripts/check debug
+
+lint:
+	@scripts/install-deps
+	@scripts/lint
+
+demo:
+	@scripts/install-deps
+	@tests/demo/run
+
+shell:
+	@scripts/install-deps
+	@scripts/vm -k $(or $(filter 6.1 6.12 debug,$(KVER)),6.1)
+
+clean:
+	rm -rf build
