@@ -36,4 +36,10 @@ inline std::unexpected<Error> fail(int code, std::string message = {})
     return std::unexpected<Error>(Error{code, std::move(message)});
 }
 
+// return fail(std::move(result.error())); hands another function's error on.
+inline std::unexpected<Error> fail(Error error)
+{
+    return std::unexpected<Error>(std::move(error));
+}
+
 } // namespace bpfilter

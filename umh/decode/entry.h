@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// An entry: one rule as bytes, and the walk over all of them.
+//
+// check_entry() is all that stands between a caller's bytes and the rest of decode: what
+// it lets pass may be read through Entry without another look at a size or an offset.
+#pragma once
+
+#include "umh/decode/layout.h"
+#include "umh/decode/request.h"
+#include "umh/util/bytes.h"
+#include "umh/util/result.h"
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace bpfilter::decode {
+
+// struct xt_entry_match or xt_entry_target, checked to lie within its entry.
+class ExtensionView {
+public:
+    explicit ExtensionView(Bytes bytes) : bytes_(bytes) {}
+
+    // Without its NUL. Not terminated: 29 bytes.
+    std::string_view name() const;
+    bool terminated() const { return name().size() < extension_name_size; }
+    std::uint8_t revision() const;
+    Bytes payload() const { return bytes_.subspan(extension_header_size); }
+    std::size_t size() const { return bytes_.size(); }
+
+private:
+    Bytes bytes_;
+};
+
+// A checked entry. Refers to the bytes of the request.
+class Entry {
+public:
+    Entry(Bytes bytes, const Layout &layout) : bytes_(bytes), layout_(&layout) {}
+
+    std::uint32_t size() const { return static_cast<std::uint32_t>(bytes_.size()); }
+    Bytes bytes() const { return bytes_; }
+    Bytes ip() const { return bytes_.first(layout_->ip_size); }
+    std::vector<ir::Match> ip_matches() const { return layout_->ip_matches(ip()); }
+    std::string ip_text() const { return layout_->ip_text(ip()); }
+    std::uint16_t protocol() const;
+    bool protocol_inverted() const;
+    bool go_to() const;
+
+    std::size_t target_offset() const;
+    ExtensionView target() const;
+
+    // Calls `f(ExtensionView, offset)` for every match in order, until it returns false.
+    template <typename F> void each_match(F f) const;
+
+    bool is_standard() const { return target().name().empty(); }
+    bool is_error() const;
+    // Of a standard target.
+    std::int32_t verdict() const;
+    // Asks nothing of a packet: all of the conditional part is zero, and no match.
+    bool unconditional() const;
+
+private:
+    ExtensionView extension_at(std::size_t offset) const;
+
+    Bytes bytes_;
+    const Layout *layout_;
+};
+
+// All entries of a request in order.
+struct Entries {
+    std::vector<Entry> list;
+    std::vector<std::uint32_t> offsets;
+    std::uint32_t errors = 0; // targets ERROR: the depth of the jump stack
+};
+
+// Steps 1 and 2 of translate_table: sizes and offsets of every entry, underflows that are
+// policies, and the number of entries. EINVAL.
+Result<Entries> walk_entries(const Request &request, const Layout &layout);
+
+template <typename F> void Entry::each_match(F f) const
+{
+    for (std::size_t offset = layout_->entry_size; offset < target_offset();) {
+        const auto match = extension_at(offset);
+        if (!f(match, offset))
+            return;
+        offset += match.size();
+    }
+}
+
+} // namespace bpfilter::decode

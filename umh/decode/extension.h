@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// Extensions: the matches and targets that rules may use, as xt_match and xt_target
+// describe them in the kernel. A row says what a use of it must look like; its functions
+// read its payload. A new one is a file with its row, and a line in extension.cpp.
+//
+// A use is checked in the order of xt_check_match: payload size, table, hooks, protocol
+// (each EINVAL), then the extension's own checks (`decode`).
+#pragma once
+
+#include "umh/decode/layout.h"
+#include "umh/ir/table.h"
+#include "umh/util/bytes.h"
+#include "umh/util/result.h"
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace bpfilter::decode {
+
+struct Extension {
+    std::string_view name;
+    std::uint8_t revision = 0;
+    ir::Family family = ir::Family::ipv4;
+    std::size_t size = 0;         // of its structure; the payload is that, aligned
+    std::size_t user_size = 0;    // bytes that a listing gives back; 0: all of `size`
+    std::uint16_t protocol = 0;   // needs -p this, not inverted; 0: none
+    std::uint32_t hooks = 0;      // only reachable from these (bit n: hook n); 0: all
+    std::string_view table = {};  // only in this one; empty: all
+
+    std::size_t listed_size() const { return user_size ? user_size : size; }
+};
+
+struct MatchExtension : Extension {
+    Result<ir::Match> (*decode)(Bytes payload) = nullptr;
+    // As iptables prints it behind "-m NAME": " --dport 80".
+    std::string (*text)(Bytes payload) = nullptr;
+};
+
+// Where a target stands.
+struct TargetUse {
+    Bytes payload;
+    ir::RuleId rule = 0;
+    bool go_to = false;                     // -g
+    std::span<const std::uint32_t> offsets; // of all rules, ascending
+};
+
+struct TargetExtension : Extension {
+    // Offsets of jumps were checked where that matters; one that leads nowhere in a rule
+    // that is never reached gives any verdict.
+    Result<ir::Verdict> (*decode)(const TargetUse &use) = nullptr;
+};
+
+// How a rule uses an extension.
+struct ExtensionUse {
+    std::size_t payload_size = 0;
+    std::string_view table;
+    std::uint32_t hooks = 0; // that reach the rule
+    std::uint16_t protocol = 0;
+    bool protocol_inverted = false;
+};
+
+// `kind` is "match" or "target", for the message.
+Result<> check_use(std::string_view kind, const Extension &extension, const Layout &layout,
+                   const ExtensionUse &use);
+
+// ENOENT if this name in this revision is not there: nothing is ever skipped.
+Result<const MatchExtension *> find_match(ir::Family family, std::string_view name,
+                                          std::uint8_t revision);
+Result<const TargetExtension *> find_target(ir::Family family, std::string_view name,
+                                            std::uint8_t revision);
+
+// BPFILTER_OP_REVISION: ENOENT (no such name) or EPROTONOSUPPORT (no such revision).
+Result<> find_revision(ir::Family family, bool target, std::string_view name,
+                       std::uint8_t revision);
+
+// BPFILTER_OP_EXTENSIONS: the text of /proc/net/ip_tables_matches or _targets.
+std::string list_extensions(ir::Family family, bool targets);
+
+// The rows, one per file.
+extern const MatchExtension tcp_match;
+extern const MatchExtension udp_match;
+extern const MatchExtension udplite_match;
+extern const MatchExtension icmp_match;
+extern const TargetExtension standard_target;
+extern const TargetExtension error_target;
+
+} // namespace bpfilter::decode

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "umh/decode/ipv4.h"
+
+#include "umh/decode/text.h"
+#include "umh/ir/names.h"
+
+#include <fmt/format.h>
+#include <linux/netfilter_ipv4/ip_tables.h>
+
+#include <bit>
+#include <cstdint>
+
+namespace bpfilter::decode {
+
+namespace {
+
+using ir::InterfaceName;
+using ir::Match;
+
+using Address4 = std::array<std::uint8_t, 4>;
+
+// What one question comes to, once its constant part is known.
+enum class Answer { always, never, depends };
+
+Answer constant(bool matches)
+{
+    return matches ? Answer::always : Answer::never;
+}
+
+template <typename T> Answer address(Bytes ip, std::size_t value, std::size_t mask, T &match)
+{
+    const auto value_bytes = load<Address4>(ip, value);
+    const auto mask_bytes = load<Address4>(ip, mask);
+    bool asks = false;
+    bool possible = true;
+    for (std::size_t i = 0; i < 4; ++i) {
+        match.value[i] = std::byte{value_bytes[i]};
+        match.mask[i] = std::byte{mask_bytes[i]};
+        asks |= mask_bytes[i] != 0;
+        possible &= (value_bytes[i] & ~mask_bytes[i]) == 0;
+    }
+    if (!possible)
+        return constant(match.invert);
+    if (!asks)
+        return constant(!match.invert);
+    return Answer::depends;
+}
+
+template <typename T> Answer interface(Bytes ip, std::size_t name, std::size_t mask, T &match)
+{
+    match.name = load<InterfaceName>(ip, name);
+    match.mask = load<InterfaceName>(ip, mask);
+    bool asks = false;
+    for (std::size_t i = 0; i < match.name.size(); ++i) {
+        // Bits outside the mask are not compared: no two spellings of one question.
+        match.name[i] = static_cast<char>(match.name[i] & match.mask[i]);
+        asks |= match.mask[i] != 0;
+    }
+    return asks ? Answer::depends : constant(!match.invert);
+}
+
+Answer protocol(std::uint16_t value, ir::Protocol &match)
+{
+    // Protocol 0 asks nothing, inverted or not.
+    if (value == 0)
+        return Answer::always;
+    match.value = value;
+    return value > 0xff ? constant(match.invert) : Answer::depends;
+}
+
+// The inversion applies to "asked for a fragment, and this is none": without the question
+// it is an answer that is always no.
+Answer fragment(std::uint8_t flags, const ir::Fragment &match)
+{
+    return flags & IPT_F_FRAG ? Answer::depends : constant(!match.invert);
+}
+
+struct Collector {
+    std::vector<Match> matches;
+    bool never = false;
+
+    void add(Answer answer, const Match &match)
+    {
+        if (answer == Answer::depends)
+            matches.push_back(match);
+        never |= answer == Answer::never;
+    }
+};
+
+std::string dotted(const Address4 &address)
+{
+    return fmt::format("{}.{}.{}.{}", address[0], address[1], address[2], address[3]);
+}
+
+std::string address_text(const char *option, Bytes ip, std::size_t value_offset,
+                         std::size_t mask_offset, bool invert)
+{
+    const auto value = load<Address4>(ip, value_offset);
+    const auto mask = load<Address4>(ip, mask_offset);
+    const std::uint32_t bits = static_cast<std::uint32_t>(mask[0]) << 24 |
+                               static_cast<std::uint32_t>(mask[1]) << 16 |
+                               static_cast<std::uint32_t>(mask[2]) << 8 | mask[3];
+    if (value == Address4{} && bits == 0 && !invert)
+        return {};
+    const int ones = std::countl_one(bits);
+    const bool prefix = ones == std::popcount(bits);
+    return option_text(option, invert,
+                       dotted(value) + "/" + (prefix ? std::to_string(ones) : dotted(mask)));
+}
+
+std::string interface_text(const char *option, Bytes ip, std::size_t name_offset,
+                           std::size_t mask_offset, bool invert)
+{
+    const auto name = load<InterfaceName>(ip, name_offset);
+    const auto mask = load<InterfaceName>(ip, mask_offset);
+    if (mask[0] == 0)
+        return {};
+    std::string text;
+    for (std::size_t i = 0; i < name.size(); ++i) {
+        if (mask[i] == 0) {
+            if (name[i - 1] != 0)
+                text += '+';
+            break;
+        }
+        if (name[i] != 0)
+            text += name[i];
+    }
+    return option_text(option, invert, printable(text));
+}
+
+} // namespace
+
+std::vector<Match> ipv4_matches(Bytes ip)
+{
+    const auto inverted = load<std::uint8_t>(ip, offsetof(ipt_ip, invflags));
+    const auto flags = load<std::uint8_t>(ip, offsetof(ipt_ip, flags));
+    const auto inverts = [inverted](unsigned flag) { return (inverted & flag) != 0; };
+    Collector collector;
+
+    ir::SourceAddress source{.invert = inverts(IPT_INV_SRCIP)};
+    collector.add(address(ip, offsetof(ipt_ip, src), offsetof(ipt_ip, smsk), source), source);
+    ir::DestinationAddress destination{.invert = inverts(IPT_INV_DSTIP)};
+    collector.add(address(ip, offsetof(ipt_ip, dst), offsetof(ipt_ip, dmsk), destination),
+                  destination);
+    ir::InInterface in{.invert = inverts(IPT_INV_VIA_IN)};
+    collector.add(interface(ip, offsetof(ipt_ip, iniface), offsetof(ipt_ip, iniface_mask), in), in);
+    ir::OutInterface out{.invert = inverts(IPT_INV_VIA_OUT)};
+    collector.add(interface(ip, offsetof(ipt_ip, outiface), offsetof(ipt_ip, outiface_mask), out),
+                  out);
+    ir::Protocol proto{.invert = inverts(IPT_INV_PROTO)};
+    collector.add(protocol(load<std::uint16_t>(ip, offsetof(ipt_ip, proto)), proto), proto);
+    const ir::Fragment part{.invert = inverts(IPT_INV_FRAG)};
+    collector.add(fragment(flags, part), part);
+
+    if (collector.never)
+        return {ir::Never{}};
+    return std::move(collector.matches);
+}
+
+std::string ipv4_text(Bytes ip)
+{
+    const auto inverted = load<std::uint8_t>(ip, offsetof(ipt_ip, invflags));
+    const auto flags = load<std::uint8_t>(ip, offsetof(ipt_ip, flags));
+    const auto protocol = load<std::uint16_t>(ip, offsetof(ipt_ip, proto));
+    const auto inverts = [inverted](unsigned flag) { return (inverted & flag) != 0; };
+
+    std::string text = address_text("-s", ip, offsetof(ipt_ip, src), offsetof(ipt_ip, smsk),
+                                    inverts(IPT_INV_SRCIP));
+    text += address_text("-d", ip, offsetof(ipt_ip, dst), offsetof(ipt_ip, dmsk),
+                         inverts(IPT_INV_DSTIP));
+    text += interface_text("-i", ip, offsetof(ipt_ip, iniface), offsetof(ipt_ip, iniface_mask),
+                           inverts(IPT_INV_VIA_IN));
+    text += interface_text("-o", ip, offsetof(ipt_ip, outiface), offsetof(ipt_ip, outiface_mask),
+                           inverts(IPT_INV_VIA_OUT));
+    if (protocol != 0)
+        text += option_text("-p", inverts(IPT_INV_PROTO), ir::protocol_name(protocol));
+    if (flags & IPT_F_FRAG)
+        text += inverts(IPT_INV_FRAG) ? " ! -f" : " -f";
+    return text;
+}
+
+} // namespace bpfilter::decode

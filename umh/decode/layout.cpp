@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "umh/decode/layout.h"
+
+#include "umh/decode/ipv4.h"
+
+#include <linux/netfilter_ipv4/ip_tables.h>
+
+#include <cerrno>
+
+namespace bpfilter::decode {
+
+namespace {
+
+constexpr Layout ipv4{
+    .family = ir::Family::ipv4,
+    .alignment = XT_ALIGN(1),
+    .replace_size = sizeof(ipt_replace),
+    .table_overhead = 64, // struct xt_table_info
+    .ip_size = sizeof(ipt_ip),
+    .target_offset = offsetof(ipt_entry, target_offset),
+    .next_offset = offsetof(ipt_entry, next_offset),
+    .comefrom = offsetof(ipt_entry, comefrom),
+    .counters = offsetof(ipt_entry, counters),
+    .entry_size = sizeof(ipt_entry),
+    .flags = offsetof(ipt_ip, flags),
+    .flags_mask = IPT_F_MASK,
+    .goto_flag = IPT_F_GOTO,
+    .inversion = offsetof(ipt_ip, invflags),
+    .inversion_mask = IPT_INV_MASK,
+    .inverted_protocol = IPT_INV_PROTO,
+    .protocol = offsetof(ipt_ip, proto),
+    .ip_matches = ipv4_matches,
+    .ip_text = ipv4_text,
+};
+
+static_assert(offsetof(ipt_entry, ip) == 0);
+static_assert(sizeof(xt_entry_match) == extension_header_size);
+static_assert(sizeof(xt_entry_target) == extension_header_size);
+static_assert(offsetof(xt_entry_target, u.user.name) == extension_name_offset);
+static_assert(sizeof(xt_entry_target::u.user.name) == extension_name_size);
+static_assert(offsetof(xt_entry_target, u.user.revision) == extension_revision_offset);
+static_assert(XT_FUNCTION_MAXNAMELEN == error_name_size);
+static_assert(sizeof(ipt_replace::name) == table_name_size);
+static_assert(offsetof(ipt_replace, valid_hooks) == replace_valid_hooks);
+static_assert(offsetof(ipt_replace, num_entries) == replace_num_entries);
+static_assert(offsetof(ipt_replace, size) == replace_entries_size);
+static_assert(offsetof(ipt_replace, hook_entry) == replace_hook_entry);
+static_assert(offsetof(ipt_replace, underflow) == replace_underflow);
+static_assert(offsetof(ipt_replace, num_counters) == replace_num_counters);
+static_assert(NF_INET_NUMHOOKS == ir::hook_count);
+
+} // namespace
+
+Result<const Layout *> find_layout(ir::Family family, bool compat)
+{
+    if (compat)
+        return fail(EINVAL, "32-bit callers are not supported");
+    if (family != ir::Family::ipv4)
+        return fail(EINVAL, "this protocol family is not supported");
+    return &ipv4;
+}
+
+} // namespace bpfilter::decode

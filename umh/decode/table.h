@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// The way in: from the payload of a SET_REPLACE to a table as values.
+//
+// Every check of do_replace and translate_table is made here, in the kernel's order, the
+// first failure deciding the errno: header, entries, hooks, loops, extensions, and only
+// then the table's name (ENOENT) and its hooks (EINVAL). What remains for the caller is
+// what depends on the table in force: EAGAIN if `num_counters` is not its number of rules.
+#pragma once
+
+#include "umh/decode/layout.h"
+#include "umh/decode/request.h"
+#include "umh/decode/tables.h"
+#include "umh/ir/table.h"
+#include "umh/util/bytes.h"
+#include "umh/util/result.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace bpfilter::decode {
+
+struct DecodedTable {
+    ir::Table table;
+    const Layout *layout = nullptr;
+    const TableProperties *properties = nullptr;
+
+    // What GET_INFO tells. Slots of hooks that the table does not have are no_offset.
+    HookOffsets hook_entry{};
+    HookOffsets underflow{};
+
+    // What GET_ENTRIES gives back: as the caller gave it, with `comefrom` set, counters zero,
+    // and whatever no extension knows zeroed.
+    std::vector<std::byte> entries;
+    std::vector<std::uint32_t> offsets; // of each rule in it
+
+    std::uint32_t num_counters = 0; // of the request
+};
+
+// The payload may be longer than the request; the `counters` pointer in it is not used.
+Result<DecodedTable> decode_replace(Bytes payload, const Layout &layout);
+
+} // namespace bpfilter::decode

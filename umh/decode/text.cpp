@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "umh/decode/text.h"
+
+#include <fmt/format.h>
+
+namespace bpfilter::decode {
+
+namespace {
+
+constexpr std::size_t max_printable = 64;
+
+} // namespace
+
+std::string printable(std::string_view bytes)
+{
+    std::string text;
+    for (const char c : bytes) {
+        if (text.size() >= max_printable)
+            return text + "...";
+        if (c >= ' ' && c <= '~')
+            text += c;
+        else
+            text += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
+    }
+    return text;
+}
+
+std::string option_text(std::string_view option, bool invert, std::string_view value)
+{
+    return fmt::format("{} {} {}", invert ? " !" : "", option, value);
+}
+
+std::string ports_text(std::string_view option, std::uint16_t min, std::uint16_t max, bool invert)
+{
+    if (min == 0 && max == 0xffff && !invert)
+        return {};
+    if (min == max)
+        return option_text(option, invert, std::to_string(min));
+    return option_text(option, invert, fmt::format("{}:{}", min, max));
+}
+
+} // namespace bpfilter::decode

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "umh/encode/entries.h"
+
+#include <stdexcept>
+
+namespace bpfilter::encode {
+
+std::vector<std::byte> encode_entries(const decode::DecodedTable &decoded,
+                                      std::span<const ir::Counters> counters)
+{
+    if (counters.size() != decoded.offsets.size())
+        throw std::invalid_argument("counters of another table");
+    auto bytes = decoded.entries;
+    for (std::size_t id = 0; id < counters.size(); ++id)
+        store(bytes, decoded.offsets[id] + decoded.layout->counters, counters[id]);
+    return bytes;
+}
+
+} // namespace bpfilter::encode
