@@ -3,6 +3,7 @@
 
 import atexit
 import ctypes
+import itertools
 import os
 import subprocess
 from typing import Iterable
@@ -10,6 +11,7 @@ from typing import Iterable
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWNET = 0x40000000
 
+_numbers = itertools.count()
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -27,7 +29,7 @@ class Namespace:
     """A network namespace with a name. `with namespace:` acts in it; that nests."""
 
     def __init__(self, role: str):
-        self.name = f"{role}-{os.getpid()}"
+        self.name = f"{role}-{os.getpid()}-{next(_numbers)}"
         subprocess.run(["ip", "netns", "add", self.name], check=True)
         atexit.register(self.delete)
         self._fd = os.open(f"/run/netns/{self.name}", os.O_RDONLY | os.O_CLOEXEC)

@@ -21,6 +21,7 @@ A packet is known again by its IP id; what the router says by itself has another
 """
 
 import errno
+import os
 import select
 import socket
 from typing import Iterable, NamedTuple, Sequence
@@ -78,6 +79,8 @@ class Router:
     def __init__(self, mute: bool = False) -> None:
         """`mute`: the router has no way back to the left side, so it answers nothing."""
         self._mute = mute
+        # Queues are in order on one processor only.
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
         self.router = Namespace("router")
         self.left = Namespace("left")
         self.right = Namespace("right")

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Two hosts that talk, for tests with real programs.
+
+      client                 server
+   +-----------+          +-----------+
+   |        c0 |----------| s0        |
+   | 192.0.2.1 |          | 192.0.2.2 |
+   +-----------+          +-----------+
+
+The tables are those of `server`. Both know each other's MAC address for good.
+"""
+
+import os
+import select
+import socket
+
+from . import iptables
+from .netns import Namespace, ip, sysctl
+
+CLIENT = "192.0.2.1"
+SERVER = "192.0.2.2"
+PORT = 5000
+_CLIENT_MAC = "02:00:00:00:05:01"
+_SERVER_MAC = "02:00:00:00:05:02"
+
+
+class Pair:
+    def __init__(self) -> None:
+        self.client = Namespace("client")
+        self.server = Namespace("server")
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+        for side in (self.client, self.server):
+            with side:
+                sysctl("net/ipv4/icmp_ratemask", 0)
+        ip([f"link add c0 netns {self.client.name} address {_CLIENT_MAC} type veth "
+            f"peer name s0 netns {self.server.name} address {_SERVER_MAC}"])
+        self.client.ip(["link set lo up", "link set c0 up", f"address add {CLIENT}/24 dev c0",
+                        f"neighbour add {SERVER} lladdr {_SERVER_MAC} dev c0 nud permanent"])
+        self.server.ip(["link set lo up", "link set s0 up", f"address add {SERVER}/24 dev s0",
+                        f"neighbour add {CLIENT} lladdr {_CLIENT_MAC} dev s0 nud permanent"])
+        with self.client:
+            self._sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            self._sender.bind((CLIENT, PORT))
+        with self.server:
+            self._receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            self._receiver.bind((SERVER, PORT))
+            self._receiver.setblocking(False)
+            self._receiver.setsockopt(socket.SOL_SOCKET, 33, 16 << 20)  # SO_RCVBUFFORCE
+
+    def send(self, count: int = 1, payload: bytes = b"") -> int:
+        """Send datagrams of 28 bytes and the payload to the server; how many arrived."""
+        self.receive()
+        for _ in range(count):
+            self._sender.sendto(payload, (SERVER, PORT))
+        self._settle()
+        return self.receive()
+
+    def _settle(self) -> None:
+        """Two frames, there and back, behind everything that was sent."""
+        if not hasattr(self, "_marks"):
+            self._marks = []
+            for side, device in ((self.client, "c0"), (self.server, "s0")):
+                with side:
+                    mark = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x88B5))
+                    mark.bind((device, 0x88B5))
+                    self._marks.append(mark)
+        for sender, receiver in (self._marks, self._marks[::-1]):
+            sender.send(b"\xff" * 6 + b"\2\0\0\0\5\xff" + b"\x88\xb5" + b"\0" * 46)
+            while True:
+                if not select.select([receiver], [], [], 30)[0]:
+                    raise RuntimeError("a mark frame was lost")
+                if receiver.recvfrom(64)[1][2] != 4:  # PACKET_OUTGOING
+                    break
+
+    def receive(self) -> int:
+        count = 0
+        while True:
+            try:
+                self._receiver.recv(2048)
+                count += 1
+            except BlockingIOError:
+                return count
+
+    def flush(self) -> None:
+        with self.server:
+            iptables.restore()
+
+    def close(self) -> None:
+        for opened in [self._sender, self._receiver, *getattr(self, "_marks", [])]:
+            opened.close()
+        self.client.delete()
+        self.server.delete()
