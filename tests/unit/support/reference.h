@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// The model that programs are compared with: ip_tables' way with a packet, as plainly as it
+// can be said. It shares no code with codegen, reads the packet anew at each question, and
+// need not be fast.
+#pragma once
+
+#include "tests/unit/support/packet.h"
+#include "umh/ir/counters.h"
+#include "umh/ir/table.h"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace bpfilter::test {
+
+struct Devices {
+    std::string in;
+    std::string out;
+};
+
+struct Outcome {
+    std::uint32_t verdict = 0; // enum bpfilter_verdict
+    std::vector<ir::RuleId> counted; // in order
+    bool operator==(const Outcome &) const = default;
+};
+
+// The packet begins with its IP header, which is there.
+Outcome judge(const ir::Table &table, ir::Hook hook, const PacketBytes &packet,
+              const Devices &devices);
+
+// The same, added to counters.
+std::uint32_t judge_and_count(const ir::Table &table, ir::Hook hook, const PacketBytes &packet,
+                              const Devices &devices, std::vector<ir::Counters> &counters);
+
+} // namespace bpfilter::test

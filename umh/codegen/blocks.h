@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// codegen: a hook with user chains, or with more rules than one subprogram can hold.
+//
+// A block is a static subprogram of consecutive rules:
+//
+//     int bf_rules_A(key)    A: its first rule. Goes on at rule key.pc, which it contains
+//         1: key.verdict is the result
+//         0: go on at rule key.pc, wherever that is
+//
+// and the dispatcher, called back by bpf_loop(), finds the block of key.pc by binary
+// search. What a packet is doing is kept in the key and nowhere else: 6.1's verifier takes
+// the caller's stack at bpf_loop() for constant inside of the callback.
+#pragma once
+
+#include "umh/codegen/assembler.h"
+#include "umh/codegen/flow.h"
+#include "umh/ir/table.h"
+
+namespace bpfilter::codegen {
+
+// Sets the key up and runs the loop; r0 = key.verdict. Nothing decided: DROP.
+void emit_loop(Assembler &as, ir::RuleId entry, Label dispatcher);
+
+// All blocks, and the dispatcher.
+void emit_blocks(Assembler &as, const ir::Table &table, ir::Hook hook, const Flow &flow,
+                 Label dispatcher, Label count);
+
+// Bounds of one subprogram: jumps are 16 bit, and the verifier keeps at most 8,192 branches
+// in mind.
+inline constexpr std::size_t subprogram_insns_max = 28'000;
+inline constexpr std::size_t subprogram_branches_max = 6'000;
+
+} // namespace bpfilter::codegen

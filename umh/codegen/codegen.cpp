@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "umh/codegen/codegen.h"
+
+#include "umh/codegen/assembler.h"
+#include "umh/codegen/blocks.h"
+#include "umh/codegen/flow.h"
+#include "umh/codegen/key.h"
+#include "umh/codegen/match.h"
+#include "umh/codegen/prologue.h"
+#include "umh/codegen/rule.h"
+#include "umh/ir/names.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstddef>
+#include <string>
+#include <utility>
+
+namespace bpfilter::codegen {
+
+namespace {
+
+// "bf_filter_in": what fits the kernel's 15 characters.
+std::string program_name(const ir::Table &table, ir::Hook hook)
+{
+    static constexpr std::array<const char *, ir::hook_count> hooks = {"pre", "in", "fwd", "out",
+                                                                       "post"};
+    std::string name = "bf_" + table.name.substr(0, 7);
+    std::ranges::replace_if(name, [](unsigned char c) { return std::isalnum(c) == 0; }, '_');
+    return name + '_' + hooks[static_cast<std::size_t>(hook)];
+}
+
+class HookEmitter {
+public:
+    HookEmitter(const ir::Table &table, ir::Hook hook, const Backend &backend)
+        : table_(table), hook_id_(hook), hook_(*table.hooks[static_cast<std::size_t>(hook)]),
+          backend_(backend), flow_(find_flow(table, hook))
+    {
+        for (const ir::RuleId id : flow_.rules)
+            for (const ir::Match &match : table.rules[id].matches)
+                needs_.add(match);
+    }
+
+    // One subprogram for all rules, or nothing if that is not possible.
+    bool straight()
+    {
+        if (flow_.jumps)
+            return false;
+        begin();
+        rules();
+        finish_main();
+        const bool fits = as_.size() < subprogram_insns_max &&
+                          as_.branches() < subprogram_branches_max;
+        emit_functions();
+        return fits;
+    }
+
+    void blocks()
+    {
+        const Label dispatcher = as_.label();
+        begin();
+        emit_loop(as_, hook_.entry, dispatcher);
+        as_.emit(exit_insn());
+        finish_main();
+        emit_blocks(as_, table_, hook_id_, flow_, dispatcher, count_);
+        emit_functions();
+    }
+
+    Result<Program> finish() &&
+    {
+        Result<Program> program = std::move(as_).finish();
+        if (!program)
+            return program;
+        program->name = program_name(table_, hook_id_);
+        program->type = backend_.type;
+        program->flags = backend_.flags;
+        program->source = table_.name + ' ' + std::string(ir::chain_name(hook_id_));
+        return program;
+    }
+
+private:
+    void begin()
+    {
+        as_.function(as_.label(), Function{.name = program_name(table_, hook_id_), .arguments = 1});
+        emit_entry(as_, exits_.drop);
+        as_.emit(load(BPF_W, r1, r6, offsetof(__sk_buff, len)));
+        if (backend_.l3 != 0)
+            as_.emit(alu(BPF_SUB, r1, backend_.l3));
+        as_.emit(store(BPF_W, r7, offsetof(Key, length), r1));
+        emit_ip_header(as_, backend_, exits_.drop);
+        if (needs_.l4)
+            emit_l4_header(as_, backend_, needs_, options_);
+    }
+
+    // Straight code. RETURN goes to the policy, which may stand anywhere.
+    void rules()
+    {
+        ir::RuleId id = hook_.entry;
+        bool policy = false;
+        while (id < table_.rules.size()) {
+            policy = policy || id == hook_.underflow;
+            if (rule(id))
+                ++id;
+            else if (!policy && as_.used(exits_.back) && hook_.underflow > id)
+                id = hook_.underflow;
+            else
+                break;
+        }
+        if (id == table_.rules.size())
+            as_.jump(exits_.drop);
+        if (policy || !as_.used(exits_.back))
+            return;
+        if (rule(hook_.underflow))
+            as_.jump(exits_.drop);
+    }
+
+    // Whether the packet may go on with the next rule.
+    bool rule(ir::RuleId id)
+    {
+        if (id == hook_.underflow)
+            as_.bind(exits_.back);
+        const Label next = as_.label();
+        emit_rule(as_, table_.rules[id], count_, next, exits_);
+        as_.bind(next);
+        return as_.falls_through();
+    }
+
+    void finish_main()
+    {
+        as_.line(0, "");
+        emit_verdict(exits_.accept, backend_.accept);
+        emit_verdict(exits_.queue, backend_.queue);
+        emit_verdict(exits_.drop, backend_.drop);
+    }
+
+    void emit_verdict(Label label, std::uint32_t verdict)
+    {
+        if (!as_.used(label))
+            return;
+        as_.bind(label);
+        as_.emit(move32(r0, verdict));
+        as_.emit(exit_insn());
+    }
+
+    void emit_functions()
+    {
+        if (as_.used(options_))
+            emit_options_function(as_, backend_, options_);
+        if (as_.used(count_))
+            emit_count_function(as_, count_);
+    }
+
+    const ir::Table &table_;
+    ir::Hook hook_id_;
+    const ir::HookEntry &hook_;
+    const Backend &backend_;
+    Flow flow_;
+    Needs needs_;
+    Assembler as_;
+    Label count_ = as_.label();
+    Label options_ = as_.label();
+    RuleExits exits_{as_.label(), as_.label(), as_.label(),
+                     as_.label(), as_.label(), as_.label()};
+};
+
+} // namespace
+
+Result<std::uint32_t> context_size(const ir::Table &table)
+{
+    const std::uint32_t need = stack_need(table);
+    if (need > stack_max)
+        return fail(ENOMEM, "chains may be nested " + std::to_string(need) + " deep, more than " +
+                                std::to_string(stack_max));
+    // Whole words of 8 bytes, and a slot at least: an access to it is always written.
+    const std::size_t slots = (need + 2) / 2 * 2;
+    return static_cast<std::uint32_t>(sizeof(Key) + slots * sizeof(std::uint32_t));
+}
+
+Result<Program> generate(const ir::Table &table, ir::Hook hook, const Backend &backend)
+{
+    if (HookEmitter emitter(table, hook, backend); emitter.straight())
+        return std::move(emitter).finish();
+    HookEmitter emitter(table, hook, backend);
+    emitter.blocks();
+    return std::move(emitter).finish();
+}
+
+} // namespace bpfilter::codegen

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// codegen: which rules a packet can come to from a hook, and by which ways.
+#pragma once
+
+#include "umh/ir/table.h"
+
+#include <vector>
+
+namespace bpfilter::codegen {
+
+struct Flow {
+    std::vector<ir::RuleId> rules;   // that can be reached, ascending
+    std::vector<ir::RuleId> entries; // of these, where something jumps to or returns to; ascending
+    bool jumps = false;              // some rule goes elsewhere than to the next
+};
+
+// Errs on the side of more: a rule that is listed need not be reachable.
+Flow find_flow(const ir::Table &table, ir::Hook hook);
+
+// The most return addresses that the stack of this table can need: no chain is on it twice,
+// for decode refuses loops.
+std::uint32_t stack_need(const ir::Table &table);
+
+// A jump to the next rule: what a rule without a target is.
+inline bool falls_to_next(const ir::Rule &rule)
+{
+    const auto *jump = std::get_if<ir::Jump>(&rule.verdict);
+    return jump != nullptr && !jump->push && jump->target == rule.id + 1;
+}
+
+} // namespace bpfilter::codegen

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// codegen: from the packet to the key.
+//
+// Registers from here on: r6 the context, r7 the key, both for the whole program.
+#pragma once
+
+#include "umh/codegen/assembler.h"
+#include "umh/codegen/backend.h"
+#include "umh/codegen/match.h"
+
+namespace bpfilter::codegen {
+
+// r6 = context, r7 = key. No element (which cannot be): jumps to `fail`.
+void emit_entry(Assembler &as, Label fail);
+
+// r0 = load_bytes(packet, offset, key + to, length): not 0 if the bytes are not there.
+void emit_load_bytes(Assembler &as, const Backend &backend, std::int32_t offset, std::size_t to,
+                     std::int32_t length);
+
+// The fixed part of the IP header into the key; jumps to `fail` without one.
+void emit_ip_header(Assembler &as, const Backend &backend, Label fail);
+
+// The L4 header and its state, from the IP header and the length in the key. `options` is
+// the subprogram of emit_options_function().
+void emit_l4_header(Assembler &as, const Backend &backend, const Needs &needs, Label options);
+
+// int bf_tcp_options(context, key, offset of the TCP header in the packet from the IP header)
+void emit_options_function(Assembler &as, const Backend &backend, Label label);
+
+// int bf_count(rule, length)
+void emit_count_function(Assembler &as, Label label);
+
+// Counts the packet for a rule.
+void emit_count(Assembler &as, Label count, std::uint32_t rule);
+
+} // namespace bpfilter::codegen

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "umh/codegen/rule.h"
+
+#include "umh/codegen/flow.h"
+#include "umh/codegen/match.h"
+#include "umh/codegen/prologue.h"
+
+#include <variant>
+
+namespace bpfilter::codegen {
+
+namespace {
+
+class VerdictEmitter {
+public:
+    VerdictEmitter(Assembler &as, const ir::Rule &rule, const RuleExits &exits)
+        : as_(as), rule_(rule), exits_(exits)
+    {
+    }
+
+    void operator()(const ir::Accept & /*verdict*/)
+    {
+        as_.jump(exits_.accept);
+    }
+
+    void operator()(const ir::Drop & /*verdict*/)
+    {
+        as_.jump(exits_.drop);
+    }
+
+    void operator()(const ir::Queue & /*verdict*/)
+    {
+        as_.jump(exits_.queue);
+    }
+
+    void operator()(const ir::Return & /*verdict*/)
+    {
+        as_.jump(exits_.back);
+    }
+
+    void operator()(const ir::Jump &jump)
+    {
+        if (falls_to_next(rule_))
+            return;
+        as_.emit(move32(r1, jump.target));
+        if (jump.push)
+            as_.emit(move32(r2, rule_.id + 1));
+        as_.jump(jump.push ? exits_.push : exits_.go);
+    }
+
+private:
+    Assembler &as_;
+    const ir::Rule &rule_;
+    const RuleExits &exits_;
+};
+
+} // namespace
+
+void emit_rule(Assembler &as, const ir::Rule &rule, Label count, Label next,
+               const RuleExits &exits)
+{
+    as.line(rule.id + 1, rule.text);
+    for (const ir::Match &match : rule.matches) {
+        emit_match(as, match, MatchExits{.next = next, .hotdrop = exits.drop});
+        if (!as.falls_through())
+            return; // it never matches
+    }
+    emit_count(as, count, rule.id);
+    std::visit(VerdictEmitter(as, rule, exits), rule.verdict);
+}
+
+} // namespace bpfilter::codegen

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// codegen: the instructions for one rule: text, matches, count, verdict.
+#pragma once
+
+#include "umh/codegen/assembler.h"
+#include "umh/ir/table.h"
+
+namespace bpfilter::codegen {
+
+// Where a rule can leave to. Each is shared by the rules of one subprogram, and is written
+// behind them only if some rule used it.
+struct RuleExits {
+    Label accept;
+    Label drop; // also for hotdrop
+    Label queue;
+    Label back; // RETURN
+    Label push; // go on at r1, come back to r2
+    Label go;   // go on at r1
+};
+
+// Falls through, or jumps to `next`, to the next rule. `count`: the counting function.
+void emit_rule(Assembler &as, const ir::Rule &rule, Label count, Label next,
+               const RuleExits &exits);
+
+} // namespace bpfilter::codegen

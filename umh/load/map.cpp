@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "umh/load/map.h"
+
+#include "umh/ir/counters.h"
+
+#include <algorithm>
+#include <bpf/bpf.h>
+#include <cerrno>
+#include <cstring>
+#include <string>
+
+namespace bpfilter {
+
+namespace {
+
+Result<UniqueFd> create(bpf_map_type type, const char *name, std::uint32_t key_size,
+                        std::uint32_t value_size, std::uint32_t entries, std::uint32_t flags = 0)
+{
+    LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = flags);
+    UniqueFd fd(bpf_map_create(type, name, key_size, value_size, entries, &options));
+    if (!fd) {
+        const int error = errno;
+        return fail(error == EPERM ? EPERM : ENOMEM, std::string("cannot create map ") + name +
+                                                         " with " + std::to_string(entries) +
+                                                         " elements: " + std::strerror(error));
+    }
+    return fd;
+}
+
+} // namespace
+
+Result<UniqueFd> create_context_map(std::uint32_t value_size)
+{
+    return create(BPF_MAP_TYPE_PERCPU_ARRAY, "bf_context", sizeof(std::uint32_t), value_size, 1);
+}
+
+Result<UniqueFd> create_counters_map(std::uint32_t rules)
+{
+    return create(BPF_MAP_TYPE_PERCPU_ARRAY, "bf_counters", sizeof(std::uint32_t),
+                  sizeof(ir::Counters), std::max(rules, 1U));
+}
+
+Result<UniqueFd> create_base_map(std::uint32_t rules)
+{
+    return create(BPF_MAP_TYPE_ARRAY, "bf_base", sizeof(std::uint32_t), sizeof(ir::Counters),
+                  std::max(rules, 1U));
+}
+
+Result<UniqueFd> create_local_map(std::span<const LocalPrefix> prefixes)
+{
+    struct Key {
+        std::uint32_t length;
+        std::array<std::byte, 4> address;
+    };
+    const auto entries = static_cast<std::uint32_t>(std::max<std::size_t>(prefixes.size(), 1));
+    Result<UniqueFd> map = create(BPF_MAP_TYPE_LPM_TRIE, "bf_local", sizeof(Key), 1, entries,
+                                  BPF_F_NO_PREALLOC);
+    if (!map)
+        return map;
+    for (const LocalPrefix &prefix : prefixes) {
+        const Key key{prefix.length, prefix.address};
+        const std::uint8_t present = 1;
+        if (bpf_map_update_elem(map->get(), &key, &present, BPF_ANY) < 0)
+            return fail(ENOMEM, std::string("cannot fill map bf_local: ") + std::strerror(errno));
+    }
+    return map;
+}
+
+} // namespace bpfilter
