@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// bpfilter_umh: started by bpfilter.ko, with the pipe as descriptor 0, and by nobody else.
+#include "umh/pipe/channel.h"
+#include "umh/pipe/kernel.h"
+#include "umh/service/service.h"
+#include "umh/util/log.h"
+
+#include <bpfilter/pipe.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <thread>
+
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+namespace {
+
+// The kernel starts us with nothing but the pipe. Whatever opens a file must not get 1 or 2,
+// which libraries write to.
+void occupy_standard_descriptors()
+{
+    const int null = open("/dev/null", O_RDWR);
+    for (int fd = STDOUT_FILENO; fd <= STDERR_FILENO; ++fd)
+        if (null >= 0 && null != fd)
+            dup2(null, fd);
+    if (null > STDERR_FILENO)
+        close(null);
+}
+
+bool is_pipe(int fd)
+{
+    int length = 0;
+    bpfilter_kept kept{};
+    return ioctl(fd, FIONREAD, &length) == 0 && ioctl(fd, BPFILTER_IOC_KEPT, &kept) < 0 &&
+           errno == ENOENT;
+}
+
+// Ends come through the pipe. A signal that a shutdown sends to everybody must not take the
+// helper away while the module would only start another.
+void ignore_signals()
+{
+    for (const int signal : {SIGPIPE, SIGHUP, SIGINT, SIGTERM})
+        std::signal(signal, SIG_IGN);
+}
+
+} // namespace
+
+int main()
+{
+    using namespace bpfilter;
+
+    if (!is_pipe(STDIN_FILENO)) {
+        std::fputs("bpfilter_umh is started by the bpfilter module, not by hand\n", stderr);
+        return EXIT_FAILURE;
+    }
+    prctl(PR_SET_NAME, "bpfilter_umh");
+    occupy_standard_descriptors();
+    ignore_signals();
+    log_to_kernel();
+
+    pipe::PipeKernel kernel(STDIN_FILENO);
+    service::Service service(kernel);
+    const unsigned threads = std::clamp(std::thread::hardware_concurrency(), 2U, 4U);
+    pipe::Channel channel(
+        STDIN_FILENO, [&](const pipe::Request &request) { return service.handle(request); },
+        threads);
+
+    if (const auto ended = channel.run(); !ended) {
+        spdlog::error("{}", ended.error().message);
+        return EXIT_FAILURE;
+    }
+    return EXIT_SUCCESS;
+}

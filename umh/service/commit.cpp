@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "umh/service/commit.h"
+
+#include "umh/codegen/codegen.h"
+#include "umh/load/program.h"
+#include "umh/load/map.h"
+#include "umh/xdp/lead.h"
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+namespace bpfilter::service {
+
+namespace {
+
+struct HookProgram {
+    ir::Hook hook{};
+    UniqueFd fd;
+};
+
+Result<UniqueFd> make_context_map(const ir::Table &table)
+{
+    auto size = codegen::context_size(table);
+    if (!size)
+        return fail(std::move(size.error()));
+    return create_context_map(*size);
+}
+
+Result<std::vector<HookProgram>> make_programs(const ir::Table &table, const ProgramMaps &maps)
+{
+    std::vector<HookProgram> programs;
+    for (std::size_t i = 0; i < ir::hook_count; ++i) {
+        if (!table.hooks[i])
+            continue;
+        const auto hook = static_cast<ir::Hook>(i);
+        auto program = codegen::generate(table, hook);
+        if (!program)
+            return fail(std::move(program.error()));
+        auto fd = load_program(*program, maps);
+        if (!fd)
+            return fail(std::move(fd.error()));
+        programs.push_back({hook, std::move(*fd)});
+    }
+    return programs;
+}
+
+// First contents are a policy for each hook and the ERROR node behind them.
+bool has_rules(const ir::Table &table)
+{
+    const auto hooks = std::ranges::count_if(table.hooks, [](const auto &h) { return bool(h); });
+    return table.rules.size() > static_cast<std::size_t>(hooks) + 1;
+}
+
+bpfilter_commit describe(const ir::Table &table, const std::vector<HookProgram> &programs)
+{
+    bpfilter_commit commit{};
+    table.name.copy(commit.table, sizeof(commit.table) - 1);
+    if (has_rules(table))
+        commit.flags |= BPFILTER_COMMIT_PIN;
+    if (wants_devices(table))
+        commit.flags |= BPFILTER_COMMIT_WATCH;
+    for (const auto &program : programs) {
+        const auto number = static_cast<std::size_t>(program.hook);
+        auto &hook = commit.hook[commit.hook_count++];
+        hook.hook = static_cast<__u32>(number);
+        hook.priority = table.hooks[number]->priority;
+        hook.prog_fd = program.fd.get();
+    }
+    return commit;
+}
+
+} // namespace
+
+bool wants_devices(const ir::Table &table)
+{
+    if (table.family != ir::Family::ipv4 || table.name != "filter")
+        return false;
+    return !xdp::lead_devices(xdp::find_lead(table, ir::Hook::local_in)).empty();
+}
+
+Result<TableState> put_in_force(decode::DecodedTable decoded, std::uint64_t request,
+                                pipe::Kernel &kernel)
+{
+    const ir::Table &table = decoded.table;
+    const auto rules = static_cast<std::uint32_t>(table.rules.size());
+
+    auto context = make_context_map(table);
+    if (!context)
+        return fail(std::move(context.error()));
+    auto counters = create_counters_map(rules);
+    if (!counters)
+        return fail(std::move(counters.error()));
+    auto base = create_base_map(rules);
+    if (!base)
+        return fail(std::move(base.error()));
+    auto programs =
+        make_programs(table, {.context = context->get(), .counters = counters->get(), .local = -1});
+    if (!programs)
+        return fail(std::move(programs.error()));
+
+    bpfilter_commit commit = describe(table, *programs);
+    commit.id = request;
+    commit.context_fd = context->get();
+    commit.kept_count = kept_count;
+    commit.kept_fd[kept_counters] = counters->get();
+    commit.kept_fd[kept_base] = base->get();
+    if (auto done = kernel.commit(commit); !done)
+        return fail(std::move(done.error()));
+
+    return TableState{std::move(decoded), std::move(*counters), std::move(*base)};
+}
+
+} // namespace bpfilter::service

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// commit: the last stage. Makes maps and programs of a table, loads them, and has the module
+// put them in force. Whatever fails on the way changes nothing.
+#pragma once
+
+#include "umh/pipe/kernel.h"
+#include "umh/service/table_state.h"
+
+#include <cstdint>
+
+namespace bpfilter::service {
+
+// Behind this, the table is in force, its counters are at zero, and no packet is in the
+// programs of the one before. ECANCELED: the caller is gone.
+Result<TableState> put_in_force(decode::DecodedTable decoded, std::uint64_t request,
+                                pipe::Kernel &kernel);
+
+// Does the table have rules that a device may decide, so that changes of devices matter?
+bool wants_devices(const ir::Table &table);
+
+} // namespace bpfilter::service

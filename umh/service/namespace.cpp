@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "umh/service/namespace.h"
+
+#include "umh/encode/entries.h"
+#include "umh/encode/info.h"
+#include "umh/encode/initial.h"
+#include "umh/service/commit.h"
+#include "umh/util/bytes.h"
+
+#include <fmt/format.h>
+#include <linux/membarrier.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <span>
+
+#include <sys/syscall.h>
+#include <unistd.h>
+
+namespace bpfilter::service {
+
+namespace {
+
+using pipe::Outcome;
+using pipe::Request;
+
+ir::Family family_of(const Request &request)
+{
+    return static_cast<ir::Family>(request.header.family);
+}
+
+Result<const decode::Layout *> layout_of(const Request &request)
+{
+    return decode::find_layout(family_of(request),
+                               request.header.flags & BPFILTER_REQUEST_COMPAT);
+}
+
+// struct xt_counters_info, up to where its counters begin at the next aligned offset.
+struct CountersHeader {
+    char name[BPFILTER_TABLE_NAME_LEN];
+    std::uint32_t num_counters;
+};
+
+template <std::size_t N> std::string_view name_in(const char (&field)[N])
+{
+    return {field, strnlen(field, N)};
+}
+
+Result<decode::DecodedTable> decode_initial(const decode::TableProperties &properties,
+                                            const decode::Layout &layout)
+{
+    return decode::decode_replace(encode::initial_replace(properties, layout), layout);
+}
+
+// No device runs a program any more that was replaced or detached before.
+void wait_for_devices()
+{
+    syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
+}
+
+} // namespace
+
+Result<TableState *> Namespace::table(const Request &request, std::string_view name)
+{
+    const auto found = tables_.find(Key(family_of(request), name));
+    if (found != tables_.end())
+        return &found->second;
+
+    const auto properties = decode::find_table(family_of(request), name);
+    if (!properties)
+        return fail(properties.error());
+    const auto layout = layout_of(request);
+    if (!layout)
+        return fail(layout.error());
+    auto decoded = decode_initial(**properties, **layout);
+    if (!decoded)
+        return fail(std::move(decoded.error()));
+    auto state = put_in_force(std::move(*decoded), request.header.id, kernel_);
+    if (!state)
+        return fail(std::move(state.error()));
+    return &store(std::move(*state));
+}
+
+TableState &Namespace::store(TableState state)
+{
+    const Key key(state.decoded.table.family, state.decoded.table.name);
+    return tables_.insert_or_assign(key, std::move(state)).first->second;
+}
+
+Outcome Namespace::get_info(const Request &request)
+{
+    const auto in = pipe::payload_as<bpfilter_table_name>(request.payload());
+    if (!in)
+        return fail(in.error());
+    const auto state = table(request, name_in(in->name));
+    if (!state)
+        return fail(state.error());
+    return encode::encode_info((*state)->decoded);
+}
+
+Outcome Namespace::get_entries(const Request &request)
+{
+    const auto in = pipe::payload_as<bpfilter_get_entries>(request.payload());
+    if (!in)
+        return fail(in.error());
+    const auto state = table(request, name_in(in->name));
+    if (!state)
+        return fail(state.error());
+    if (in->size != (*state)->decoded.entries.size())
+        return fail(EAGAIN);
+    const auto counters = (*state)->read();
+    if (!counters)
+        return fail(counters.error());
+    return encode::encode_entries((*state)->decoded, *counters);
+}
+
+// Of a table that nobody has used yet: that of its first contents.
+Result<std::uint32_t> Namespace::current_rule_count(const decode::DecodedTable &decoded) const
+{
+    const auto found = tables_.find(Key(decoded.table.family, decoded.table.name));
+    if (found != tables_.end())
+        return found->second.rule_count();
+    const auto initial = decode_initial(*decoded.properties, *decoded.layout);
+    if (!initial)
+        return fail(initial.error());
+    return static_cast<std::uint32_t>(initial->table.rules.size());
+}
+
+Outcome Namespace::replace(const Request &request)
+{
+    const auto layout = layout_of(request);
+    if (!layout)
+        return fail(layout.error());
+    auto decoded = decode::decode_replace(request.payload(), **layout);
+    if (!decoded)
+        return fail(std::move(decoded.error()));
+    const auto rules = current_rule_count(*decoded);
+    if (!rules)
+        return fail(rules.error());
+    if (decoded->num_counters != *rules)
+        return fail(EAGAIN);
+
+    auto state = put_in_force(std::move(*decoded), request.header.id, kernel_);
+    if (!state)
+        return fail(std::move(state.error()));
+    update_devices(request, store(std::move(*state)));
+    return pipe::Buffer();
+}
+
+Outcome Namespace::old_counters(const Request &request)
+{
+    const auto in = pipe::payload_as<bpfilter_count>(request.payload());
+    if (!in)
+        return fail(in.error());
+    const auto kept = kernel_.kept(request.header.id);
+    if (!kept)
+        return fail(kept.error());
+    if (kept->size() != kept_count)
+        return fail(EIO, "the module does not have the counters of the old table");
+    const auto counters =
+        read_counters((*kept)[kept_counters].get(), (*kept)[kept_base].get(), in->count);
+    if (!counters)
+        return fail(counters.error());
+    const auto bytes = std::as_bytes(std::span(*counters));
+    return pipe::Buffer(bytes.begin(), bytes.end());
+}
+
+Outcome Namespace::add_counters(const Request &request)
+{
+    const auto layout = layout_of(request);
+    if (!layout)
+        return fail(layout.error());
+    const auto in = pipe::payload_as<CountersHeader>(request.payload());
+    if (!in)
+        return fail(in.error());
+    const auto state = table(request, name_in(in->name));
+    if (!state)
+        return fail(state.error());
+    if (in->num_counters != (*state)->rule_count())
+        return fail(EINVAL, fmt::format("counters for {} rules, but table {} has {}",
+                                        in->num_counters, name_in(in->name),
+                                        (*state)->rule_count()));
+
+    std::vector<ir::Counters> added(in->num_counters);
+    const auto to = std::as_writable_bytes(std::span(added));
+    const std::size_t offset = (*layout)->align(sizeof(CountersHeader));
+    if (request.payload().size() != offset + to.size())
+        return fail(EINVAL, "a list of counters is not as long as it says");
+    std::ranges::copy(request.payload().subspan(offset), to.begin());
+    if (auto done = bpfilter::add_counters((*state)->base.get(), added); !done)
+        return fail(std::move(done.error()));
+    return pipe::Buffer();
+}
+
+Outcome Namespace::replay(const Request &request)
+{
+    const auto in = pipe::payload_as<bpfilter_table_name>(request.payload());
+    if (!in)
+        return fail(in.error());
+    const auto layout = layout_of(request);
+    if (!layout)
+        return fail(layout.error());
+    const auto properties = decode::find_table(family_of(request), name_in(in->name));
+    if (!properties)
+        return fail(properties.error());
+
+    const auto payload = request.payload().subspan(sizeof(*in));
+    auto decoded = payload.empty() ? decode_initial(**properties, **layout)
+                                   : decode::decode_replace(payload, **layout);
+    if (!decoded)
+        return fail(std::move(decoded.error()));
+    auto kept = kernel_.kept(request.header.id);
+    if (!kept)
+        return fail(std::move(kept.error()));
+    if (kept->size() != kept_count)
+        return fail(EIO, "the module does not have the counters of a table in force");
+
+    update_devices(request, store({std::move(*decoded), std::move((*kept)[kept_counters]),
+                                   std::move((*kept)[kept_base])}));
+    return pipe::Buffer();
+}
+
+Outcome Namespace::devices(const Request &request)
+{
+    for (const auto &[key, state] : tables_)
+        if (wants_devices(state.decoded.table))
+            update_devices(request, state);
+    return pipe::Buffer();
+}
+
+// Netfilter has all the rules whatever comes of this, so nothing here fails a request.
+void Namespace::update_devices(const Request &request, const TableState &state)
+{
+    const bool attached = !attachments_.devices().empty();
+    if (!wants_devices(state.decoded.table)) {
+        attachments_.clear();
+    } else if (const auto netns = kernel_.netns(request.header.id); netns) {
+        const auto messages =
+            attachments_.update(netns->get(), state.decoded.table, ir::Hook::local_in,
+                                settings_.xdp, state.counters.get());
+        for (const auto &message : messages)
+            spdlog::info("{}", message);
+    } else {
+        attachments_.clear();
+    }
+    if (attached)
+        wait_for_devices();
+}
+
+} // namespace bpfilter::service

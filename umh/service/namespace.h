@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// Namespace: the tables of one network namespace, and what may be asked of them. Used by one
+// thread at a time (its strand).
+#pragma once
+
+#include "umh/pipe/kernel.h"
+#include "umh/pipe/message.h"
+#include "umh/service/settings.h"
+#include "umh/service/table_state.h"
+#include "umh/xdp/attach.h"
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace bpfilter::service {
+
+class Namespace {
+public:
+    Namespace(pipe::Kernel &kernel, const Settings &settings)
+        : kernel_(kernel), settings_(settings)
+    {
+    }
+
+    // One for each opcode of a table; see pipe.h for what goes in and comes out.
+    pipe::Outcome get_info(const pipe::Request &request);
+    pipe::Outcome get_entries(const pipe::Request &request);
+    pipe::Outcome replace(const pipe::Request &request);
+    pipe::Outcome old_counters(const pipe::Request &request);
+    pipe::Outcome add_counters(const pipe::Request &request);
+    pipe::Outcome replay(const pipe::Request &request);
+    pipe::Outcome devices(const pipe::Request &request);
+
+private:
+    using Key = std::pair<ir::Family, std::string>;
+
+    // The table, with its first contents if it was not there.
+    Result<TableState *> table(const pipe::Request &request, std::string_view name);
+    Result<std::uint32_t> current_rule_count(const decode::DecodedTable &decoded) const;
+    TableState &store(TableState state);
+    void update_devices(const pipe::Request &request, const TableState &state);
+
+    pipe::Kernel &kernel_;
+    const Settings &settings_;
+    std::map<Key, TableState> tables_;
+    xdp::Attachments attachments_;
+};
+
+} // namespace bpfilter::service

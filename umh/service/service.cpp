@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "umh/service/service.h"
+
+#include "umh/decode/extension.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <iterator>
+#include <span>
+#include <string>
+
+namespace bpfilter::service {
+
+using pipe::Outcome;
+using pipe::Request;
+
+// One row per opcode: answered by the service, or by the namespace the request is about.
+struct Service::Row {
+    bpfilter_opcode opcode;
+    const char *name;
+    Outcome (Service::*service)(const Request &);
+    Outcome (Namespace::*netns)(const Request &);
+};
+
+const Service::Row Service::rows[] = {
+    {BPFILTER_OP_INIT, "INIT", &Service::init, nullptr},
+    {BPFILTER_OP_SETTINGS, "SETTINGS", &Service::change_settings, nullptr},
+    {BPFILTER_OP_GET_INFO, "GET_INFO", nullptr, &Namespace::get_info},
+    {BPFILTER_OP_GET_ENTRIES, "GET_ENTRIES", nullptr, &Namespace::get_entries},
+    {BPFILTER_OP_REPLACE, "REPLACE", nullptr, &Namespace::replace},
+    {BPFILTER_OP_OLD_COUNTERS, "OLD_COUNTERS", nullptr, &Namespace::old_counters},
+    {BPFILTER_OP_ADD_COUNTERS, "ADD_COUNTERS", nullptr, &Namespace::add_counters},
+    {BPFILTER_OP_REVISION, "REVISION", &Service::revision, nullptr},
+    {BPFILTER_OP_EXTENSIONS, "EXTENSIONS", &Service::extensions, nullptr},
+    {BPFILTER_OP_REPLAY, "REPLAY", nullptr, &Namespace::replay},
+    {BPFILTER_OP_NETNS_GONE, "NETNS_GONE", &Service::netns_gone, nullptr},
+    {BPFILTER_OP_DEVICES, "DEVICES", nullptr, &Namespace::devices},
+};
+
+Outcome Service::handle(const Request &request)
+{
+    const auto row = std::ranges::find(rows, request.header.opcode,
+                                       [](const Row &r) { return unsigned(r.opcode); });
+    if (row == std::end(rows))
+        return fail(EINVAL, fmt::format("opcode {} is not known", request.header.opcode));
+    if (row->service)
+        return (this->*row->service)(request);
+    if (request.header.netns == 0)
+        return fail(EINVAL, fmt::format("{} without a namespace", row->name));
+    const auto netns = find_namespace(request.header.netns);
+    return ((*netns).*row->netns)(request);
+}
+
+std::shared_ptr<Namespace> Service::find_namespace(std::uint64_t netns)
+{
+    const std::lock_guard lock(mutex_);
+    auto &slot = namespaces_[netns];
+    if (!slot)
+        slot = std::make_shared<Namespace>(kernel_, settings_);
+    return slot;
+}
+
+Outcome Service::init(const Request &request)
+{
+    const auto in = pipe::payload_as<bpfilter_init>(request.payload());
+    if (!in)
+        return fail(in.error());
+    if (in->major != BPFILTER_PIPE_MAJOR)
+        return fail(EPROTO, fmt::format("the module speaks version {} of the pipe, the helper {}",
+                                        in->major, BPFILTER_PIPE_MAJOR));
+    settings_.xdp = static_cast<bpfilter_xdp_mode>(in->settings.xdp);
+    bpfilter_init out{};
+    out.major = BPFILTER_PIPE_MAJOR;
+    out.minor = std::min<__u32>(in->minor, BPFILTER_PIPE_MINOR);
+    return pipe::bytes_of(out);
+}
+
+Outcome Service::change_settings(const Request &request)
+{
+    const auto in = pipe::payload_as<bpfilter_settings>(request.payload());
+    if (!in)
+        return fail(in.error());
+    settings_.xdp = static_cast<bpfilter_xdp_mode>(in->xdp);
+    return pipe::Buffer();
+}
+
+Outcome Service::revision(const Request &request)
+{
+    const auto in = pipe::payload_as<bpfilter_revision>(request.payload());
+    if (!in)
+        return fail(in.error());
+    const std::string_view name(in->name, strnlen(in->name, sizeof(in->name)));
+    auto known = decode::find_revision(static_cast<ir::Family>(request.header.family),
+                                       in->target != 0, name, in->revision);
+    if (!known)
+        return fail(std::move(known.error()));
+    return pipe::Buffer();
+}
+
+Outcome Service::extensions(const Request &request)
+{
+    const auto in = pipe::payload_as<bpfilter_extensions>(request.payload());
+    if (!in)
+        return fail(in.error());
+    const std::string text = decode::list_extensions(
+        static_cast<ir::Family>(request.header.family), in->targets != 0);
+    const auto bytes = std::as_bytes(std::span(text));
+    return pipe::Buffer(bytes.begin(), bytes.end());
+}
+
+Outcome Service::netns_gone(const Request &request)
+{
+    const std::lock_guard lock(mutex_);
+    namespaces_.erase(request.header.netns);
+    return pipe::Buffer();
+}
+
+} // namespace bpfilter::service

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// Service: every opcode of the pipe, and who answers it.
+#pragma once
+
+#include "umh/pipe/kernel.h"
+#include "umh/pipe/message.h"
+#include "umh/service/namespace.h"
+#include "umh/service/settings.h"
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+
+namespace bpfilter::service {
+
+class Service {
+public:
+    explicit Service(pipe::Kernel &kernel) : kernel_(kernel) {}
+
+    // Thread-safe, if requests of one namespace come one after the other.
+    pipe::Outcome handle(const pipe::Request &request);
+
+private:
+    struct Row;
+    static const Row rows[];
+
+    pipe::Outcome init(const pipe::Request &request);
+    pipe::Outcome change_settings(const pipe::Request &request);
+    pipe::Outcome revision(const pipe::Request &request);
+    pipe::Outcome extensions(const pipe::Request &request);
+    pipe::Outcome netns_gone(const pipe::Request &request);
+
+    std::shared_ptr<Namespace> find_namespace(std::uint64_t netns);
+
+    pipe::Kernel &kernel_;
+    Settings settings_;
+    std::mutex mutex_; // of namespaces_ itself, not of what is in it
+    std::map<std::uint64_t, std::shared_ptr<Namespace>> namespaces_;
+};
+
+} // namespace bpfilter::service
