@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// Tables for tests, without iptables: chains by name, in the order they are begun.
+//
+//     TableBuilder t;
+//     t.chain("INPUT", ir::Hook::local_in, ir::Accept{})
+//         .rule({tcp_to(80)}, ir::Drop{})
+//         .jump({}, "web");
+//     t.chain("web").rule({}, ir::Return{});
+//     const ir::Table table = t.build();
+#pragma once
+
+#include "umh/ir/table.h"
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace bpfilter::test {
+
+using Matches = std::vector<ir::Match>;
+
+class ChainBuilder {
+public:
+    ChainBuilder &rule(Matches matches, ir::Verdict verdict);
+    // Without a target: goes on with the next.
+    ChainBuilder &count(Matches matches);
+    ChainBuilder &jump(Matches matches, const std::string &chain);
+    ChainBuilder &go(Matches matches, const std::string &chain);
+
+private:
+    friend class TableBuilder;
+    enum class Kind { verdict, next, jump, go };
+    struct Draft {
+        Matches matches;
+        Kind kind = Kind::verdict;
+        ir::Verdict verdict;
+        std::string chain;
+    };
+    std::string name_;
+    std::optional<ir::Hook> hook_;
+    ir::Verdict policy_;
+    std::vector<Draft> rules_;
+};
+
+class TableBuilder {
+public:
+    ChainBuilder &chain(const std::string &name, ir::Hook hook, ir::Verdict policy);
+    ChainBuilder &chain(const std::string &name); // a user chain
+    [[nodiscard]] ir::Table build() const;
+
+private:
+    std::vector<ChainBuilder> chains_;
+
+public:
+    TableBuilder()
+    {
+        chains_.reserve(256); // references to chains stay good
+    }
+};
+
+// Matches by what people write.
+ir::Match from(const std::string &address, unsigned prefix = 32, bool invert = false);
+ir::Match to(const std::string &address, unsigned prefix = 32, bool invert = false);
+ir::Match in(const std::string &device, bool invert = false);  // "eth+" is a wildcard
+ir::Match out(const std::string &device, bool invert = false);
+ir::Match protocol(std::uint16_t value, bool invert = false);
+
+} // namespace bpfilter::test
