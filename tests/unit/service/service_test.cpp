@@ -1,0 +1,349 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// The whole helper but for the pipe: requests in, replies out, real maps and programs, and a
+// module that only notes what is committed.
+#include "tests/unit/support/blob.h"
+#include "umh/ir/counters.h"
+#include "umh/service/service.h"
+
+#include <gtest/gtest.h>
+
+#include <cerrno>
+#include <cstring>
+#include <deque>
+#include <iostream>
+#include <string>
+#include <vector>
+
+#include <fcntl.h>
+#include <unistd.h>
+
+namespace bpfilter::service {
+namespace {
+
+using pipe::Outcome;
+using pipe::Request;
+using test::Blob;
+using test::Rule;
+
+// Keeps what is committed as the module does.
+class NotingKernel final : public pipe::Kernel {
+public:
+    Result<> commit(const bpfilter_commit &commit) override
+    {
+        if (refuse != 0)
+            return fail(refuse);
+        commits.push_back(commit);
+        retired = std::move(in_force);
+        in_force.clear();
+        for (__u32 i = 0; i < commit.kept_count; ++i)
+            in_force.emplace_back(dup(commit.kept_fd[i]));
+        return {};
+    }
+
+    Result<std::vector<UniqueFd>> kept(std::uint64_t) override
+    {
+        std::vector<UniqueFd> fds;
+        for (const auto &fd : give_retired ? retired : in_force)
+            fds.emplace_back(dup(fd.get()));
+        return fds;
+    }
+
+    Result<UniqueFd> netns(std::uint64_t) override
+    {
+        return UniqueFd(open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC));
+    }
+
+    int refuse = 0;
+    bool give_retired = false;
+    std::vector<bpfilter_commit> commits;
+    std::vector<UniqueFd> in_force;
+    std::vector<UniqueFd> retired;
+};
+
+struct Info {
+    char name[32];
+    std::uint32_t valid_hooks, hook_entry[5], underflow[5], num_entries, size;
+};
+
+class ServiceTest : public ::testing::Test {
+protected:
+    void SetUp() override
+    {
+        if (geteuid() != 0)
+            GTEST_SKIP() << "making maps and loading programs needs root";
+    }
+
+    Outcome ask(bpfilter_opcode opcode, std::span<const std::byte> payload,
+                std::uint64_t netns = 1, std::uint16_t flags = 0)
+    {
+        return ask(service, opcode, payload, netns, flags);
+    }
+
+    static Outcome ask(Service &service, bpfilter_opcode opcode,
+                       std::span<const std::byte> payload, std::uint64_t netns = 1,
+                       std::uint16_t flags = 0)
+    {
+        Request request;
+        request.header.opcode = opcode;
+        request.header.netns = netns;
+        request.header.family = 2;
+        request.header.flags = flags;
+        request.message = pipe::bytes_of(request.header);
+        request.message.insert(request.message.end(), payload.begin(), payload.end());
+        return service.handle(request);
+    }
+
+    Outcome get_info(const char *table = "filter", std::uint64_t netns = 1, std::uint16_t flags = 0)
+    {
+        bpfilter_table_name name{};
+        std::strncpy(name.name, table, sizeof(name.name) - 1);
+        return ask(BPFILTER_OP_GET_INFO, pipe::bytes_of(name), netns, flags);
+    }
+
+    Info info()
+    {
+        return pipe::payload_as<Info>(get_info().value()).value();
+    }
+
+    Outcome get_entries(std::uint32_t size)
+    {
+        return get_entries(service, size);
+    }
+
+    static Outcome get_entries(Service &service, std::uint32_t size)
+    {
+        bpfilter_get_entries in{};
+        std::strcpy(in.name, "filter");
+        in.size = size;
+        return ask(service, BPFILTER_OP_GET_ENTRIES, pipe::bytes_of(in));
+    }
+
+    Outcome replace(const Blob &blob)
+    {
+        return ask(BPFILTER_OP_REPLACE, blob.build(info().num_entries).bytes);
+    }
+
+    Outcome add_counters(const std::vector<ir::Counters> &counters)
+    {
+        std::vector<std::byte> payload(40 + counters.size() * sizeof(ir::Counters));
+        std::memcpy(payload.data(), "filter", 6);
+        const auto count = static_cast<std::uint32_t>(counters.size());
+        std::memcpy(payload.data() + 32, &count, sizeof(count));
+        std::memcpy(payload.data() + 40, counters.data(), counters.size() * sizeof(ir::Counters));
+        return ask(BPFILTER_OP_ADD_COUNTERS, payload);
+    }
+
+    NotingKernel kernel;
+    Service service{kernel};
+};
+
+TEST_F(ServiceTest, AgreesOnAVersion)
+{
+    bpfilter_init in{};
+    in.major = BPFILTER_PIPE_MAJOR;
+    in.minor = 99;
+    const auto out = pipe::payload_as<bpfilter_init>(
+        ask(BPFILTER_OP_INIT, pipe::bytes_of(in), 0).value());
+    EXPECT_EQ(out->major, static_cast<__u32>(BPFILTER_PIPE_MAJOR));
+    EXPECT_EQ(out->minor, static_cast<__u32>(BPFILTER_PIPE_MINOR));
+
+    in.major = BPFILTER_PIPE_MAJOR + 1;
+    EXPECT_EQ(ask(BPFILTER_OP_INIT, pipe::bytes_of(in), 0).error().code, EPROTO);
+}
+
+TEST_F(ServiceTest, RefusesWhatItDoesNotKnow)
+{
+    EXPECT_EQ(ask(static_cast<bpfilter_opcode>(999), {}).error().code, EINVAL);
+    EXPECT_EQ(ask(BPFILTER_OP_GET_INFO, {}, 0).error().code, EINVAL);
+    EXPECT_EQ(ask(BPFILTER_OP_GET_INFO, {}).error().code, EPROTO);
+}
+
+TEST_F(ServiceTest, FirstUseCreatesTheTable)
+{
+    EXPECT_TRUE(kernel.commits.empty());
+    const Info in = info();
+    EXPECT_EQ(in.num_entries, 4u);
+    EXPECT_EQ(in.size, 632u);
+    ASSERT_EQ(kernel.commits.size(), 1u);
+    const auto &commit = kernel.commits[0];
+    EXPECT_STREQ(commit.table, "filter");
+    EXPECT_EQ(commit.flags, 0u);
+    ASSERT_EQ(commit.hook_count, 3u);
+    EXPECT_EQ(commit.hook[0].hook, 1u);
+    EXPECT_EQ(commit.hook[2].hook, 3u);
+    EXPECT_EQ(commit.hook[0].priority, 0);
+    info();
+    EXPECT_EQ(kernel.commits.size(), 1u) << "a second use creates nothing";
+}
+
+TEST_F(ServiceTest, AnUnknownTableIsENOENT)
+{
+    EXPECT_EQ(get_info("nosuch").error().code, ENOENT);
+    EXPECT_EQ(get_info("").error().code, ENOENT);
+    EXPECT_TRUE(kernel.commits.empty());
+}
+
+TEST_F(ServiceTest, ThirtyTwoBitCallersAreRefused)
+{
+    const auto refused = get_info("filter", 1, BPFILTER_REQUEST_COMPAT);
+    EXPECT_EQ(refused.error().code, EINVAL);
+    EXPECT_FALSE(refused.error().message.empty());
+}
+
+TEST_F(ServiceTest, AStaleSizeIsEAGAIN)
+{
+    const Info in = info();
+    EXPECT_TRUE(get_entries(in.size));
+    EXPECT_EQ(get_entries(in.size + 8).error().code, EAGAIN);
+    EXPECT_EQ(get_entries(in.size - 8).error().code, EAGAIN);
+}
+
+TEST_F(ServiceTest, ReplaceBringsNewContents)
+{
+    info();
+    Blob blob;
+    blob.rule("INPUT", Rule().source("10.0.0.0/8").drop());
+    ASSERT_TRUE(replace(blob));
+    ASSERT_EQ(kernel.commits.size(), 2u);
+    EXPECT_EQ(kernel.commits[1].flags, static_cast<__u32>(BPFILTER_COMMIT_PIN));
+    EXPECT_EQ(info().num_entries, 5u);
+
+    ASSERT_TRUE(replace(Blob()));
+    EXPECT_EQ(kernel.commits[2].flags, 0u) << "first contents hold no module";
+}
+
+TEST_F(ServiceTest, ReplaceOfAnUnusedTableComparesWithItsFirstContents)
+{
+    EXPECT_EQ(ask(BPFILTER_OP_REPLACE, Blob().build(5).bytes).error().code, EAGAIN);
+    EXPECT_TRUE(ask(BPFILTER_OP_REPLACE, Blob().build(4).bytes));
+    EXPECT_EQ(kernel.commits.size(), 1u);
+}
+
+TEST_F(ServiceTest, LeadingRulesWithADeviceAreWatched)
+{
+    info();
+    Blob blob;
+    blob.rule("INPUT", Rule().in("lo").source("10.0.0.0/8").drop());
+    ASSERT_TRUE(replace(blob));
+    EXPECT_TRUE(kernel.commits[1].flags & BPFILTER_COMMIT_WATCH);
+    EXPECT_TRUE(ask(BPFILTER_OP_DEVICES, {}));
+}
+
+TEST_F(ServiceTest, AnotherNumberOfCountersIsEAGAIN)
+{
+    info();
+    EXPECT_EQ(ask(BPFILTER_OP_REPLACE, Blob().build(7).bytes).error().code, EAGAIN);
+    EXPECT_EQ(kernel.commits.size(), 1u);
+}
+
+TEST_F(ServiceTest, WhatFailsLeavesTheOldTable)
+{
+    Blob first;
+    first.rule("INPUT", Rule().source("10.0.0.0/8").drop());
+    info();
+    ASSERT_TRUE(replace(first));
+    const Info before = info();
+    const auto entries = get_entries(before.size).value();
+
+    Blob second;
+    second.rule("INPUT", Rule().drop()).rule("OUTPUT", Rule().drop());
+    kernel.refuse = ECANCELED;
+    EXPECT_EQ(replace(second).error().code, ECANCELED);
+    kernel.refuse = 0;
+
+    Blob unsupported;
+    unsupported.rule("INPUT", Rule().match("nosuch", 0, std::vector<std::byte>(8)).drop());
+    const auto refused = replace(unsupported);
+    EXPECT_EQ(refused.error().code, ENOENT);
+    EXPECT_NE(refused.error().message.find("nosuch"), std::string::npos);
+
+    EXPECT_EQ(get_entries(before.size).value(), entries);
+}
+
+TEST_F(ServiceTest, CountersAreAddedListedAndHandedOver)
+{
+    info();
+    const std::vector<ir::Counters> some = {{1, 10}, {2, 20}, {3, 30}, {0, 0}};
+    ASSERT_TRUE(add_counters(some));
+    ASSERT_TRUE(add_counters(some));
+    EXPECT_EQ(add_counters({{1, 1}}).error().code, EINVAL);
+
+    const auto entries = get_entries(info().size).value();
+    ir::Counters listed;
+    std::memcpy(&listed, entries.data() + 152 + 96, sizeof(listed));
+    EXPECT_EQ(listed, (ir::Counters{4, 40}));
+
+    ASSERT_TRUE(replace(Blob()));
+    kernel.give_retired = true;
+    const auto old = ask(BPFILTER_OP_OLD_COUNTERS, pipe::bytes_of(bpfilter_count{4, 0})).value();
+    std::vector<ir::Counters> counters(4);
+    ASSERT_EQ(old.size(), 64u);
+    std::memcpy(counters.data(), old.data(), old.size());
+    EXPECT_EQ(counters, (std::vector<ir::Counters>{{2, 20}, {4, 40}, {6, 60}, {0, 0}}));
+
+    const auto fresh = get_entries(info().size).value();
+    std::memcpy(&listed, fresh.data() + 152 + 96, sizeof(listed));
+    EXPECT_EQ(listed, ir::Counters()) << "a new table starts at zero";
+}
+
+TEST_F(ServiceTest, ASuccessorListsTheSame)
+{
+    info();
+    Blob blob;
+    blob.rule("INPUT", Rule().source("10.0.0.0/8").drop());
+    const auto payload = blob.build(4).bytes;
+    ASSERT_TRUE(ask(BPFILTER_OP_REPLACE, payload));
+    ASSERT_TRUE(add_counters({{7, 70}, {}, {}, {}, {}}));
+    const auto before = get_entries(info().size).value();
+    const auto commits = kernel.commits.size();
+
+    Service successor(kernel);
+    bpfilter_table_name name{};
+    std::strcpy(name.name, "filter");
+    auto replay = pipe::bytes_of(name);
+    replay.insert(replay.end(), payload.begin(), payload.end());
+    ASSERT_TRUE(ask(successor, BPFILTER_OP_REPLAY, replay));
+    EXPECT_EQ(get_entries(successor, static_cast<std::uint32_t>(before.size())).value(), before);
+    EXPECT_EQ(kernel.commits.size(), commits) << "a replay puts nothing in force";
+}
+
+TEST_F(ServiceTest, ASuccessorKnowsFirstContents)
+{
+    const auto before = get_entries(info().size).value();
+    Service successor(kernel);
+    bpfilter_table_name name{};
+    std::strcpy(name.name, "filter");
+    ASSERT_TRUE(ask(successor, BPFILTER_OP_REPLAY, pipe::bytes_of(name)));
+    EXPECT_EQ(get_entries(successor, 632).value(), before);
+}
+
+TEST_F(ServiceTest, NamespacesAreSeparateAndForgotten)
+{
+    Blob blob;
+    blob.rule("INPUT", Rule().drop());
+    info();
+    ASSERT_TRUE(replace(blob));
+    EXPECT_EQ(pipe::payload_as<Info>(get_info("filter", 2).value())->num_entries, 4u);
+    EXPECT_EQ(info().num_entries, 5u);
+    ASSERT_TRUE(ask(BPFILTER_OP_NETNS_GONE, {}));
+    EXPECT_EQ(info().num_entries, 4u);
+}
+
+TEST_F(ServiceTest, KnowsItsExtensions)
+{
+    bpfilter_revision tcp{};
+    std::strcpy(tcp.name, "tcp");
+    EXPECT_TRUE(ask(BPFILTER_OP_REVISION, pipe::bytes_of(tcp)));
+    tcp.revision = 9;
+    EXPECT_EQ(ask(BPFILTER_OP_REVISION, pipe::bytes_of(tcp)).error().code, EPROTONOSUPPORT);
+    std::strcpy(tcp.name, "nosuch");
+    EXPECT_EQ(ask(BPFILTER_OP_REVISION, pipe::bytes_of(tcp)).error().code, ENOENT);
+
+    const auto text = ask(BPFILTER_OP_EXTENSIONS, pipe::bytes_of(bpfilter_extensions{}), 0).value();
+    const std::string names(reinterpret_cast<const char *>(text.data()), text.size());
+    EXPECT_NE(names.find("tcp\n"), std::string::npos);
+}
+
+} // namespace
+} // namespace bpfilter::service
