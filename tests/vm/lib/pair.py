@@ -11,10 +11,9 @@ The tables are those of `server`. Both know each other's MAC address for good.
 """
 
 import os
-import select
 import socket
 
-from . import iptables
+from . import iptables, mark
 from .netns import Namespace, ip, sysctl
 
 CLIENT = "192.0.2.1"
@@ -38,6 +37,11 @@ class Pair:
                         f"neighbour add {SERVER} lladdr {_SERVER_MAC} dev c0 nud permanent"])
         self.server.ip(["link set lo up", "link set s0 up", f"address add {SERVER}/24 dev s0",
                         f"neighbour add {CLIENT} lladdr {_CLIENT_MAC} dev s0 nud permanent"])
+        self._marks: list[socket.socket] = []
+        for side, device in ((self.client, "c0"), (self.server, "s0")):
+            with side:
+                self._marks.append(mark.open_on(device))
+        mark.wait_for_link(*self._marks)
         with self.client:
             self._sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
             self._sender.bind((CLIENT, PORT))
@@ -52,25 +56,9 @@ class Pair:
         self.receive()
         for _ in range(count):
             self._sender.sendto(payload, (SERVER, PORT))
-        self._settle()
+        mark.through(*self._marks)
+        mark.through(*self._marks[::-1])
         return self.receive()
-
-    def _settle(self) -> None:
-        """Two frames, there and back, behind everything that was sent."""
-        if not hasattr(self, "_marks"):
-            self._marks = []
-            for side, device in ((self.client, "c0"), (self.server, "s0")):
-                with side:
-                    mark = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x88B5))
-                    mark.bind((device, 0x88B5))
-                    self._marks.append(mark)
-        for sender, receiver in (self._marks, self._marks[::-1]):
-            sender.send(b"\xff" * 6 + b"\2\0\0\0\5\xff" + b"\x88\xb5" + b"\0" * 46)
-            while True:
-                if not select.select([receiver], [], [], 30)[0]:
-                    raise RuntimeError("a mark frame was lost")
-                if receiver.recvfrom(64)[1][2] != 4:  # PACKET_OUTGOING
-                    break
 
     def receive(self) -> int:
         count = 0
@@ -86,7 +74,7 @@ class Pair:
             iptables.restore()
 
     def close(self) -> None:
-        for opened in [self._sender, self._receiver, *getattr(self, "_marks", [])]:
+        for opened in [self._sender, self._receiver, *self._marks]:
             opened.close()
         self.client.delete()
         self.server.delete()

@@ -22,19 +22,15 @@ A packet is known again by its IP id; what the router says by itself has another
 
 import errno
 import os
-import select
 import socket
 from typing import Iterable, NamedTuple, Sequence
 
-from . import iptables, packet
-from .check import Failure
+from . import iptables, mark, packet
 from .netns import Namespace, ip, sysctl
 
 SO_RCVBUFFORCE = 33
-PACKET_OUTGOING = 4
 
 TTL = 77  # of injected packets
-MARK_TYPE = 0x88B5  # local experimental Ethertype: frames that only say "all before me is done"
 
 LOCAL = "10.1.0.1"
 # Protocols whose delivery to the router itself can be seen.
@@ -149,9 +145,10 @@ class Router:
             with self.left if link.side == "left" else self.right:
                 self._inject[link.inner] = self._keep(_packet_socket(link.outer, 0, receive=False))
                 self._seen[link.inner] = self._keep(_packet_socket(link.outer, packet.ETH_P_IP))
-                self._marks_out[link.inner] = self._keep(_packet_socket(link.outer, MARK_TYPE))
+                self._marks_out[link.inner] = self._keep(mark.open_on(link.outer))
             with self.router:
-                self._marks_in[link.inner] = self._keep(_packet_socket(link.inner, MARK_TYPE))
+                self._marks_in[link.inner] = self._keep(mark.open_on(link.inner))
+            mark.wait_for_link(self._marks_in[link.inner], self._marks_out[link.inner])
         with self.router:
             self._local = []
             for protocol in PROTOCOLS:
@@ -189,29 +186,18 @@ class Router:
             return errno.errorcode[error.errno or 0]
         return ""
 
-    def settle(self) -> None:
-        """Return when all that was sent has been decided and has arrived.
+    def settle(self, links: Iterable[str] = tuple(LINKS), rounds: int | None = None) -> None:
+        """Return when all that was sent on these links has been decided and has arrived.
 
-        Queues are first in, first out. A mark sent to the router comes behind the packets
-        injected; one sent by the router behind what it forwarded then; and so for answers.
+        A mark sent to the router comes behind the packets injected; one sent by the router
+        behind what it forwarded then. Answers take another round.
         """
-        for _ in range(3):
-            for inner, link in LINKS.items():
-                self._inject[inner].send(packet.ethernet(
-                    packet.mac(link.inner_mac), packet.mac(link.outer_mac), b"\0" * 46, MARK_TYPE))
-                self._take_mark(self._marks_in[inner])
-            for inner, link in LINKS.items():
-                self._marks_in[inner].send(packet.ethernet(
-                    packet.mac(link.outer_mac), packet.mac(link.inner_mac), b"\0" * 46, MARK_TYPE))
-                self._take_mark(self._marks_out[inner])
-
-    @staticmethod
-    def _take_mark(marks: socket.socket) -> None:
-        while True:
-            if not select.select([marks], [], [], 30)[0]:
-                raise Failure("a mark frame was lost: the links are not in order")
-            if marks.recvfrom(64)[1][2] != PACKET_OUTGOING:
-                return
+        links = tuple(links)
+        for _ in range(rounds or (1 if self._mute else 2)):
+            for inner in links:
+                mark.through(self._marks_out[inner], self._marks_in[inner])
+            for inner in links:
+                mark.through(self._marks_in[inner], self._marks_out[inner])
 
     def arrived(self) -> list[tuple[str, bytes]]:
         """All packets since the last call that were delivered, each with where: "local", or the
@@ -240,7 +226,7 @@ class Router:
                     self.output(one)
                 else:
                     self.inject(inner, one)
-            self.settle()
+            self.settle((inner, "out0"))
             out |= {packet.ident_of(data) for _, data in self.arrived()}
         return [packet.ident_of(one) in out for one in packets]
 
@@ -265,7 +251,7 @@ def _drain(opened: socket.socket) -> Iterable[bytes]:
             return
         except OSError:
             continue  # an ICMP error for this socket
-        if len(address) == 5 and address[2] == PACKET_OUTGOING:
+        if len(address) == 5 and address[2] == mark.PACKET_OUTGOING:
             continue
         yield data
 
