@@ -24,6 +24,12 @@ void Assembler::bind(Label label)
         reached_ = size();
 }
 
+void Assembler::enter(Label label)
+{
+    bind(label);
+    reached_ = size();
+}
+
 bool Assembler::used(Label label) const
 {
     return places_.at(label.id).used;
@@ -44,8 +50,7 @@ bool Assembler::falls_through() const
 
 void Assembler::function(Label label, Function function)
 {
-    bind(label);
-    reached_ = size();
+    enter(label);
     function.insn = static_cast<std::uint32_t>(size());
     line(0, function.name);
     program_.functions.push_back(std::move(function));

@@ -28,6 +28,8 @@ class Assembler {
 public:
     [[nodiscard]] Label label();
     void bind(Label label);
+    // The same for a label that is sure to be jumped to from further on.
+    void enter(Label label);
     [[nodiscard]] bool used(Label label) const;
 
     void emit(const bpf_insn &insn);

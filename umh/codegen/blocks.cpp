@@ -79,7 +79,7 @@ private:
                 falls = leave(flow_.rules[i - 1] + 1);
             if (i == first || is_entry(id)) {
                 entries.push_back(Place{id, as_.label()});
-                as_.bind(entries.back().label);
+                as_.enter(entries.back().label);
             } else if (!falls) {
                 continue;
             }
@@ -209,7 +209,7 @@ private:
         std::vector<Place> calls;
         for (const Place &block : blocks_) {
             calls.push_back(Place{block.first, as_.label()});
-            as_.bind(calls.back().label);
+            as_.enter(calls.back().label);
             as_.emit(move(r1, r7));
             as_.call(block.label);
             as_.emit(exit_insn());

@@ -45,12 +45,12 @@ public:
 
     void operator()(const ir::InInterface &match)
     {
-        bytes(offsetof(Key, names.in), match.name.data(), match.mask.data(), 4, match.invert);
+        device(offsetof(Key, names.in), match.name, match.mask, match.invert);
     }
 
     void operator()(const ir::OutInterface &match)
     {
-        bytes(offsetof(Key, names.out), match.name.data(), match.mask.data(), 4, match.invert);
+        device(offsetof(Key, names.out), match.name, match.mask, match.invert);
     }
 
     void operator()(const ir::Protocol &match)
@@ -109,6 +109,16 @@ public:
     }
 
 private:
+    // What is outside of the mask is not compared, neither in the rule's name.
+    void device(std::size_t offset, const ir::InterfaceName &name, const ir::InterfaceName &mask,
+                bool invert)
+    {
+        ir::InterfaceName value{};
+        for (std::size_t i = 0; i < value.size(); ++i)
+            value[i] = static_cast<char>(name[i] & mask[i]);
+        bytes(offset, value.data(), mask.data(), value.size() / 4, invert);
+    }
+
     // `words` times four bytes under a mask; a word without mask and value is always equal.
     template <typename Byte>
     void bytes(std::size_t offset, const Byte *value, const Byte *mask, std::size_t words,
