@@ -27,54 +27,7 @@ Answer constant(bool matches)
     return matches ? Answer::always : Answer::never;
 }
 
-template <typename T> Answer address(Bytes ip, std::size_t value, std::size_t mask, T &match)
-{
-    const auto value_bytes = load<Address4>(ip, value);
-    const auto mask_bytes = load<Address4>(ip, mask);
-    bool asks = false;
-    bool possible = true;
-    for (std::size_t i = 0; i < 4; ++i) {
-        match.value[i] = std::byte{value_bytes[i]};
-        match.mask[i] = std::byte{mask_bytes[i]};
-        asks |= mask_bytes[i] != 0;
-        possible &= (value_bytes[i] & ~mask_bytes[i]) == 0;
-    }
-    if (!possible)
-        return constant(match.invert);
-    if (!asks)
-        return constant(!match.invert);
-    return Answer::depends;
-}
-
-template <typename T> Answer interface(Bytes ip, std::size_t name, std::size_t mask, T &match)
-{
-    match.name = load<InterfaceName>(ip, name);
-    match.mask = load<InterfaceName>(ip, mask);
-    bool asks = false;
-    for (std::size_t i = 0; i < match.name.size(); ++i) {
-        // Bits outside the mask are not compared: no two spellings of one question.
-        match.name[i] = static_cast<char>(match.name[i] & match.mask[i]);
-        asks |= match.mask[i] != 0;
-    }
-    return asks ? Answer::depends : constant(!match.invert);
-}
-
-Answer protocol(std::uint16_t value, ir::Protocol &match)
-{
-    // Protocol 0 asks nothing, inverted or not.
-    if (value == 0)
-        return Answer::always;
-    match.value = value;
-    return value > 0xff ? constant(match.invert) : Answer::depends;
-}
-
-// The inversion applies to "asked for a fragment, and this is none": without the question
-// it is an answer that is always no.
-Answer fragment(std::uint8_t flags, const ir::Fragment &match)
-{
-    return flags & IPT_F_FRAG ? Answer::depends : constant(!match.invert);
-}
-
+// The questions that are really asked.
 struct Collector {
     std::vector<Match> matches;
     bool never = false;
@@ -86,6 +39,54 @@ struct Collector {
         never |= answer == Answer::never;
     }
 };
+
+template <typename T>
+void ask_address(Collector &collector, Bytes ip, std::size_t value, std::size_t mask, bool invert)
+{
+    const auto value_bytes = load<Address4>(ip, value);
+    const auto mask_bytes = load<Address4>(ip, mask);
+    T match{.invert = invert};
+    bool asks = false;
+    bool possible = true;
+    for (std::size_t i = 0; i < 4; ++i) {
+        match.value[i] = std::byte{value_bytes[i]};
+        match.mask[i] = std::byte{mask_bytes[i]};
+        asks |= mask_bytes[i] != 0;
+        possible &= (value_bytes[i] & ~mask_bytes[i]) == 0;
+    }
+    if (!possible)
+        collector.add(constant(invert), match);
+    else
+        collector.add(asks ? Answer::depends : constant(!invert), match);
+}
+
+template <typename T>
+void ask_interface(Collector &collector, Bytes ip, std::size_t name, std::size_t mask, bool invert)
+{
+    T match{load<InterfaceName>(ip, name), load<InterfaceName>(ip, mask), invert};
+    bool asks = false;
+    for (std::size_t i = 0; i < match.name.size(); ++i) {
+        // Bits outside the mask are not compared: no two spellings of one question.
+        match.name[i] = static_cast<char>(match.name[i] & match.mask[i]);
+        asks |= match.mask[i] != 0;
+    }
+    collector.add(asks ? Answer::depends : constant(!invert), match);
+}
+
+void ask_protocol(Collector &collector, std::uint16_t value, bool invert)
+{
+    // Protocol 0 asks nothing, inverted or not.
+    if (value == 0)
+        return;
+    collector.add(value > 0xff ? constant(invert) : Answer::depends, ir::Protocol{value, invert});
+}
+
+// The inversion applies to "asked for a fragment, and this is none": without the question
+// it is an answer that is always no.
+void ask_fragment(Collector &collector, bool asked, bool invert)
+{
+    collector.add(asked ? Answer::depends : constant(!invert), ir::Fragment{invert});
+}
 
 std::string dotted(const Address4 &address)
 {
@@ -137,20 +138,17 @@ std::vector<Match> ipv4_matches(Bytes ip)
     const auto inverts = [inverted](unsigned flag) { return (inverted & flag) != 0; };
     Collector collector;
 
-    ir::SourceAddress source{.invert = inverts(IPT_INV_SRCIP)};
-    collector.add(address(ip, offsetof(ipt_ip, src), offsetof(ipt_ip, smsk), source), source);
-    ir::DestinationAddress destination{.invert = inverts(IPT_INV_DSTIP)};
-    collector.add(address(ip, offsetof(ipt_ip, dst), offsetof(ipt_ip, dmsk), destination),
-                  destination);
-    ir::InInterface in{.invert = inverts(IPT_INV_VIA_IN)};
-    collector.add(interface(ip, offsetof(ipt_ip, iniface), offsetof(ipt_ip, iniface_mask), in), in);
-    ir::OutInterface out{.invert = inverts(IPT_INV_VIA_OUT)};
-    collector.add(interface(ip, offsetof(ipt_ip, outiface), offsetof(ipt_ip, outiface_mask), out),
-                  out);
-    ir::Protocol proto{.invert = inverts(IPT_INV_PROTO)};
-    collector.add(protocol(load<std::uint16_t>(ip, offsetof(ipt_ip, proto)), proto), proto);
-    const ir::Fragment part{.invert = inverts(IPT_INV_FRAG)};
-    collector.add(fragment(flags, part), part);
+    ask_address<ir::SourceAddress>(collector, ip, offsetof(ipt_ip, src), offsetof(ipt_ip, smsk),
+                                   inverts(IPT_INV_SRCIP));
+    ask_address<ir::DestinationAddress>(collector, ip, offsetof(ipt_ip, dst),
+                                        offsetof(ipt_ip, dmsk), inverts(IPT_INV_DSTIP));
+    ask_interface<ir::InInterface>(collector, ip, offsetof(ipt_ip, iniface),
+                                   offsetof(ipt_ip, iniface_mask), inverts(IPT_INV_VIA_IN));
+    ask_interface<ir::OutInterface>(collector, ip, offsetof(ipt_ip, outiface),
+                                    offsetof(ipt_ip, outiface_mask), inverts(IPT_INV_VIA_OUT));
+    ask_protocol(collector, load<std::uint16_t>(ip, offsetof(ipt_ip, proto)),
+                 inverts(IPT_INV_PROTO));
+    ask_fragment(collector, flags & IPT_F_FRAG, inverts(IPT_INV_FRAG));
 
     if (collector.never)
         return {ir::Never{}};

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// What the tests of decode say again and again.
+#pragma once
+
+#include "tests/unit/support/blob.h"
+#include "umh/decode/table.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+namespace bpfilter::test {
+
+inline const decode::Layout &native_ipv4()
+{
+    return **decode::find_layout(ir::Family::ipv4, false);
+}
+
+inline Result<decode::DecodedTable> decode_payload(const Payload &payload)
+{
+    return decode::decode_replace(payload.bytes, native_ipv4());
+}
+
+// The errno, 0 if all is well.
+inline int error_of(const Payload &payload)
+{
+    const auto decoded = decode_payload(payload);
+    return decoded ? 0 : decoded.error().code;
+}
+
+inline std::string message_of(const Payload &payload)
+{
+    const auto decoded = decode_payload(payload);
+    return decoded ? "" : decoded.error().message;
+}
+
+// Must be good.
+inline decode::DecodedTable decoded(const Payload &payload)
+{
+    auto result = decode_payload(payload);
+    if (!result)
+        throw std::runtime_error("refused: " + result.error().message);
+    return std::move(*result);
+}
+
+// The first rule of INPUT of a table that has only this one.
+inline ir::Rule rule_of(const Rule &rule)
+{
+    return decoded(Blob().rule("INPUT", rule).build()).table.rules.at(0);
+}
+
+inline int error_of(const Rule &rule)
+{
+    return error_of(Blob().rule("INPUT", rule).build());
+}
+
+// Where things are in an entry.
+inline constexpr std::size_t target_at = sizeof(ipt_entry); // without matches
+inline constexpr std::size_t verdict_at = target_at + sizeof(xt_entry_target);
+
+} // namespace bpfilter::test

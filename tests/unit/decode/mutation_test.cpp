@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// Valid blobs with random damage: whatever a caller sends is answered, never a crash. What
+// is accepted must hold together.
+#include "tests/unit/decode/decoding.h"
+#include "umh/encode/entries.h"
+#include "umh/encode/info.h"
+
+#include <cerrno>
+#include <random>
+#include <set>
+
+namespace bpfilter::test {
+
+namespace {
+
+Payload sample()
+{
+    Blob blob;
+    blob.chain("c1").chain("c2");
+    blob.rule("INPUT", Rule().source("10.0.0.0/8").in("eth+").tcp({.dport = {80, 80}}).accept());
+    blob.rule("INPUT", Rule().icmp({.type = 8}).jump("c1")).rule("INPUT", Rule());
+    blob.rule("FORWARD", Rule().udp().udp().go_to("c2")).rule("c1", Rule().jump("c2"));
+    blob.rule("c2", Rule().protocol(47, true).fragment().drop());
+    return blob.build();
+}
+
+void expect_sound(const decode::DecodedTable &decoded)
+{
+    const auto &table = decoded.table;
+    ASSERT_EQ(decoded.offsets.size(), table.rules.size());
+    for (const auto &rule : table.rules) {
+        ASSERT_EQ(&rule, &table.rules[rule.id]);
+        if (const auto *jump = std::get_if<ir::Jump>(&rule.verdict)) {
+            ASSERT_LT(jump->target, table.rules.size());
+        }
+    }
+    for (const auto &hook : table.hooks) {
+        if (hook) {
+            ASSERT_LT(std::max(hook->entry, hook->underflow), table.rules.size());
+        }
+    }
+    for (const auto &chain : table.chains) {
+        ASSERT_LT(chain.first, table.rules.size());
+        ASSERT_LT(chain.last, table.rules.size());
+        ASSERT_LE(chain.first, chain.last + 1);
+    }
+    const std::vector<ir::Counters> counters(table.rules.size());
+    EXPECT_EQ(encode::encode_entries(decoded, counters), decoded.entries);
+    EXPECT_EQ(encode::encode_info(decoded).size(), sizeof(ipt_getinfo));
+}
+
+// Bytes that matter more often than chance would hit them.
+void damage(std::vector<std::byte> &bytes, std::mt19937 &random)
+{
+    static constexpr std::uint32_t interesting[] = {0,      1,      8,      31,         32,
+                                                    0x7fff, 0xffff, 0xfff8, 0x7fffffff, 0xffffffff};
+    const auto offset = std::uniform_int_distribution<std::size_t>(0, bytes.size() - 4)(random);
+    const auto value = interesting[random() % std::size(interesting)];
+    switch (random() % 5) {
+    case 0:
+        bytes[offset] ^= static_cast<std::byte>(1U << random() % 8);
+        break;
+    case 1:
+        bytes[offset] = static_cast<std::byte>(random());
+        break;
+    case 2:
+        store(bytes, offset & ~1UL, static_cast<std::uint16_t>(value));
+        break;
+    case 3:
+        store(bytes, offset & ~3UL, value);
+        break;
+    default:
+        store(bytes, offset & ~1UL,
+              static_cast<std::uint16_t>(load<std::uint16_t>(bytes, offset & ~1UL) + 8 - 16 * (random() % 2)));
+    }
+}
+
+TEST(Mutation, DamagedBlobsAreAnswered)
+{
+    constexpr unsigned seed = 20180516;
+    RecordProperty("seed", static_cast<int>(seed));
+    std::mt19937 random(seed);
+    const Payload valid = sample();
+    ASSERT_EQ(error_of(valid), 0);
+    std::set<int> errors;
+    for (int round = 0; round < 60'000; ++round) {
+        Payload payload = valid;
+        for (unsigned times = 1 + random() % 4; times > 0; --times)
+            damage(payload.bytes, random);
+        if (random() % 16 == 0)
+            payload.bytes.resize(random() % payload.bytes.size());
+        const auto result = decode_payload(payload);
+        errors.insert(result ? 0 : result.error().code);
+        if (result)
+            expect_sound(*result);
+        if (HasFatalFailure())
+            FAIL() << "round " << round << " of seed " << seed;
+    }
+    // The damage is worth something only if it gets everywhere.
+    EXPECT_EQ(errors, (std::set<int>{0, EINVAL, ENOENT, ELOOP, ENOMEM}));
+}
+
+TEST(Mutation, EveryByteAlone)
+{
+    const Payload valid = sample();
+    for (std::size_t offset = 0; offset < valid.bytes.size(); ++offset) {
+        for (const int value : {0x00, 0x01, 0x7f, 0x80, 0xff}) {
+            Payload payload = valid;
+            payload.bytes[offset] = static_cast<std::byte>(value);
+            if (const auto result = decode_payload(payload))
+                expect_sound(*result);
+        }
+    }
+}
+
+} // namespace
+
+} // namespace bpfilter::test
