@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/proc_fs.h>
+#include <linux/proc_ns.h>
+#include <linux/uaccess.h>
+#include <asm/ioctls.h>
+#include <net/net_namespace.h>
+
+#include <bpfilter/pipe.h>
+
+#include "pipe.h"
+#include "queue.h"
+#include "request.h"
+#include "table.h"
+#include "version.h"
+
+static bool is_commit_valid(const struct bpfilter_commit *commit)
+{
+	const u32 flags = BPFILTER_COMMIT_PIN | BPFILTER_COMMIT_WATCH;
+
+	return !(commit->flags & ~flags) && commit->hook_count <= BPFILTER_HOOKS_MAX &&
+	       commit->kept_count <= BPFILTER_KEPT_MAX && commit->table[0] &&
+	       strnlen(commit->table, sizeof(commit->table)) < sizeof(commit->table);
+}
+
+static bool can_commit(const struct bf_request *request, const struct bpfilter_commit *commit)
+{
+	switch (request->header.opcode) {
+	case BPFILTER_OP_GET_INFO:
+	case BPFILTER_OP_GET_ENTRIES:
+	case BPFILTER_OP_REPLACE:
+		return !strcmp(bf_request_table(request), commit->table);
+	default:
+		return false;
+	}
+}
+
+static long ioctl_commit(struct bf_session *session, void __user *argument)
+{
+	struct bpfilter_commit commit;
+	struct bf_request *request;
+	int error;
+
+	if (copy_from_user(&commit, argument, sizeof(commit)))
+		return -EFAULT;
+	if (!is_commit_valid(&commit))
+		return -EINVAL;
+	request = bf_queue_hold(session, commit.id);
+	if (IS_ERR(request))
+		return PTR_ERR(request);
+	error = -EINVAL;
+	if (can_commit(request, &commit))
+		error = bf_table_commit(request, &commit);
+	bf_queue_release(session, request);
+	return error;
+}
+
+static void put_descriptors(const s32 *fd, u32 count)
+{
+	u32 i;
+
+	for (i = 0; i < count; i++)
+		put_unused_fd(fd[i]);
+}
+
+static int give_kept(const struct bf_version *version, struct bpfilter_kept *kept,
+		     void __user *argument)
+{
+	u32 i;
+
+	for (kept->count = 0; version && kept->count < version->kept_count; kept->count++) {
+		int fd = get_unused_fd_flags(O_CLOEXEC);
+
+		if (fd < 0) {
+			put_descriptors(kept->fd, kept->count);
+			return fd;
+		}
+		kept->fd[kept->count] = fd;
+	}
+	if (copy_to_user(argument, kept, sizeof(*kept))) {
+		put_descriptors(kept->fd, kept->count);
+		return -EFAULT;
+	}
+	for (i = 0; i < kept->count; i++)
+		fd_install(kept->fd[i], get_file(version->kept[i]));
+	return 0;
+}
+
+/* The version whose descriptors belong to this request, referenced, or NULL. */
+static struct bf_version *version_for(const struct bf_request *request)
+{
+	if (request->version)
+		return bf_version_get(request->version);
+	return bf_table_version(request->net, request->header.family, bf_request_table(request));
+}
+
+static long ioctl_kept(struct bf_session *session, void __user *argument)
+{
+	struct bpfilter_kept kept = {};
+	struct bf_version *version;
+	struct bf_request *request;
+	int error;
+
+	if (copy_from_user(&kept.id, argument, sizeof(kept.id)))
+		return -EFAULT;
+	request = bf_queue_hold(session, kept.id);
+	if (IS_ERR(request))
+		return PTR_ERR(request);
+	error = -EINVAL;
+	if (request->version || (request->net && bf_request_table(request))) {
+		version = version_for(request);
+		error = give_kept(version, &kept, argument);
+		bf_version_put(version);
+	}
+	bf_queue_release(session, request);
+	return error;
+}
+
+static long ioctl_netns(struct bf_session *session, void __user *argument)
+{
+	struct bf_request *request;
+	int result;
+	u64 id;
+
+	if (copy_from_user(&id, argument, sizeof(id)))
+		return -EFAULT;
+	request = bf_queue_hold(session, id);
+	if (IS_ERR(request))
+		return PTR_ERR(request);
+	result = -EINVAL;
+	if (request->net)
+		result = open_related_ns(&request->net->ns, get_net_ns);
+	bf_queue_release(session, request);
+	return result;
+}
+
+static long ioctl_length(struct bf_session *session, int __user *argument)
+{
+	return put_user((int)bf_queue_next_length(session), argument);
+}
+
+long bf_pipe_ioctl(struct file *file, unsigned int command, unsigned long argument)
+{
+	struct bf_session *session = file->private_data;
+	void __user *pointer = (void __user *)argument;
+
+	switch (command) {
+	case BPFILTER_IOC_COMMIT:
+		return ioctl_commit(session, pointer);
+	case BPFILTER_IOC_KEPT:
+		return ioctl_kept(session, pointer);
+	case BPFILTER_IOC_NETNS:
+		return ioctl_netns(session, pointer);
+	case FIONREAD:
+		return ioctl_length(session, pointer);
+	default:
+		return -ENOTTY;
+	}
+}

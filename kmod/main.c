@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * bpfilter.ko: takes the place of ip_tables. It carries the requests of iptables to the
+ * helper, which makes BPF programs of rules, and runs these at the netfilter hooks.
+ */
+#include <linux/build_bug.h>
+#include <linux/module.h>
+
+#include <bpfilter/context.h>
+#include <bpfilter/pipe.h>
+
+#include "helper.h"
+#include "netns.h"
+#include "proc.h"
+#include "queue.h"
+#include "sockopt.h"
+#include "watch.h"
+
+/* The contract with the helper, as its own tests have it. */
+static_assert(sizeof(struct bpfilter_request) == 40);
+static_assert(sizeof(struct bpfilter_reply) == 24);
+static_assert(sizeof(struct bpfilter_settings) == 8);
+static_assert(sizeof(struct bpfilter_init) == 16);
+static_assert(sizeof(struct bpfilter_table_name) == 32);
+static_assert(sizeof(struct bpfilter_get_entries) == 40);
+static_assert(sizeof(struct bpfilter_count) == 8);
+static_assert(sizeof(struct bpfilter_revision) == 40);
+static_assert(sizeof(struct bpfilter_extensions) == 8);
+static_assert(sizeof(struct bpfilter_commit_hook) == 16);
+static_assert(sizeof(struct bpfilter_commit) == 168);
+static_assert(sizeof(struct bpfilter_kept) == 48);
+static_assert(sizeof(struct bpfilter_context) == 32);
+
+/*
+ * The socket options come last of what can fail: once they are there, callers are, and
+ * a module that fails to load does not wait for them. The files in /proc come behind
+ * them all the same: ip_tables has files of that name, but not if the options were ours.
+ */
+static int __init bpfilter_init(void)
+{
+	int error;
+
+	error = bf_helper_init();
+	if (error)
+		return error;
+	error = bf_netns_init();
+	if (error)
+		goto err_netns;
+	error = bf_watch_init();
+	if (error)
+		goto err_watch;
+	error = bf_sockopt_init();
+	if (error)
+		goto err_sockopt;
+	error = bf_proc_init();
+	if (error)
+		goto err_proc;
+	return 0;
+
+err_proc:
+	bf_sockopt_exit();
+err_sockopt:
+	bf_watch_exit();
+err_watch:
+	bf_netns_exit();
+err_netns:
+	bf_queue_stop();
+	bf_helper_exit();
+	return error;
+}
+
+/* No caller is inside: they hold the module. Neither does any table have rules. */
+static void __exit bpfilter_exit(void)
+{
+	bf_sockopt_exit();
+	bf_queue_stop();
+	bf_proc_exit();
+	bf_helper_exit();
+	bf_watch_exit();
+	bf_netns_exit();
+}
+
+module_init(bpfilter_init);
+module_exit(bpfilter_exit);
+
+MODULE_DESCRIPTION("iptables rules as BPF programs");
+MODULE_LICENSE("GPL");
+MODULE_SOFTDEP("post: bpfilter_umh");

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <linux/jiffies.h>
+#include <linux/module.h>
+#include <linux/moduleparam.h>
+#include <linux/netfilter.h>
+#include <linux/string.h>
+
+#include "queue.h"
+#include "request.h"
+#include "settings.h"
+
+#define BF_DEADLINE_MAX 3600
+
+static const char *const xdp_modes[] = {
+	[BPFILTER_XDP_OFF] = "off",
+	[BPFILTER_XDP_AUTO] = "auto",
+	[BPFILTER_XDP_GENERIC] = "generic",
+	[BPFILTER_XDP_NATIVE] = "native",
+};
+
+static unsigned int xdp_mode = BPFILTER_XDP_AUTO;
+static unsigned int deadline = 60;
+
+struct bpfilter_settings bf_settings(void)
+{
+	return (struct bpfilter_settings){ .xdp = READ_ONCE(xdp_mode) };
+}
+
+unsigned long bf_deadline(void)
+{
+	return (unsigned long)READ_ONCE(deadline) * HZ;
+}
+
+static int set_xdp(const char *value, const struct kernel_param *param)
+{
+	int mode = sysfs_match_string(xdp_modes, value);
+	struct bpfilter_settings settings;
+	struct bf_request *request;
+
+	if (mode < 0)
+		return mode;
+	request = bf_request_new(BPFILTER_OP_SETTINGS, NULL, NFPROTO_UNSPEC);
+	if (!request)
+		return -ENOMEM;
+	WRITE_ONCE(xdp_mode, mode);
+	settings = bf_settings();
+	bf_request_set_head(request, &settings, sizeof(settings));
+	bf_queue_notify(request);
+	return 0;
+}
+
+static int get_xdp(char *buffer, const struct kernel_param *param)
+{
+	return sysfs_emit(buffer, "%s\n", xdp_modes[READ_ONCE(xdp_mode)]);
+}
+
+static const struct kernel_param_ops xdp_ops = { .set = set_xdp, .get = get_xdp };
+
+module_param_cb(xdp, &xdp_ops, NULL, 0644);
+MODULE_PARM_DESC(xdp,
+		 "early drop of leading INPUT rules at XDP: auto (default), off, generic, native");
+
+static int set_deadline(const char *value, const struct kernel_param *param)
+{
+	return param_set_uint_minmax(value, param, 1, BF_DEADLINE_MAX);
+}
+
+static const struct kernel_param_ops deadline_ops = {
+	.set = set_deadline,
+	.get = param_get_uint,
+};
+
+module_param_cb(deadline, &deadline_ops, &deadline, 0644);
+MODULE_PARM_DESC(deadline, "seconds the helper may take over one request (60)");

@@ -1,0 +1,410 @@
+// SPDX-License-Identifier: GPL-2.0
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/capability.h>
+#include <linux/compat.h>
+#include <linux/mm.h>
+#include <linux/netfilter_ipv4/ip_tables.h>
+#include <linux/sockptr.h>
+#include <linux/uaccess.h>
+#include <net/net_namespace.h>
+#include <net/sock.h>
+
+#include "queue.h"
+#include "request.h"
+#include "sockopt.h"
+
+/*
+ * The numbers of one family. Structures are the same for all, but for what is inside an
+ * entry, which is no business of ours.
+ */
+struct bf_family {
+	struct nf_sockopt_ops ops;
+	const char *name;
+	u8 family;
+	int set_replace;
+	int set_add_counters;
+	int get_info;
+	int get_entries;
+	int get_revision_match;
+	int get_revision_target;
+};
+
+/* What differs in the layouts of 64-bit and 32-bit callers. */
+struct bf_layout {
+	u32 replace;
+	u32 get_entries;
+	u32 counters_info;
+	u16 request_flags;
+};
+
+static const struct bf_layout native_layout = {
+	.replace = sizeof(struct ipt_replace),
+	.get_entries = sizeof(struct ipt_get_entries),
+	.counters_info = sizeof(struct xt_counters_info),
+};
+
+#ifdef CONFIG_COMPAT
+static const struct bf_layout compat_layout = {
+	.replace = 92,
+	.get_entries = 36,
+	.counters_info = 36,
+	.request_flags = BPFILTER_REQUEST_COMPAT,
+};
+#endif
+
+static const struct bf_layout *caller_layout(void)
+{
+#ifdef CONFIG_COMPAT
+	if (in_compat_syscall())
+		return &compat_layout;
+#endif
+	return &native_layout;
+}
+
+static struct bf_request *new_request(struct sock *sk, const struct bf_family *family,
+				      enum bpfilter_opcode opcode)
+{
+	struct bf_request *request;
+
+	request = bf_request_new(opcode, get_net(sock_net(sk)), family->family);
+	if (request)
+		request->header.flags = caller_layout()->request_flags;
+	return request;
+}
+
+/* The payload is `length` bytes: `head`, which was copied and checked, and what follows. */
+static int copy_payload(struct bf_request *request, sockptr_t from, const void *head,
+			u32 head_length, u32 length)
+{
+	request->body = kvmalloc(length, GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	if (!request->body)
+		return -ENOMEM;
+	request->body_length = length;
+	memcpy(request->body, head, head_length);
+	if (copy_from_sockptr_offset(request->body + head_length, from, head_length,
+				     length - head_length))
+		return -EFAULT;
+	return 0;
+}
+
+static void __user *counters_pointer(const struct ipt_replace *replace)
+{
+#ifdef CONFIG_COMPAT
+	if (in_compat_syscall())
+		return compat_ptr(*(const compat_uptr_t *)&replace->counters);
+#endif
+	return replace->counters;
+}
+
+static struct bf_request *new_old_counters(struct bf_request *replace, u32 count)
+{
+	struct bpfilter_count head = { .count = count };
+	struct bf_request *request;
+
+	request = bf_request_new(BPFILTER_OP_OLD_COUNTERS, get_net(replace->net),
+				 replace->header.family);
+	if (!request)
+		return NULL;
+	request->header.flags = replace->header.flags;
+	bf_request_set_head(request, &head, sizeof(head));
+	swap(request->version, replace->retired);
+	swap(request->reply, replace->reply);
+	request->header.reply_limit = count * sizeof(struct xt_counters);
+	return request;
+}
+
+/*
+ * What the table that went out of force had counted, to the caller's memory; zeros if
+ * that cannot be known. A table that was made by this very request had counted nothing.
+ */
+static int give_old_counters(struct bf_request *replace, u32 count, void __user *to)
+{
+	const u32 size = count * sizeof(struct xt_counters);
+	struct bf_request *request = NULL;
+	int error = 0;
+
+	if (replace->retired) {
+		request = new_old_counters(replace, count);
+		error = request ? bf_queue_perform(request) : -ENOMEM;
+		if (!error && request->reply_length != size)
+			error = -EIO;
+	}
+	if (request && !error) {
+		if (copy_to_user(to, request->reply, size))
+			error = -EFAULT;
+	} else if (clear_user(to, size)) {
+		error = -EFAULT;
+	}
+	bf_request_put(request);
+	return error;
+}
+
+static int copy_replace(struct bf_request *request, sockptr_t from, unsigned int length,
+			struct ipt_replace *replace)
+{
+	const u32 head = caller_layout()->replace;
+
+	if (length < head)
+		return -EINVAL;
+	if (copy_from_sockptr(replace, from, head))
+		return -EFAULT;
+	if (replace->num_counters >= INT_MAX / sizeof(struct xt_counters))
+		return -ENOMEM;
+	if (replace->num_counters == 0)
+		return -EINVAL;
+	if (length < (u64)head + replace->size)
+		return -EINVAL;
+	if (replace->size >= BF_PAYLOAD_MAX - head)
+		return -ENOMEM;
+	replace->name[sizeof(replace->name) - 1] = '\0';
+	return copy_payload(request, from, replace, head, head + replace->size);
+}
+
+static int do_replace(struct bf_request *request, sockptr_t from, unsigned int length)
+{
+	struct ipt_replace replace = {};
+	size_t counters_size;
+	int error;
+
+	error = copy_replace(request, from, length, &replace);
+	if (error)
+		return error;
+	/* Memory for old counters is had before, as nothing may fail after the COMMIT. */
+	counters_size = replace.num_counters * sizeof(struct xt_counters);
+	if (counters_size <= BF_PAYLOAD_MAX) {
+		request->reply = kvmalloc(counters_size, GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+		if (!request->reply)
+			return -ENOMEM;
+	}
+	error = bf_queue_perform(request);
+	if (error)
+		return error;
+	/* The new table is in force: the caller has succeeded, whatever comes now. */
+	error = give_old_counters(request, replace.num_counters, counters_pointer(&replace));
+	if (error && error != -EINTR)
+		pr_warn_ratelimited("counters of the replaced table are lost (error %d)\n", error);
+	return 0;
+}
+
+static int do_add_counters(struct bf_request *request, sockptr_t from, unsigned int length)
+{
+	const u32 head = caller_layout()->counters_info;
+	struct xt_counters_info info = {};
+	int error;
+
+	if (length <= head)
+		return -EINVAL;
+	if (copy_from_sockptr(&info, from, head))
+		return -EFAULT;
+	if (length != head + (u64)info.num_counters * sizeof(struct xt_counters))
+		return -EINVAL;
+	info.name[sizeof(info.name) - 1] = '\0';
+	error = copy_payload(request, from, &info, head, length);
+	return error ? error : bf_queue_perform(request);
+}
+
+/* Asks for an answer of exactly `size` bytes and copies it to the caller. */
+static int perform_and_copy(struct bf_request *request, void __user *to, u32 size)
+{
+	int error = bf_queue_perform(request);
+
+	if (error)
+		return error;
+	if (request->reply_length != size)
+		return -EIO;
+	return copy_to_user(to, request->reply, size) ? -EFAULT : 0;
+}
+
+static int do_get_info(struct bf_request *request, void __user *user, int length)
+{
+	struct bpfilter_table_name head;
+	int error;
+
+	if (length != sizeof(struct ipt_getinfo))
+		return -EINVAL;
+	if (copy_from_user(head.name, user, sizeof(head.name)))
+		return -EFAULT;
+	head.name[sizeof(head.name) - 1] = '\0';
+	bf_request_set_head(request, &head, sizeof(head));
+	error = bf_request_reserve_reply(request, sizeof(struct ipt_getinfo));
+	return error ? error : perform_and_copy(request, user, sizeof(struct ipt_getinfo));
+}
+
+static int do_get_entries(struct bf_request *request, void __user *user, int length)
+{
+	const u32 header = caller_layout()->get_entries;
+	struct bpfilter_get_entries head = {};
+	int error;
+
+	BUILD_BUG_ON(offsetof(struct bpfilter_get_entries, size) !=
+		     offsetof(struct ipt_get_entries, size));
+	if (length < (int)header)
+		return -EINVAL;
+	if (copy_from_user(&head, user, offsetofend(struct bpfilter_get_entries, size)))
+		return -EFAULT;
+	if (length != (u64)header + head.size)
+		return -EINVAL;
+	head.name[sizeof(head.name) - 1] = '\0';
+	bf_request_set_head(request, &head, sizeof(head));
+	/* No table is larger: the helper will find that the caller is wrong. */
+	if (head.size && head.size < BF_PAYLOAD_MAX) {
+		error = bf_request_reserve_reply(request, head.size);
+		if (error)
+			return error;
+	}
+	return perform_and_copy(request, user + header, head.size);
+}
+
+static int do_get_revision(struct bf_request *request, void __user *user, int length,
+			   bool target)
+{
+	struct bpfilter_revision head = { .target = target };
+	struct xt_get_revision revision;
+
+	BUILD_BUG_ON(sizeof(revision.name) > sizeof(head.name));
+	if (length != sizeof(revision))
+		return -EINVAL;
+	if (copy_from_user(&revision, user, sizeof(revision)))
+		return -EFAULT;
+	revision.name[sizeof(revision.name) - 1] = '\0';
+	strscpy_pad(head.name, revision.name, sizeof(head.name));
+	head.revision = revision.revision;
+	bf_request_set_head(request, &head, sizeof(head));
+	return bf_queue_perform(request);
+}
+
+static bool may_administrate(struct sock *sk)
+{
+	return ns_capable(sock_net(sk)->user_ns, CAP_NET_ADMIN);
+}
+
+static int set_sockopt(const struct bf_family *family, struct sock *sk, int option,
+		      sockptr_t from, unsigned int length)
+{
+	struct bf_request *request;
+	int error;
+
+	if (!may_administrate(sk))
+		return -EPERM;
+	if (option != family->set_replace && option != family->set_add_counters)
+		return -EINVAL;
+	request = new_request(sk, family, option == family->set_replace ?
+						  BPFILTER_OP_REPLACE :
+						  BPFILTER_OP_ADD_COUNTERS);
+	if (!request)
+		return -ENOMEM;
+	if (option == family->set_replace)
+		error = do_replace(request, from, length);
+	else
+		error = do_add_counters(request, from, length);
+	bf_request_put(request);
+	return error;
+}
+
+static int get_opcode(const struct bf_family *family, int option)
+{
+	if (option == family->get_info)
+		return BPFILTER_OP_GET_INFO;
+	if (option == family->get_entries)
+		return BPFILTER_OP_GET_ENTRIES;
+	if (option == family->get_revision_match || option == family->get_revision_target)
+		return BPFILTER_OP_REVISION;
+	return -EINVAL;
+}
+
+static int get_sockopt(const struct bf_family *family, struct sock *sk, int option,
+		      void __user *user, int *length)
+{
+	struct bf_request *request;
+	int opcode, error;
+
+	if (!may_administrate(sk))
+		return -EPERM;
+	opcode = get_opcode(family, option);
+	if (opcode < 0)
+		return opcode;
+	request = new_request(sk, family, opcode);
+	if (!request)
+		return -ENOMEM;
+	switch (opcode) {
+	case BPFILTER_OP_GET_INFO:
+		error = do_get_info(request, user, *length);
+		break;
+	case BPFILTER_OP_GET_ENTRIES:
+		error = do_get_entries(request, user, *length);
+		break;
+	default:
+		error = do_get_revision(request, user, *length,
+					option == family->get_revision_target);
+		break;
+	}
+	bf_request_put(request);
+	return error;
+}
+
+static int set_ipv4(struct sock *sk, int option, sockptr_t from, unsigned int length);
+static int get_ipv4(struct sock *sk, int option, void __user *user, int *length);
+
+/* IPv6 has other numbers for the revisions: 68 and 69. */
+static struct bf_family families[] = {
+	{
+		.ops = {
+			.pf = PF_INET,
+			.set_optmin = IPT_BASE_CTL,
+			.set_optmax = IPT_SO_SET_MAX + 1,
+			.set = set_ipv4,
+			.get_optmin = IPT_BASE_CTL,
+			.get_optmax = IPT_SO_GET_MAX + 1,
+			.get = get_ipv4,
+			.owner = THIS_MODULE,
+		},
+		.name = "ip_tables",
+		.family = NFPROTO_IPV4,
+		.set_replace = IPT_SO_SET_REPLACE,
+		.set_add_counters = IPT_SO_SET_ADD_COUNTERS,
+		.get_info = IPT_SO_GET_INFO,
+		.get_entries = IPT_SO_GET_ENTRIES,
+		.get_revision_match = IPT_SO_GET_REVISION_MATCH,
+		.get_revision_target = IPT_SO_GET_REVISION_TARGET,
+	},
+};
+
+static int set_ipv4(struct sock *sk, int option, sockptr_t from, unsigned int length)
+{
+	return set_sockopt(&families[0], sk, option, from, length);
+}
+
+static int get_ipv4(struct sock *sk, int option, void __user *user, int *length)
+{
+	return get_sockopt(&families[0], sk, option, user, length);
+}
+
+int bf_sockopt_init(void)
+{
+	int error;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(families); i++) {
+		error = nf_register_sockopt(&families[i].ops);
+		if (error == -EBUSY)
+			pr_err("%s is loaded and holds the socket options of iptables; remove it and what uses it first, as with: modprobe -r iptable_filter iptable_nat iptable_mangle iptable_raw iptable_security %s\n",
+			       families[i].name, families[i].name);
+		if (error)
+			goto err_register;
+	}
+	return 0;
+
+err_register:
+	while (i--)
+		nf_unregister_sockopt(&families[i].ops);
+	return error;
+}
+
+void bf_sockopt_exit(void)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(families); i++)
+		nf_unregister_sockopt(&families[i].ops);
+}

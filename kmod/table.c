@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: GPL-2.0
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/module.h>
+#include <linux/mutex.h>
+#include <linux/rcupdate.h>
+#include <linux/seq_file.h>
+#include <linux/slab.h>
+#include <net/net_namespace.h>
+
+#include "hook.h"
+#include "netns.h"
+#include "queue.h"
+#include "request.h"
+#include "table.h"
+#include "version.h"
+
+/* A version that this many helpers died of is replayed to no other. */
+#define BF_REPLAYS_MAX 2
+
+/* Guards the lists of tables and who may swap a version. Not taken by packets. */
+static DEFINE_MUTEX(bf_tables_mutex);
+static LIST_HEAD(bf_tables);
+
+static struct bf_version *version_of(const struct bf_table *table)
+{
+	return rcu_dereference_protected(table->version, lockdep_is_held(&bf_tables_mutex));
+}
+
+static struct bf_table *find_table(struct net *net, u8 family, const char *name)
+{
+	struct bf_table *table;
+
+	lockdep_assert_held(&bf_tables_mutex);
+	list_for_each_entry(table, &bf_net(net)->tables, in_net)
+		if (table->family == family && !strcmp(table->name, name))
+			return table;
+	return NULL;
+}
+
+struct bf_version *bf_table_version(struct net *net, u8 family, const char *name)
+{
+	struct bf_version *version = NULL;
+	struct bf_table *table;
+
+	mutex_lock(&bf_tables_mutex);
+	table = find_table(net, family, name);
+	if (table)
+		version = bf_version_get(version_of(table));
+	mutex_unlock(&bf_tables_mutex);
+	return version;
+}
+
+bool bf_table_any(void)
+{
+	return !list_empty_careful(&bf_tables);
+}
+
+void bf_table_list(struct net *net, u8 family, struct seq_file *seq)
+{
+	struct bf_table *table;
+
+	mutex_lock(&bf_tables_mutex);
+	list_for_each_entry(table, &bf_net(net)->tables, in_net)
+		if (table->family == family)
+			seq_printf(seq, "%s\n", table->name);
+	mutex_unlock(&bf_tables_mutex);
+}
+
+/* Devices are watched where any table asked for it. */
+static void update_watch(struct net *net)
+{
+	struct bf_table *table;
+	bool watch = false;
+
+	list_for_each_entry(table, &bf_net(net)->tables, in_net)
+		watch |= version_of(table)->watch;
+	WRITE_ONCE(bf_net(net)->watch, watch);
+}
+
+/* A table with rules holds the module, once, as it holds that of ip_tables. */
+static bool pin(const struct bf_version *old, const struct bf_version *new)
+{
+	return !new->pin || (old && old->pin) || try_module_get(THIS_MODULE);
+}
+
+static void unpin(const struct bf_version *old, const struct bf_version *new)
+{
+	if (old && old->pin && !(new && new->pin))
+		module_put(THIS_MODULE);
+}
+
+/* The payload becomes the version's: what a successor of the helper will be told. */
+static void take_payload(struct bf_version *version, struct bf_request *request)
+{
+	version->request_flags = request->header.flags;
+	if (request->header.opcode != BPFILTER_OP_REPLACE)
+		return;
+	version->payload = request->body;
+	version->payload_length = request->body_length;
+	request->body = NULL;
+	/* The name of the table is still needed. */
+	bf_request_set_head(request, version->payload, BPFILTER_TABLE_NAME_LEN);
+}
+
+static struct bf_table *new_table(struct bf_request *request,
+				  const struct bpfilter_commit *commit)
+{
+	struct bf_table *table = kzalloc(sizeof(*table), GFP_KERNEL_ACCOUNT);
+	u32 i;
+
+	if (!table)
+		return NULL;
+	table->net = request->net;
+	table->family = request->header.family;
+	strscpy(table->name, commit->table, sizeof(table->name));
+	table->hook_count = commit->hook_count;
+	for (i = 0; i < commit->hook_count; i++) {
+		table->hook[i].hook = bf_hook;
+		table->hook[i].priv = table;
+		table->hook[i].pf = table->family;
+		table->hook[i].hooknum = commit->hook[i].hook;
+		table->hook[i].priority = commit->hook[i].priority;
+	}
+	return table;
+}
+
+static int create_table(struct bf_request *request, const struct bpfilter_commit *commit,
+			struct bf_version *version)
+{
+	struct bf_table *table;
+	int error;
+
+	error = bf_net_prepare(request->net);
+	if (error)
+		return error;
+	table = new_table(request, commit);
+	if (!table)
+		return -ENOMEM;
+	if (!pin(NULL, version)) {
+		error = -ECANCELED;
+		goto err_pin;
+	}
+	error = bf_queue_commit(request);
+	if (error)
+		goto err_commit;
+	rcu_assign_pointer(table->version, version);
+	error = nf_register_net_hooks(request->net, table->hook, table->hook_count);
+	if (error)
+		goto err_hooks;
+	take_payload(version, request);
+	list_add(&table->in_net, &bf_net(request->net)->tables);
+	list_add_tail(&table->in_all, &bf_tables);
+	update_watch(request->net);
+	return 0;
+
+err_hooks:
+	/* Some may have been there for a while. */
+	synchronize_rcu();
+	bf_queue_uncommit(request);
+err_commit:
+	unpin(version, NULL);
+err_pin:
+	kfree(table);
+	return error;
+}
+
+static bool has_same_hooks(const struct bf_table *table, const struct bpfilter_commit *commit)
+{
+	u32 i, j;
+
+	if (table->hook_count != commit->hook_count)
+		return false;
+	/* The hooks of a commit are different ones, so this is equality of two sets. */
+	for (i = 0; i < commit->hook_count; i++) {
+		for (j = 0; j < table->hook_count; j++)
+			if (table->hook[j].hooknum == commit->hook[i].hook &&
+			    table->hook[j].priority == commit->hook[i].priority)
+				break;
+		if (j == table->hook_count)
+			return false;
+	}
+	return true;
+}
+
+static int swap_version(struct bf_table *table, struct bf_request *request,
+			const struct bpfilter_commit *commit, struct bf_version *version)
+{
+	struct bf_version *old = version_of(table);
+	int error;
+
+	/* First contents never take the place of rules: this helper does not know them. */
+	if (request->header.opcode != BPFILTER_OP_REPLACE)
+		return -EEXIST;
+	if (!has_same_hooks(table, commit))
+		return -EINVAL;
+	if (!pin(old, version))
+		return -ECANCELED;
+	error = bf_queue_commit(request);
+	if (error) {
+		unpin(version, old);
+		return error;
+	}
+	take_payload(version, request);
+	rcu_assign_pointer(table->version, version);
+	update_watch(table->net);
+	unpin(old, version);
+	request->retired = old;
+	return 0;
+}
+
+int bf_table_commit(struct bf_request *request, const struct bpfilter_commit *commit)
+{
+	struct bf_version *version = bf_version_new(commit);
+	struct bf_table *table;
+	int error;
+
+	if (IS_ERR(version))
+		return PTR_ERR(version);
+
+	mutex_lock(&bf_tables_mutex);
+	table = find_table(request->net, request->header.family, commit->table);
+	if (table)
+		error = swap_version(table, request, commit, version);
+	else
+		error = create_table(request, commit, version);
+	mutex_unlock(&bf_tables_mutex);
+
+	if (error)
+		bf_version_put(version);
+	else if (table)
+		/* A process waits for it: not the leisurely kind. */
+		synchronize_rcu_expedited();
+	return error;
+}
+
+static int add_replay(struct bf_table *table, struct list_head *replays)
+{
+	struct bf_version *version = version_of(table);
+	struct net *net = maybe_get_net(table->net);
+	struct bf_request *request;
+
+	if (!net)
+		return 0;
+	if (version->deaths >= BF_REPLAYS_MAX) {
+		pr_warn_ratelimited("helpers die of table %s: it stays in force, but cannot be changed\n",
+				    table->name);
+		put_net(net);
+		return 0;
+	}
+	request = bf_request_new(BPFILTER_OP_REPLAY, net, table->family);
+	if (!request)
+		return -ENOMEM;
+	request->header.flags = version->request_flags;
+	request->version = bf_version_get(version);
+	request->body_length = version->payload_length;
+	bf_request_set_head(request, table->name, sizeof(table->name));
+	list_add_tail(&request->list, replays);
+	return 0;
+}
+
+int bf_table_replays(struct list_head *replays)
+{
+	struct bf_table *table;
+	int error = 0;
+
+	mutex_lock(&bf_tables_mutex);
+	list_for_each_entry(table, &bf_tables, in_all) {
+		error = add_replay(table, replays);
+		if (error)
+			break;
+	}
+	mutex_unlock(&bf_tables_mutex);
+	return error;
+}
+
+/* Nobody can commit to this namespace any more: a request would hold a reference to it. */
+void bf_table_unhook(struct net *net)
+{
+	struct bf_table *table;
+
+	list_for_each_entry(table, &bf_net(net)->tables, in_net)
+		nf_unregister_net_hooks(net, table->hook, table->hook_count);
+}
+
+void bf_table_free(struct net *net)
+{
+	struct bf_table *table, *next;
+
+	mutex_lock(&bf_tables_mutex);
+	list_for_each_entry_safe(table, next, &bf_net(net)->tables, in_net) {
+		struct bf_version *version = version_of(table);
+
+		list_del(&table->in_net);
+		list_del(&table->in_all);
+		unpin(version, NULL);
+		bf_version_put(version);
+		kfree(table);
+	}
+	mutex_unlock(&bf_tables_mutex);
+}

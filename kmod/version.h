@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * A version of a table: what one COMMIT put in force. Never changed after that, but for
+ * the payload, which arrives at the moment of the COMMIT.
+ */
+#ifndef BF_VERSION_H
+#define BF_VERSION_H
+
+#include <linux/refcount.h>
+#include <linux/types.h>
+
+#include <bpfilter/context.h>
+#include <bpfilter/pipe.h>
+
+struct bpf_map;
+struct bpf_prog;
+struct file;
+
+struct bf_version {
+	refcount_t refs;
+	struct bpf_prog *program[BPFILTER_HOOKS_MAX]; /* by hook number */
+	struct bpf_map *context_map; /* or NULL */
+	struct bpfilter_context __percpu *context; /* element 0 of it */
+	u32 kept_count;
+	struct file *kept[BPFILTER_KEPT_MAX];
+	bool pin;
+	bool watch;
+
+	/* For REPLAY: the REPLACE that brought it. Nothing for first contents. */
+	void *payload; /* kvmalloc'ed */
+	u32 payload_length;
+	u16 request_flags; /* BPFILTER_REQUEST_COMPAT */
+	unsigned int deaths; /* helpers that died of its replay */
+};
+
+/* In the helper's context: its descriptors are resolved. May return ERR_PTR(). */
+struct bf_version *bf_version_new(const struct bpfilter_commit *commit);
+struct bf_version *bf_version_get(struct bf_version *version);
+/* The last one needs a grace period behind the moment it went out of force. Sleeps. */
+void bf_version_put(struct bf_version *version);
+
+#endif /* BF_VERSION_H */
