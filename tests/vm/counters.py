@@ -3,7 +3,6 @@
 """Counters: exact under traffic, from everywhere at once, and kept when rules change."""
 
 import os
-import signal
 import socket
 
 from lib import iptables as tables
@@ -120,28 +119,6 @@ def given_counters_go_on() -> None:
     expect_equal(counters().rules["INPUT"][:2], [Counter(13, 104), Counter(2, 83)], "after a change")
 
 
-def flood() -> int:
-    """A process that sends datagrams until SIGTERM; its exit is clean."""
-    child = os.fork()
-    if child:
-        return child
-    stop: list[int] = []
-    signal.signal(signal.SIGTERM, lambda *_: stop.append(1))
-    os.sched_setaffinity(0, range(os.cpu_count() or 1))
-    with pair.client:
-        sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        while not stop:
-            sender.sendto(b"", (SERVER, PORT + 1))
-    os._exit(0)
-
-
-def sent_by_client() -> int:
-    """Datagrams that the client's stack has sent, by its own counter."""
-    with pair.client, open("/proc/self/net/snmp", encoding="ascii") as file:
-        udp = [line.split() for line in file if line.startswith("Udp:")]
-    return int(udp[1][udp[0].index("OutDatagrams")])
-
-
 @test
 def nothing_lost_while_replacing() -> None:
     """Rules are replaced while packets flow; each packet is counted by one table, once.
@@ -149,19 +126,14 @@ def nothing_lost_while_replacing() -> None:
     Datagrams to a port that nobody has are dropped by the last rule, so nothing comes back.
     """
     rules("-A INPUT -p udp", f"-A INPUT -p udp --dport {PORT + 1} -j DROP")
-    before = sent_by_client()
-    child = flood()
-    try:
-        wait_for(lambda: sent_by_client() > before, "traffic")
+    before = pair.sent_by_client()
+    with pair.flood(PORT + 1):
+        wait_for(lambda: pair.sent_by_client() > before, "traffic")
         for step in range(6):
             do(f"-I INPUT 1 -s 198.51.100.{step} -j DROP")
             do("-A FORWARD -j DROP")
         do("-D INPUT 3")
-    finally:
-        os.kill(child, signal.SIGTERM)
-        expect_equal(os.waitpid(child, 0)[1], 0, "exit of the sender")
-    pair.send(0)
-    sent = sent_by_client() - before
+    sent = pair.sent_by_client() - before
     expect(sent > 0, "no traffic")
     seen = counters().rules["INPUT"]
     expect_equal(seen[-2:], [Counter(sent, 28 * sent)] * 2, "sum over all tables")
@@ -176,15 +148,10 @@ def never_without_a_rule_while_replacing() -> None:
         open_port = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         open_port.bind((SERVER, PORT + 1))
         open_port.setblocking(False)
-    child = flood()
-    try:
+    with pair.flood(PORT + 1):
         for step in range(6):
             do(f"-I INPUT 1 -s 198.51.100.{step} -j DROP")
             do("-D INPUT 1")
-    finally:
-        os.kill(child, signal.SIGTERM)
-        os.waitpid(child, 0)
-    pair.send(0)
     try:
         open_port.recv(1)
         raise AssertionError("a packet was delivered")

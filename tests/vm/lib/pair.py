@@ -10,8 +10,11 @@
 The tables are those of `server`. Both know each other's MAC address for good.
 """
 
+import contextlib
 import os
+import signal
 import socket
+from typing import Iterator
 
 from . import iptables, mark
 from .netns import Namespace, ip, sysctl
@@ -59,6 +62,41 @@ class Pair:
         mark.through(*self._marks)
         mark.through(*self._marks[::-1])
         return self.receive()
+
+    @contextlib.contextmanager
+    def flood(self, port: int) -> Iterator[None]:
+        """Another process sends datagrams to the port all the while."""
+        child = os.fork()
+        if child == 0:
+            stop: list[int] = []
+            signal.signal(signal.SIGTERM, lambda *_: stop.append(1))
+            os.sched_setaffinity(0, range(os.cpu_count() or 1))
+            with self.client:
+                sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+                while not stop:
+                    sender.sendto(b"", (SERVER, port))
+            os._exit(0)
+        try:
+            yield
+        finally:
+            os.kill(child, signal.SIGTERM)
+            os.waitpid(child, 0)
+            self._settle_everywhere()
+
+    def _settle_everywhere(self) -> None:
+        """What another process sent may wait on any processor."""
+        allowed = os.sched_getaffinity(0)
+        for processor in range(os.cpu_count() or 1):
+            os.sched_setaffinity(0, {processor})
+            mark.through(*self._marks)
+            mark.through(*self._marks[::-1])
+        os.sched_setaffinity(0, allowed)
+
+    def sent_by_client(self) -> int:
+        """Datagrams that the client's stack has sent, by its own counter."""
+        with self.client, open("/proc/self/net/snmp", encoding="ascii") as file:
+            udp = [line.split() for line in file if line.startswith("Udp:")]
+        return int(udp[1][udp[0].index("OutDatagrams")])
 
     def receive(self) -> int:
         count = 0

@@ -24,6 +24,23 @@ def only_ours() -> None:
         raise Skip("about bpfilter alone; ip_tables is under test")
 
 
+def kernel_log() -> list[str]:
+    """The messages of the kernel so far."""
+    lines = []
+    opened = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        while True:
+            try:
+                record = os.read(opened, 8192).decode(errors="replace")
+            except BlockingIOError:
+                return lines
+            except BrokenPipeError:
+                continue  # overwritten meanwhile
+            lines.append(record.split(";", 1)[-1].split("\n")[0])
+    finally:
+        os.close(opened)
+
+
 def load() -> None:
     """Load what is under test; the other one must not be there."""
     if name() == OURS:
