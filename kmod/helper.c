@@ -195,6 +195,8 @@ static int execute(struct bf_session *session)
 	static char *envp[] = { path, NULL };
 	struct subprocess_info *info;
 
+	/* Not empty, or nothing is executed; enter() will know the number. */
+	strscpy(session->path, "/proc/self/fd/", sizeof(session->path));
 	info = call_usermodehelper_setup(session->path, argv, envp, GFP_KERNEL, enter, NULL,
 					 session);
 	if (!info)
