@@ -84,7 +84,7 @@ private:
                 continue;
             }
             const Label next = as_.label();
-            emit_rule(as_, table_.rules[id], count_, next, exits);
+            emit_rule(as_, table_.rules[id], Counting{count_}, next, exits);
             as_.bind(next);
             falls = as_.falls_through();
         }
@@ -116,7 +116,8 @@ private:
 
     RuleExits make_exits()
     {
-        return RuleExits{as_.label(), as_.label(), as_.label(),
+        const Label drop = as_.label(); // hotdrop too
+        return RuleExits{as_.label(), drop,        drop,       as_.label(),
                          as_.label(), as_.label(), as_.label()};
     }
 

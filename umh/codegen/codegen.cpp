@@ -121,7 +121,7 @@ private:
         if (id == hook_.underflow)
             as_.bind(exits_.back);
         const Label next = as_.label();
-        emit_rule(as_, table_.rules[id], count_, next, exits_);
+        emit_rule(as_, table_.rules[id], Counting{count_}, next, exits_);
         as_.bind(next);
         return as_.falls_through();
     }
@@ -160,7 +160,8 @@ private:
     Assembler as_;
     Label count_ = as_.label();
     Label options_ = as_.label();
-    RuleExits exits_{as_.label(), as_.label(), as_.label(),
+    Label drop_ = as_.label(); // hotdrop too
+    RuleExits exits_{as_.label(), drop_,       drop_,      as_.label(),
                      as_.label(), as_.label(), as_.label()};
 };
 

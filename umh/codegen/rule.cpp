@@ -2,9 +2,11 @@
 #include "umh/codegen/rule.h"
 
 #include "umh/codegen/flow.h"
+#include "umh/codegen/key.h"
 #include "umh/codegen/match.h"
 #include "umh/codegen/prologue.h"
 
+#include <cstddef>
 #include <variant>
 
 namespace bpfilter::codegen {
@@ -56,16 +58,22 @@ private:
 
 } // namespace
 
-void emit_rule(Assembler &as, const ir::Rule &rule, Label count, Label next,
+void emit_rule(Assembler &as, const ir::Rule &rule, const Counting &counting, Label next,
                const RuleExits &exits)
 {
     as.line(rule.id + 1, rule.text);
     for (const ir::Match &match : rule.matches) {
-        emit_match(as, match, MatchExits{.next = next, .hotdrop = exits.drop});
+        emit_match(as, match, MatchExits{.next = next, .hotdrop = exits.hotdrop});
         if (!as.falls_through())
             return; // it never matches
     }
-    emit_count(as, count, rule.id);
+    const Label skip = as.label();
+    if (counting.second_time) {
+        as.emit(load(BPF_W, r1, r7, offsetof(Key, counting)));
+        as.jump_if32(BPF_JEQ, r1, 0, skip);
+    }
+    emit_count(as, counting.function, rule.id);
+    as.bind(skip);
     std::visit(VerdictEmitter(as, rule, exits), rule.verdict);
 }
 

@@ -12,15 +12,21 @@ namespace bpfilter::codegen {
 // behind them only if some rule used it.
 struct RuleExits {
     Label accept;
-    Label drop; // also for hotdrop
+    Label drop;
+    Label hotdrop;
     Label queue;
     Label back; // RETURN
     Label push; // go on at r1, come back to r2
     Label go;   // go on at r1
 };
 
-// Falls through, or jumps to `next`, to the next rule. `count`: the counting function.
-void emit_rule(Assembler &as, const ir::Rule &rule, Label count, Label next,
+struct Counting {
+    Label function;            // bf_count
+    bool second_time = false;  // xdp: only if key.counting is set
+};
+
+// Falls through, or jumps to `next`, to the next rule.
+void emit_rule(Assembler &as, const ir::Rule &rule, const Counting &counting, Label next,
                const RuleExits &exits);
 
 } // namespace bpfilter::codegen

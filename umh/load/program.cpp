@@ -93,6 +93,8 @@ Result<UniqueFd> load_program(const codegen::Program &program, const ProgramMaps
                       &options));
     if (fd)
         return fd;
+    if (errno == E2BIG || errno == ENOMEM)
+        return std::unexpected(refused(program, errno, {}));
 
     // Again, for its reasons. With statistics only, the log holds the complaint without the
     // instructions before it, which on 6.1 would not leave room for it.

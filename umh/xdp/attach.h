@@ -10,31 +10,22 @@
 // or ipvlan devices stand on, those that are down, and those that are neither Ethernet
 // nor loopback.
 //
-// Nothing is kept open that would hold the namespace: links do not.
+// Nothing is kept open that would hold the namespace: links do not. A device that moves to
+// another namespace or gets another name takes its program along until update() is called.
 #pragma once
 
 #include "bpfilter/pipe.h"
 #include "umh/ir/table.h"
-#include "umh/load/map.h"
 #include "umh/util/fd.h"
 #include "umh/util/result.h"
 #include "umh/xdp/program.h"
+#include "umh/xdp/surroundings.h"
 
 #include <map>
 #include <string>
 #include <vector>
 
 namespace bpfilter::xdp {
-
-struct Surroundings {
-    std::vector<Device> devices;      // those that can carry a program
-    std::vector<LocalPrefix> prefixes; // sorted, each once
-    bool operator==(const Surroundings &) const = default;
-};
-
-// The devices and local addresses of a namespace. The calling thread visits it and is back
-// when this returns.
-Result<Surroundings> look_around(int netns_fd);
 
 class Attachments {
 public:
@@ -43,7 +34,7 @@ public:
     // sentences for the log, one for each device that could not be served.
     //
     // Call it behind COMMIT, and again at OP_DEVICES and OP_SETTINGS. Before the COMMIT of a
-    // table that replaces another call clear(), so that no packet is judged by old rules
+    // table that replaces another, call clear(), so that no packet is judged by old rules
     // behind new ones.
     std::vector<std::string> update(int netns_fd, const ir::Table &table, ir::Hook hook,
                                     bpfilter_xdp_mode mode, int counters_fd);
@@ -60,6 +51,8 @@ private:
         std::string device;
         std::uint32_t flags = 0; // XDP_FLAGS_*_MODE it was made with
     };
+
+    Result<> serve(const Device &device, int program, bpfilter_xdp_mode mode);
 
     std::map<int, Attachment> attachments_; // by index of the device
 };

@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// The program of a device: what it drops and counts, and all that it must pass on.
+#include "tests/unit/support/bpf.h"
+#include "tests/unit/support/table.h"
+#include "umh/counters/counters.h"
+#include "umh/load/map.h"
+#include "umh/load/program.h"
+#include "umh/xdp/lead.h"
+#include "umh/xdp/program.h"
+
+#include <gtest/gtest.h>
+#include <linux/bpf.h>
+#include <netinet/in.h>
+#include <stdexcept>
+
+namespace bpfilter {
+namespace {
+
+using namespace test;
+
+constexpr std::array<std::byte, 6> mac{std::byte{2}, std::byte{0}, std::byte{0x5e},
+                                       std::byte{1}, std::byte{2}, std::byte{3}};
+
+template <typename T> T need(Result<T> result)
+{
+    if (!result)
+        throw std::runtime_error(result.error().message);
+    return std::move(*result);
+}
+
+class LoadedDevice {
+public:
+    explicit LoadedDevice(const ir::Table &table, bool loopback = false)
+        : rules_(static_cast<std::uint32_t>(table.rules.size())),
+          context_(need(create_context_map(xdp::context_size()))),
+          counters_(need(create_counters_map(rules_))), base_(need(create_base_map(rules_)))
+    {
+        const std::vector<LocalPrefix> prefixes = {{ipv4("192.0.2.2"), 32},
+                                                   {ipv4("192.0.2.9"), 32},
+                                                   {ipv4("127.0.0.0"), 8}};
+        local_ = need(create_local_map(prefixes));
+        const auto lead = xdp::find_lead(table, ir::Hook::local_in);
+        const xdp::Device device{1, "eth0", mac, loopback};
+        const codegen::Program program =
+            need(xdp::generate(xdp::specialise(lead, "eth0"), device));
+        program_ = need(load_program(program, {.context = context_.get(),
+                                               .counters = counters_.get(),
+                                               .local = local_.get()}));
+    }
+
+    std::uint32_t run(const PacketBytes &frame) const
+    {
+        return run_program(program_.get(), frame).result;
+    }
+
+    std::vector<ir::Counters> counters() const
+    {
+        return need(read_counters(counters_.get(), base_.get(), rules_));
+    }
+
+private:
+    std::uint32_t rules_;
+    UniqueFd context_;
+    UniqueFd counters_;
+    UniqueFd base_;
+    UniqueFd local_;
+    UniqueFd program_;
+};
+
+// 0: counts UDP. 1: accepts port 1. 2: drops UDP to 53 and 54. 3: drops 8 TCP ports.
+ir::Table table()
+{
+    TableBuilder builder;
+    builder.chain("INPUT", ir::Hook::local_in, ir::Accept{})
+        .count({in("eth0"), protocol(IPPROTO_UDP)})
+        .rule({protocol(IPPROTO_UDP), ir::Udp{{1, 1, false}, {}}}, ir::Accept{})
+        .rule({in("eth0"), protocol(IPPROTO_UDP), ir::Udp{{}, {53, 54, false}}}, ir::Drop{})
+        .rule({in("eth0"), protocol(IPPROTO_TCP), ir::Tcp{{}, {80, 87, false}}}, ir::Drop{});
+    return builder.build();
+}
+
+class XdpProgram : public testing::Test {
+protected:
+    void SetUp() override
+    {
+        if (const std::string why = why_no_bpf(); !why.empty())
+            GTEST_SKIP() << why;
+    }
+
+    // Passed on, and nothing counted.
+    static void expect_passed(const LoadedDevice &device, const PacketBytes &frame,
+                              const char *what)
+    {
+        const std::vector<ir::Counters> before = device.counters();
+        EXPECT_EQ(device.run(frame), static_cast<std::uint32_t>(XDP_PASS)) << what;
+        EXPECT_TRUE(device.counters() == before) << what;
+    }
+
+    static void expect_dropped(const LoadedDevice &device, const PacketBytes &frame,
+                               const char *what)
+    {
+        EXPECT_EQ(device.run(frame), static_cast<std::uint32_t>(XDP_DROP)) << what;
+    }
+};
+
+Packet query()
+{
+    return Packet().udp(1000, 53).payload(10);
+}
+
+PacketBytes framed(const Packet &packet)
+{
+    return ethernet(packet.bytes(), mac);
+}
+
+TEST_F(XdpProgram, DropsAndCountsEveryRuleOnTheWay)
+{
+    const LoadedDevice device(table());
+    expect_dropped(device, framed(query()), "UDP");
+    expect_dropped(device, framed(Packet().tcp(5, 87)), "TCP");
+    PacketBytes padded = framed(query());
+    padded.resize(padded.size() + 8); // as short frames are
+    expect_dropped(device, padded, "padded");
+    const std::vector<ir::Counters> expected = {{2, 76}, {0, 0}, {2, 76}, {1, 40}, {0, 0}, {0, 0}};
+    EXPECT_TRUE(device.counters() == expected);
+}
+
+TEST_F(XdpProgram, PassesWhatTheRulesDoNotDrop)
+{
+    const LoadedDevice device(table());
+    expect_passed(device, framed(Packet().udp(1, 53)), "accepted before");
+    expect_passed(device, framed(Packet().udp(1000, 55)), "another port");
+    expect_passed(device, framed(Packet().icmp(8, 0)), "another protocol");
+}
+
+TEST_F(XdpProgram, PassesFramesThatAreNotItsOwn)
+{
+    const LoadedDevice device(table());
+    std::array<std::byte, 6> other = mac;
+    other[5] ^= std::byte{1};
+    expect_passed(device, ethernet(query().bytes(), other), "to another device");
+    other = mac;
+    other[0] ^= std::byte{2};
+    expect_passed(device, ethernet(query().bytes(), other), "to another device");
+    other.fill(std::byte{0xff});
+    expect_passed(device, ethernet(query().bytes(), other), "broadcast");
+    expect_passed(device, ethernet(query().bytes(), mac, 0x86dd), "IPv6");
+    expect_passed(device, ethernet(query().bytes(), mac, 0x8100), "tagged");
+}
+
+TEST_F(XdpProgram, PassesPacketsNotToThisMachine)
+{
+    const LoadedDevice device(table());
+    for (const char *address : {"192.0.2.1", "192.0.2.3", "255.255.255.255", "224.0.0.1",
+                                "192.0.2.255", "0.0.0.0", "127.0.0.1"})
+        expect_passed(device, framed(query().destination(address)), address);
+    expect_dropped(device, framed(query().destination("192.0.2.9")), "another local address");
+}
+
+TEST_F(XdpProgram, PassesSourcesThatRoutingRefuses)
+{
+    const LoadedDevice device(table());
+    for (const char *address :
+         {"0.0.0.0", "0.1.2.3", "127.0.0.1", "224.0.0.5", "255.255.255.255", "192.0.2.9"})
+        expect_passed(device, framed(query().source(address)), address);
+    for (const char *address : {"1.0.0.0", "126.0.0.1", "128.0.0.1", "223.255.255.255"})
+        expect_dropped(device, framed(query().source(address)), address);
+}
+
+TEST_F(XdpProgram, OnLoopbackItsOwnAddressesTalk)
+{
+    const LoadedDevice device(table(), true);
+    expect_dropped(device, framed(query().source("127.0.0.1").destination("127.8.9.10")), "127");
+    expect_dropped(device, framed(query().source("192.0.2.2").destination("192.0.2.9")), "own");
+    expect_passed(device, framed(query().source("127.0.0.1").destination("128.0.0.1")), "other");
+}
+
+TEST_F(XdpProgram, PassesFragmentsAndOptions)
+{
+    const LoadedDevice device(table());
+    expect_passed(device, framed(query().fragment(0, true)), "first fragment");
+    expect_passed(device, framed(query().fragment(1, false)), "last fragment");
+    expect_passed(device, framed(query().fragment(0x1000, false)), "far fragment");
+    expect_passed(device, framed(query().ip_options(PacketBytes(4, std::byte{1}))), "options");
+}
+
+TEST_F(XdpProgram, PassesBrokenHeaders)
+{
+    const LoadedDevice device(table());
+    const auto broken = [](std::size_t offset, unsigned value, bool sum = true) {
+        PacketBytes packet = query().bytes();
+        packet.at(offset) = static_cast<std::byte>(value);
+        if (sum)
+            checksum(packet);
+        return ethernet(packet, mac);
+    };
+    expect_dropped(device, broken(8, 1), "the same with another TTL");
+    expect_passed(device, broken(0, 0x55), "version");
+    expect_passed(device, broken(0, 0x44), "header length");
+    expect_passed(device, broken(3, 19), "total length less than the header");
+    expect_passed(device, broken(3, 39), "total length more than the frame");
+    expect_passed(device, broken(10, 0x11, false), "checksum");
+    for (const std::size_t size : {std::size_t{14}, std::size_t{33}}) {
+        PacketBytes frame = framed(query());
+        frame.resize(size);
+        expect_passed(device, frame, "truncated");
+    }
+}
+
+// netfilter drops these on the spot; it shall do so itself. What is behind the total length
+// is padding, and not an L4 header.
+TEST_F(XdpProgram, PassesTruncatedL4Headers)
+{
+    const LoadedDevice device(table());
+    const auto cut = [](const Packet &whole, std::size_t length, std::size_t frame) {
+        PacketBytes packet = whole.bytes();
+        packet[3] = static_cast<std::byte>(length);
+        checksum(packet);
+        PacketBytes bytes = ethernet(packet, mac);
+        bytes.resize(14 + frame);
+        return bytes;
+    };
+    expect_passed(device, cut(query(), 27, 38), "UDP, padded");
+    expect_passed(device, cut(query(), 27, 27), "UDP");
+    expect_dropped(device, cut(query(), 28, 28), "UDP, just there");
+    expect_passed(device, cut(Packet().tcp(1, 80), 39, 40), "TCP, padded");
+    expect_dropped(device, cut(Packet().tcp(1, 80), 40, 40), "TCP, just there");
+}
+
+} // namespace
+} // namespace bpfilter

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "umh/xdp/attach.h"
+
+#include "umh/load/program.h"
+#include "umh/xdp/lead.h"
+
+#include <algorithm>
+#include <bpf/bpf.h>
+#include <cerrno>
+#include <cstring>
+#include <linux/if_link.h>
+#include <set>
+#include <utility>
+
+namespace bpfilter::xdp {
+
+namespace {
+
+// What to try, in this order.
+std::vector<std::uint32_t> attach_flags(bpfilter_xdp_mode mode)
+{
+    switch (mode) {
+    case BPFILTER_XDP_AUTO:
+        return {XDP_FLAGS_DRV_MODE, XDP_FLAGS_SKB_MODE};
+    case BPFILTER_XDP_GENERIC:
+        return {XDP_FLAGS_SKB_MODE};
+    case BPFILTER_XDP_NATIVE:
+        return {XDP_FLAGS_DRV_MODE};
+    case BPFILTER_XDP_OFF:
+        break;
+    }
+    return {};
+}
+
+// The maps that all devices of a namespace share, and their programs.
+class Workshop {
+public:
+    static Result<Workshop> open(const std::vector<LocalPrefix> &prefixes, int counters_fd)
+    {
+        Result<UniqueFd> context = create_context_map(context_size());
+        if (!context)
+            return std::unexpected(context.error());
+        Result<UniqueFd> local = create_local_map(prefixes);
+        if (!local)
+            return std::unexpected(local.error());
+        return Workshop(std::move(*context), std::move(*local), counters_fd);
+    }
+
+    [[nodiscard]] Result<UniqueFd> make(const std::vector<ir::Rule> &lead,
+                                        const Device &device) const
+    {
+        const Result<codegen::Program> program = generate(lead, device);
+        if (!program)
+            return std::unexpected(program.error());
+        return load_program(*program, ProgramMaps{.context = context_.get(),
+                                                  .counters = counters_,
+                                                  .local = local_.get()});
+    }
+
+private:
+    Workshop(UniqueFd context, UniqueFd local, int counters)
+        : context_(std::move(context)), local_(std::move(local)), counters_(counters)
+    {
+    }
+
+    UniqueFd context_;
+    UniqueFd local_;
+    int counters_;
+};
+
+std::string sentence(const std::string &device, const Error &error)
+{
+    return "xdp: " + device + " is left to netfilter: " + error.message;
+}
+
+} // namespace
+
+// Attaches, or has the link that is there run the new program.
+Result<> Attachments::serve(const Device &device, int program, bpfilter_xdp_mode mode)
+{
+    const std::vector<std::uint32_t> choices = attach_flags(mode);
+    if (const auto found = attachments_.find(device.index); found != attachments_.end()) {
+        Attachment &attachment = found->second;
+        attachment.device = device.name;
+        if (std::ranges::count(choices, attachment.flags) != 0 &&
+            bpf_link_update(attachment.link.get(), program, nullptr) == 0)
+            return {};
+        attachments_.erase(found);
+    }
+    int error = EOPNOTSUPP;
+    for (const std::uint32_t flags : choices) {
+        LIBBPF_OPTS(bpf_link_create_opts, options, .flags = flags);
+        UniqueFd link(bpf_link_create(program, device.index, BPF_XDP, &options));
+        if (link) {
+            attachments_[device.index] = Attachment{std::move(link), device.name, flags};
+            return {};
+        }
+        error = errno;
+    }
+    return fail(error, std::string("cannot attach: ") + std::strerror(error));
+}
+
+std::vector<std::string> Attachments::update(int netns_fd, const ir::Table &table, ir::Hook hook,
+                                             bpfilter_xdp_mode mode, int counters_fd)
+{
+    std::vector<std::string> sentences;
+    const std::vector<ir::Rule> lead = find_lead(table, hook);
+    const std::vector<std::string> names = lead_devices(lead);
+    const auto give_up = [&](const Error &error) {
+        clear();
+        sentences.push_back("xdp: all is left to netfilter: " + error.message);
+        return sentences;
+    };
+    if (mode == BPFILTER_XDP_OFF || names.empty()) {
+        clear();
+        return sentences;
+    }
+
+    const Result<NetnsVisit> visit = NetnsVisit::enter(netns_fd);
+    if (!visit)
+        return give_up(visit.error());
+    const Result<Surroundings> around = look_around();
+    if (!around)
+        return give_up(around.error());
+    const Result<Workshop> workshop = Workshop::open(around->prefixes, counters_fd);
+    if (!workshop)
+        return give_up(workshop.error());
+
+    std::set<int> served;
+    for (const Device &device : around->devices) {
+        if (!std::ranges::binary_search(names, device.name))
+            continue;
+        const std::vector<ir::Rule> special = specialise(lead, device.name);
+        if (special.empty())
+            continue;
+        const Result<UniqueFd> program = workshop->make(special, device);
+        const Result<> done = program ? serve(device, program->get(), mode)
+                                      : Result<>(std::unexpected(program.error()));
+        if (done)
+            served.insert(device.index);
+        else
+            sentences.push_back(sentence(device.name, done.error()));
+    }
+    std::erase_if(attachments_, [&](const auto &item) { return !served.contains(item.first); });
+    return sentences;
+}
+
+void Attachments::clear()
+{
+    attachments_.clear();
+}
+
+std::vector<std::string> Attachments::devices() const
+{
+    std::vector<std::string> names;
+    for (const auto &[index, attachment] : attachments_)
+        names.push_back(attachment.device);
+    return names;
+}
+
+} // namespace bpfilter::xdp

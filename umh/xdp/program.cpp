@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "umh/xdp/program.h"
+
+#include "umh/codegen/assembler.h"
+#include "umh/codegen/backend.h"
+#include "umh/codegen/key.h"
+#include "umh/codegen/match.h"
+#include "umh/codegen/prologue.h"
+#include "umh/codegen/rule.h"
+
+#include <algorithm>
+#include <arpa/inet.h>
+#include <cctype>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <linux/if_ether.h>
+#include <netinet/ip.h>
+#include <utility>
+
+namespace bpfilter::xdp {
+
+namespace {
+
+using namespace codegen;
+
+constexpr std::size_t ip = offsetof(Key, ip);
+constexpr std::size_t ip_source = ip + 12;
+constexpr std::size_t ip_destination = ip + 16;
+
+template <typename T> T number(const std::byte *bytes)
+{
+    T value{};
+    std::memcpy(&value, bytes, sizeof(value));
+    return value;
+}
+
+// "bf_xdp_eth0": what fits the kernel's 15 characters.
+std::string program_name(const Device &device)
+{
+    std::string name = device.name.substr(0, 8);
+    std::ranges::replace_if(name, [](unsigned char c) { return std::isalnum(c) == 0; }, '_');
+    return "bf_xdp_" + name;
+}
+
+class DeviceEmitter {
+public:
+    DeviceEmitter(const std::vector<ir::Rule> &lead, const Device &device)
+        : lead_(lead), device_(device)
+    {
+        for (const ir::Rule &rule : lead)
+            for (const ir::Match &match : rule.matches)
+                needs_.add(match);
+    }
+
+    Result<Program> run() &&
+    {
+        main();
+        lead_function();
+        if (as_.used(options_))
+            emit_options_function(as_, codegen::xdp, options_);
+        emit_count_function(as_, count_);
+
+        Result<Program> program = std::move(as_).finish();
+        if (!program)
+            return program;
+        program->name = program_name(device_);
+        program->type = codegen::xdp.type;
+        program->flags = codegen::xdp.flags;
+        program->source = "INPUT, for " + device_.name;
+        return program;
+    }
+
+private:
+    // What is cheap, the rules, and for what they would drop all that is left to check. Then
+    // the rules again, to count: what is passed on must not have been counted.
+    void main()
+    {
+        const auto &backend = codegen::xdp;
+        as_.function(as_.label(), Function{.name = program_name(device_), .arguments = 1});
+        emit_entry(as_, pass_);
+        frame();
+        emit_ip_header(as_, backend, pass_);
+        header();
+        if (needs_.l4)
+            emit_l4_header(as_, backend, needs_, options_);
+        evaluate(false);
+        as_.jump_if(BPF_JEQ, r0, 0, pass_);
+        checksum();
+        addresses();
+        evaluate(true);
+        result(backend.drop);
+        as_.bind(pass_);
+        result(backend.accept);
+    }
+
+    void result(std::uint32_t value)
+    {
+        as_.emit(move32(r0, value));
+        as_.emit(exit_insn());
+    }
+
+    void evaluate(bool counting)
+    {
+        as_.emit(store(BPF_W, r7, offsetof(Key, counting), counting ? 1 : 0));
+        as_.emit(move(r1, r7));
+        as_.call(rules_);
+    }
+
+    // An untagged IPv4 frame to this device.
+    void frame()
+    {
+        constexpr std::size_t scratch = offsetof(Key, scratch);
+        const std::byte *address = device_.address.data();
+        emit_load_bytes(as_, codegen::xdp, 0, scratch, ETH_HLEN);
+        as_.jump_if(BPF_JNE, r0, 0, pass_);
+        differs(BPF_H, scratch + 12, htons(ETH_P_IP));
+        differs(BPF_W, scratch, number<std::uint32_t>(address));
+        differs(BPF_H, scratch + 4, number<std::uint16_t>(address + 4));
+    }
+
+    void differs(std::uint32_t size, std::size_t offset, std::uint32_t value)
+    {
+        as_.emit(load(size, r1, r7, offset));
+        as_.jump_if32(BPF_JNE, r1, value, pass_);
+    }
+
+    // Version 4 without options, no fragment, and a total length that is there.
+    void header()
+    {
+        differs(BPF_B, ip, 0x45);
+        as_.emit(load(BPF_H, r1, r7, ip + 6));
+        as_.emit(alu32(BPF_AND, r1, htons(IP_MF | IP_OFFMASK)));
+        as_.jump_if32(BPF_JNE, r1, 0, pass_);
+        as_.emit(load(BPF_H, r8, r7, ip + 2));
+        as_.emit(from_network16(r8));
+        as_.jump_if(BPF_JLT, r8, sizeof(Key::ip), pass_);
+        as_.emit(store(BPF_W, r7, offsetof(Key, length), r8));
+        as_.emit(move(r1, r6));
+        as_.emit(call_helper(BPF_FUNC_xdp_get_buff_len));
+        as_.emit(alu(BPF_ADD, r8, codegen::xdp.l3));
+        as_.jump_if(BPF_JGT, r8, r0, pass_);
+    }
+
+    // The sum of the header's words is all ones: the same in either byte order.
+    void checksum()
+    {
+        as_.emit(move(r1, 0));
+        for (std::size_t i = 0; i < sizeof(Key::ip); i += 4) {
+            as_.emit(load(BPF_W, r2, r7, ip + i));
+            as_.emit(alu(BPF_ADD, r1, r2));
+        }
+        as_.emit(move(r2, r1));
+        as_.emit(alu(BPF_RSH, r2, 32));
+        as_.emit(alu32(BPF_MOV, r1, r1));
+        as_.emit(alu(BPF_ADD, r1, r2));
+        for (int fold = 0; fold < 3; ++fold) {
+            as_.emit(move(r2, r1));
+            as_.emit(alu(BPF_RSH, r2, 16));
+            as_.emit(alu(BPF_AND, r1, 0xffff));
+            as_.emit(alu(BPF_ADD, r1, r2));
+        }
+        as_.jump_if(BPF_JNE, r1, 0xffff, pass_);
+    }
+
+    void addresses()
+    {
+        as_.emit(load(BPF_B, r1, r7, ip_source));
+        as_.jump_if(BPF_JEQ, r1, 0, pass_);
+        as_.jump_if(BPF_JGE, r1, 224, pass_);
+        if (!device_.loopback) {
+            as_.jump_if(BPF_JEQ, r1, 127, pass_);
+            as_.emit(load(BPF_B, r1, r7, ip_destination));
+            as_.jump_if(BPF_JEQ, r1, 127, pass_);
+            look_up(ip_source);
+            as_.jump_if(BPF_JNE, r0, 0, pass_);
+        }
+        look_up(ip_destination);
+        as_.jump_if(BPF_JEQ, r0, 0, pass_);
+    }
+
+    // r0: not 0 if the address is local.
+    void look_up(std::size_t address)
+    {
+        as_.emit(store(BPF_W, r10, -8, 32));
+        as_.emit(load(BPF_W, r1, r7, address));
+        as_.emit(store(BPF_W, r10, -4, r1));
+        as_.emit(move(r2, r10));
+        as_.emit(alu(BPF_ADD, r2, -8));
+        as_.load_map(r1, MapSlot::local);
+        as_.emit(call_helper(BPF_FUNC_map_lookup_elem));
+    }
+
+    // int bf_lead(key): 1 if the packet is to be dropped.
+    void lead_function()
+    {
+        const Label not_dropped = as_.label();
+        const RuleExits exits{.accept = not_dropped,
+                              .drop = as_.label(),
+                              .hotdrop = not_dropped,
+                              .queue = not_dropped,
+                              .back = not_dropped,
+                              .push = not_dropped,
+                              .go = not_dropped};
+        as_.function(rules_, Function{.name = "bf_lead", .arguments = 1});
+        as_.emit(move(r7, r1));
+        for (const ir::Rule &rule : lead_) {
+            const Label next = as_.label();
+            emit_rule(as_, rule, Counting{.function = count_, .second_time = true}, next, exits);
+            as_.bind(next);
+            if (!as_.falls_through())
+                break;
+        }
+        as_.line(0, "");
+        if (as_.falls_through() || as_.used(not_dropped)) {
+            as_.bind(not_dropped);
+            result(0);
+        }
+        if (as_.used(exits.drop)) {
+            as_.bind(exits.drop);
+            result(1);
+        }
+    }
+
+    const std::vector<ir::Rule> &lead_;
+    const Device &device_;
+    Needs needs_;
+    Assembler as_;
+    Label pass_ = as_.label();
+    Label rules_ = as_.label();
+    Label options_ = as_.label();
+    Label count_ = as_.label();
+};
+
+} // namespace
+
+Result<Program> generate(const std::vector<ir::Rule> &lead, const Device &device)
+{
+    return DeviceEmitter(lead, device).run();
+}
+
+std::uint32_t context_size()
+{
+    return sizeof(Key);
+}
+
+} // namespace bpfilter::xdp
