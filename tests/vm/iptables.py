@@ -415,12 +415,12 @@ def many_at_once_without_the_lock() -> None:
         running.append(subprocess.Popen([IPTABLES, "-w", "-A", "INPUT", "-s", f"192.0.2.{host}", "-j", "DROP"],
                                         env=environment, stderr=subprocess.DEVNULL))
     status = [one.wait() for one in running]
-    expect(set(status) <= {0, 4}, f"status {status}")
-    seen = rules("INPUT")
-    expect(1 <= len(seen) <= status.count(0), f"{len(seen)} rules after {status.count(0)} successes")
-    for rule in seen:
-        host = int(rule.split(".")[3].split("/")[0])
-        expect_equal(status[host], 0, f"the status of the command that brought {rule}")
+    # 4: somebody else was faster. 1: so it was, but between the rule and its counters.
+    expect(set(status) <= {0, 1, 4}, f"status {status}")
+    seen = {int(rule.split(".")[3].split("/")[0]) for rule in rules("INPUT")}
+    expect({host for host in range(10) if status[host] == 0} <= seen, f"rules of {seen}, status {status}")
+    expect(all(status[host] in (0, 1) for host in seen), f"rules of {seen}, status {status}")
+    expect(seen, "nobody came through")
     for host in range(10):
         os.unlink(f"/run/xtables.lock.{host}")
 
