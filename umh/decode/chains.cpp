@@ -112,7 +112,8 @@ std::string rule_text(const Entry &entry, const ir::Rule &rule, const Chains &ch
     if (entry.is_error())
         return index == Chains::none ? "# end of table" : "-N " + chain;
     if (policy)
-        return "-P " + chain + (std::holds_alternative<ir::Accept>(rule.verdict) ? " ACCEPT" : " DROP");
+        return "-P " + chain +
+               (std::holds_alternative<ir::Accept>(rule.verdict) ? " ACCEPT" : " DROP");
     return "-A " + chain + entry.ip_text() + matches_text(entry, family) +
            verdict_text(rule, chains, entry.go_to());
 }

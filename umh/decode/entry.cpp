@@ -181,8 +181,8 @@ Result<Entries> walk_entries(const Request &request, const Layout &layout)
         position += size;
     }
     if (entries.list.size() != request.num_entries)
-        return fail(EINVAL, fmt::format("{} entries, not {}", entries.list.size(),
-                                        request.num_entries));
+        return fail(EINVAL,
+                    fmt::format("{} entries, not {}", entries.list.size(), request.num_entries));
     return entries;
 }
 

@@ -25,8 +25,8 @@ Result<const T *> find(std::span<const T *const> rows, std::string_view kind, ir
         if (row->family == family && row->name == name && row->revision == revision)
             return row;
     }
-    return fail(ENOENT, fmt::format("{} {} revision {} is not supported", kind, printable(name),
-                                    revision));
+    return fail(ENOENT,
+                fmt::format("{} {} revision {} is not supported", kind, printable(name), revision));
 }
 
 template <typename T>
@@ -61,12 +61,11 @@ Result<> check_use(std::string_view kind, const Extension &extension, const Layo
                    const ExtensionUse &use)
 {
     const auto refuse = [&](const std::string &why) {
-        return fail(EINVAL, fmt::format("{} {}{}: {}", kind,
-                                        extension.name.empty() ? "standard" : extension.name,
-                                        extension.revision
-                                            ? fmt::format(" revision {}", extension.revision)
-                                            : "",
-                                        why));
+        return fail(
+            EINVAL,
+            fmt::format("{} {}{}: {}", kind, extension.name.empty() ? "standard" : extension.name,
+                        extension.revision ? fmt::format(" revision {}", extension.revision) : "",
+                        why));
     };
     const std::size_t size = layout.align(extension.size);
     if (use.payload_size != size)
@@ -75,8 +74,8 @@ Result<> check_use(std::string_view kind, const Extension &extension, const Layo
         return refuse(fmt::format("only valid in the {} table, not in {}", extension.table,
                                   printable(use.table)));
     if (extension.hooks && (use.hooks & ~extension.hooks))
-        return refuse(fmt::format("used from {}, but only valid from {}",
-                                  ir::hook_names(use.hooks), ir::hook_names(extension.hooks)));
+        return refuse(fmt::format("used from {}, but only valid from {}", ir::hook_names(use.hooks),
+                                  ir::hook_names(extension.hooks)));
     if (extension.protocol && (extension.protocol != use.protocol || use.protocol_inverted))
         return refuse("only valid for protocol " + ir::protocol_name(extension.protocol));
     return {};
@@ -94,8 +93,7 @@ Result<const TargetExtension *> find_target(ir::Family family, std::string_view 
     return find<TargetExtension>(targets, "target", family, name, revision);
 }
 
-Result<> find_revision(ir::Family family, bool target, std::string_view name,
-                       std::uint8_t revision)
+Result<> find_revision(ir::Family family, bool target, std::string_view name, std::uint8_t revision)
 {
     if (target)
         return revision_of<TargetExtension>(targets, family, name, revision);

@@ -4,8 +4,8 @@
 #include "umh/decode/extension.h"
 #include "umh/decode/text.h"
 
-#include <linux/netfilter_ipv4/ip_tables.h>
 #include <linux/in.h>
+#include <linux/netfilter_ipv4/ip_tables.h>
 
 #include <cerrno>
 

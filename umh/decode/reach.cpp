@@ -114,8 +114,8 @@ private:
     {
         const auto target = rule_at(entries_, offset);
         if (!target)
-            return fail(ELOOP, fmt::format("rule {} jumps to offset {}, where no rule begins", at,
-                                           offset));
+            return fail(
+                ELOOP, fmt::format("rule {} jumps to offset {}, where no rule begins", at, offset));
         back_[*target] = at;
         at = *target;
         return {};
@@ -139,10 +139,10 @@ Result<HookTable> check_hooks(const Request &request, const Entries &entries)
         const auto entry = rule_at(entries, request.hook_entry[hook]);
         const auto underflow = rule_at(entries, request.underflow[hook]);
         if (!entry || !underflow)
-            return fail(EINVAL, fmt::format("no {} of {} at offset {}",
-                                            entry ? "underflow" : "entry", name_of(hook),
-                                            entry ? request.underflow[hook]
-                                                  : request.hook_entry[hook]));
+            return fail(EINVAL,
+                        fmt::format("no {} of {} at offset {}", entry ? "underflow" : "entry",
+                                    name_of(hook),
+                                    entry ? request.underflow[hook] : request.hook_entry[hook]));
         if (last && (underflow <= last->underflow || entry <= last->entry))
             return fail(EINVAL, fmt::format("{} is not behind the chain of the hook before it",
                                             name_of(hook)));

@@ -26,9 +26,9 @@ Result<const TableProperties *> check_table(const Request &request, const Layout
         return fail(ENOMEM, fmt::format("too many counters: {}", request.num_counters));
     auto properties = find_table(layout.family, request.table);
     if (properties && (*properties)->valid_hooks != request.valid_hooks)
-        return fail(EINVAL, fmt::format("hooks {:#x} for table {}, which has {:#x}",
-                                        request.valid_hooks, request.table,
-                                        (*properties)->valid_hooks));
+        return fail(EINVAL,
+                    fmt::format("hooks {:#x} for table {}, which has {:#x}", request.valid_hooks,
+                                request.table, (*properties)->valid_hooks));
     return properties;
 }
 
@@ -58,8 +58,8 @@ void set_hooks(DecodedTable &decoded, const Request &request, const HookTable &h
 void set_texts(ir::Table &table, const Entries &entries, const Chains &chains)
 {
     for (auto &rule : table.rules)
-        rule.text = rule_text(entries.list[rule.id], rule, chains, table.family,
-                              is_policy(table, rule.id));
+        rule.text =
+            rule_text(entries.list[rule.id], rule, chains, table.family, is_policy(table, rule.id));
 }
 
 } // namespace

@@ -4,8 +4,8 @@
 #include "umh/decode/extension.h"
 #include "umh/decode/text.h"
 
-#include <linux/netfilter/xt_tcpudp.h>
 #include <linux/in.h>
+#include <linux/netfilter/xt_tcpudp.h>
 
 #include <cerrno>
 

@@ -53,17 +53,18 @@ TEST(Entry, APolicyAsksNothing)
 
 TEST(Entry, APolicyHasNoMatch)
 {
-    Payload payload = Blob().rule("INPUT", Rule().match("udp", 0, bytes_of(xt_udp{})).accept())
-                          .build();
+    Payload payload =
+        Blob().rule("INPUT", Rule().match("udp", 0, bytes_of(xt_udp{})).accept()).build();
     payload.put(offsetof(ipt_replace, underflow) + 4, 0U);
     EXPECT_EQ(message_of(payload), "entry 0 at offset 0: an underflow that is not a policy");
 }
 
 TEST(Entry, APolicyIsAStandardTarget)
 {
-    Payload payload = Blob().rule("INPUT", Rule().target("ERROR", 0, bytes_of(std::array<char, 30>{
-                                                                       "x"})))
-                          .build();
+    Payload payload =
+        Blob()
+            .rule("INPUT", Rule().target("ERROR", 0, bytes_of(std::array<char, 30>{"x"})))
+            .build();
     EXPECT_EQ(error_of(payload), 0);
     payload.put(offsetof(ipt_replace, underflow) + 4, 0U);
     EXPECT_EQ(error_of(payload), EINVAL);
@@ -72,8 +73,8 @@ TEST(Entry, APolicyIsAStandardTarget)
 TEST(Entry, VerdictsOfRules)
 {
     const auto rule = Rule().protocol(6);
-    for (const std::int32_t good : {verdict::accept, verdict::drop, verdict::queue,
-                                    verdict::returns})
+    for (const std::int32_t good :
+         {verdict::accept, verdict::drop, verdict::queue, verdict::returns})
         EXPECT_EQ(error_of(Rule(rule).standard(good)), 0) << good;
     for (const std::int32_t bad : {0, -3, -6, -7, -0x7fffffff - 1})
         EXPECT_EQ(error_of(Rule(rule).standard(bad)), EINVAL) << bad;

@@ -26,7 +26,8 @@ TEST(Extension, Tcp)
                       .option = 8,
                       .option_invert = true};
     EXPECT_EQ(last_match(Rule().tcp({{1, 2}, {3, 4}, 8, 0x17, 0x02, 0x0f})), ir::Match(all));
-    const ir::Tcp some{.source = {}, .destination = {3, 4, false}, .option = 8, .option_invert = true};
+    const ir::Tcp some{
+        .source = {}, .destination = {3, 4, false}, .option = 8, .option_invert = true};
     EXPECT_EQ(last_match(Rule().tcp({.dport = {3, 4}, .option = 8, .invert = XT_TCP_INV_OPTION})),
               ir::Match(some));
     EXPECT_EQ(error_of(Rule().tcp({.invert = 0x10}).accept()), EINVAL);

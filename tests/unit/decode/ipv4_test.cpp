@@ -45,9 +45,9 @@ TEST(Ipv4, Addresses)
 {
     EXPECT_EQ(matches_of(Rule().source("10.1.2.3/8")),
               Matches{(ir::SourceAddress{address(10, 0, 0, 0), address(255, 0, 0, 0), false})});
-    EXPECT_EQ(matches_of(Rule().destination("10.1.2.3/255.0.255.0", true)),
-              Matches{(ir::DestinationAddress{address(10, 0, 2, 0), address(255, 0, 255, 0),
-                                              true})});
+    EXPECT_EQ(
+        matches_of(Rule().destination("10.1.2.3/255.0.255.0", true)),
+        Matches{(ir::DestinationAddress{address(10, 0, 2, 0), address(255, 0, 255, 0), true})});
 }
 
 TEST(Ipv4, AddressesUnderNoMask)
@@ -127,8 +127,8 @@ TEST(Ipv4, TypeOfServiceIsNotAsked)
 
 TEST(Ipv4, AskedInTheOrderOfTheKernel)
 {
-    const auto matches = matches_of(Rule().fragment().out("b").in("a").tcp().destination(
-        "1.1.1.1").source("2.2.2.2"));
+    const auto matches = matches_of(
+        Rule().fragment().out("b").in("a").tcp().destination("1.1.1.1").source("2.2.2.2"));
     ASSERT_EQ(matches.size(), 7U);
     EXPECT_TRUE(std::holds_alternative<ir::SourceAddress>(matches[0]));
     EXPECT_TRUE(std::holds_alternative<ir::DestinationAddress>(matches[1]));

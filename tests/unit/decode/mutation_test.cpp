@@ -72,7 +72,8 @@ void damage(std::vector<std::byte> &bytes, std::mt19937 &random)
         break;
     default:
         store(bytes, offset & ~1UL,
-              static_cast<std::uint16_t>(load<std::uint16_t>(bytes, offset & ~1UL) + 8 - 16 * (random() % 2)));
+              static_cast<std::uint16_t>(load<std::uint16_t>(bytes, offset & ~1UL) + 8 -
+                                         16 * (random() % 2)));
     }
 }
 

@@ -18,8 +18,7 @@ std::vector<std::uint32_t> comefrom(const decode::DecodedTable &table)
 {
     std::vector<std::uint32_t> masks;
     for (const auto offset : table.offsets)
-        masks.push_back(
-            load<std::uint32_t>(table.entries, offset + offsetof(ipt_entry, comefrom)));
+        masks.push_back(load<std::uint32_t>(table.entries, offset + offsetof(ipt_entry, comefrom)));
     return masks;
 }
 

@@ -16,7 +16,7 @@ constexpr auto size = offsetof(ipt_replace, size);
 constexpr auto valid_hooks = offsetof(ipt_replace, valid_hooks);
 constexpr auto hook_entry = offsetof(ipt_replace, hook_entry);
 constexpr auto underflow = offsetof(ipt_replace, underflow);
-constexpr std::size_t input = 4;   // the slot of a hook
+constexpr std::size_t input = 4; // the slot of a hook
 constexpr std::size_t forward = 8;
 constexpr std::size_t output = 12;
 
@@ -201,8 +201,7 @@ TEST_F(RequestTest, SlotsOfOtherHooksAreIgnored)
     payload.put(hook_entry, 7U);
     payload.put(underflow, 7U);
     const auto table = decoded(payload);
-    EXPECT_EQ(table.hook_entry,
-              (decode::HookOffsets{0xffffffff, 0, 152, 304, 0xffffffff}));
+    EXPECT_EQ(table.hook_entry, (decode::HookOffsets{0xffffffff, 0, 152, 304, 0xffffffff}));
     EXPECT_EQ(table.underflow, table.hook_entry);
     EXPECT_FALSE(table.table.hooks[0]);
     EXPECT_TRUE(table.table.hooks[1]);

@@ -26,7 +26,8 @@ TEST(Text, Interfaces)
 {
     EXPECT_EQ(text_of(Rule().in("lo").out("eth+", true).accept()),
               "-A INPUT -i lo ! -o eth+ -j ACCEPT");
-    EXPECT_EQ(text_of(Rule().in("fifteenletters0").accept()), "-A INPUT -i fifteenletters0 -j ACCEPT");
+    EXPECT_EQ(text_of(Rule().in("fifteenletters0").accept()),
+              "-A INPUT -i fifteenletters0 -j ACCEPT");
     EXPECT_EQ(text_of(Rule().in("+").accept()), "-A INPUT -j ACCEPT");
 }
 
