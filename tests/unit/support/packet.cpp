@@ -148,7 +148,9 @@ PacketBytes Packet::bytes() const
 void checksum(PacketBytes &packet)
 {
     put16(packet, 10, 0);
-    const std::size_t length = (std::to_integer<std::size_t>(packet[0]) & 0xf) * 4;
+    // A header may say that it is longer than the packet.
+    const std::size_t length =
+        std::min((std::to_integer<std::size_t>(packet[0]) & 0xf) * 4, packet.size());
     std::uint32_t sum = 0;
     for (std::size_t i = 0; i + 1 < length; i += 2)
         sum += std::to_integer<std::uint32_t>(packet.at(i)) << 8 |
