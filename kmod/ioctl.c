@@ -14,6 +14,7 @@
 #include "request.h"
 #include "table.h"
 #include "version.h"
+#include "watch.h"
 
 static bool is_commit_valid(const struct bpfilter_commit *commit)
 {
@@ -135,6 +136,22 @@ static long ioctl_netns(struct bf_session *session, void __user *argument)
 	return result;
 }
 
+static long ioctl_early_hooks(struct bf_session *session, void __user *argument)
+{
+	struct bf_request *request;
+	int result;
+	u64 id;
+
+	if (copy_from_user(&id, argument, sizeof(id)))
+		return -EFAULT;
+	request = bf_queue_hold(session, id);
+	if (IS_ERR(request))
+		return PTR_ERR(request);
+	result = request->net ? bf_watch_early_hooks(request->net) : -EINVAL;
+	bf_queue_release(session, request);
+	return result;
+}
+
 static long ioctl_length(struct bf_session *session, int __user *argument)
 {
 	return put_user((int)bf_queue_next_length(session), argument);
@@ -152,6 +169,8 @@ long bf_pipe_ioctl(struct file *file, unsigned int command, unsigned long argume
 		return ioctl_kept(session, pointer);
 	case BPFILTER_IOC_NETNS:
 		return ioctl_netns(session, pointer);
+	case BPFILTER_IOC_EARLY_HOOKS:
+		return ioctl_early_hooks(session, pointer);
 	case FIONREAD:
 		return ioctl_length(session, pointer);
 	default:

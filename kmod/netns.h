@@ -12,6 +12,7 @@ struct net;
 struct bf_net {
 	struct list_head tables; /* under the mutex of table.c */
 	bool watch; /* tell the helper when devices change */
+	unsigned int early_hooks; /* as the helper was last told to look at; watch.c */
 	bool has_proc; /* proc.c made its files */
 	struct bf_request *gone; /* NETNS_GONE, made when memory could still be had */
 };

@@ -8,6 +8,7 @@
 #include "queue.h"
 #include "request.h"
 #include "settings.h"
+#include "watch.h"
 
 #define BF_DEADLINE_MAX 3600
 
@@ -46,6 +47,7 @@ static int set_xdp(const char *value, const struct kernel_param *param)
 	settings = bf_settings();
 	bf_request_set_head(request, &settings, sizeof(settings));
 	bf_queue_notify(request);
+	bf_watch_all();
 	return 0;
 }
 

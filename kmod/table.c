@@ -14,6 +14,7 @@
 #include "request.h"
 #include "table.h"
 #include "version.h"
+#include "watch.h"
 
 /* A version that this many helpers died of is replayed to no other. */
 #define BF_REPLAYS_MAX 2
@@ -51,6 +52,22 @@ struct bf_version *bf_table_version(struct net *net, u8 family, const char *name
 	return version;
 }
 
+bool bf_table_each_watched(void (*visit)(struct net *net))
+{
+	struct bf_table *table;
+	bool any = false;
+
+	mutex_lock(&bf_tables_mutex);
+	list_for_each_entry(table, &bf_tables, in_all) {
+		if (!version_of(table)->watch)
+			continue;
+		visit(table->net);
+		any = true;
+	}
+	mutex_unlock(&bf_tables_mutex);
+	return any;
+}
+
 bool bf_table_any(void)
 {
 	return !list_empty_careful(&bf_tables);
@@ -76,6 +93,8 @@ static void update_watch(struct net *net)
 	list_for_each_entry(table, &bf_net(net)->tables, in_net)
 		watch |= version_of(table)->watch;
 	WRITE_ONCE(bf_net(net)->watch, watch);
+	if (watch)
+		bf_watch_start();
 }
 
 /* A table with rules holds the module, once, as it holds that of ip_tables. */

@@ -34,6 +34,8 @@ int bf_table_commit(struct bf_request *request, const struct bpfilter_commit *co
 struct bf_version *bf_table_version(struct net *net, u8 family, const char *name);
 /* Adds a REPLAY for every table in force to `replays`. */
 int bf_table_replays(struct list_head *replays);
+/* Visits namespaces whose tables watch devices, some more than once. Are there any? */
+bool bf_table_each_watched(void (*visit)(struct net *net));
 /* Is there anything a helper should know of? */
 bool bf_table_any(void);
 void bf_table_list(struct net *net, u8 family, struct seq_file *seq);

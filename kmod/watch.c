@@ -3,12 +3,18 @@
 
 #include <linux/inetdevice.h>
 #include <linux/netdevice.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter_ipv4.h>
+#include <linux/workqueue.h>
 #include <net/net_namespace.h>
 
 #include "netns.h"
 #include "queue.h"
 #include "request.h"
+#include "table.h"
 #include "watch.h"
+
+#define WATCH_PERIOD HZ
 
 static void changed(struct net *net)
 {
@@ -27,12 +33,67 @@ static void changed(struct net *net)
 		pr_warn_ratelimited("no memory to tell the helper that devices changed\n");
 }
 
+/*
+ * netfilter tells nobody when hooks come and go. Conntrack and what it needs for it leave
+ * addresses as they are; anything else may be NAT, or drop.
+ */
+unsigned int bf_watch_early_hooks(struct net *net)
+{
+	const struct nf_hook_entries *entries;
+	unsigned int i, count = 0;
+
+	rcu_read_lock();
+	entries = rcu_dereference(net->nf.hooks_ipv4[NF_INET_PRE_ROUTING]);
+	for (i = 0; entries && i < entries->num_hook_entries; i++) {
+		switch (nf_hook_entries_get_hook_ops(entries)[i]->priority) {
+		case NF_IP_PRI_CONNTRACK_DEFRAG:
+		case NF_IP_PRI_CONNTRACK:
+			break;
+		default:
+			count++;
+		}
+	}
+	rcu_read_unlock();
+	return count;
+}
+
+static void look_at_hooks(struct net *net)
+{
+	unsigned int count = bf_watch_early_hooks(net);
+
+	if (count == bf_net(net)->early_hooks)
+		return;
+	bf_net(net)->early_hooks = count;
+	changed(net);
+}
+
+static void look(struct work_struct *work);
+static DECLARE_DELAYED_WORK(look_work, look);
+
+void bf_watch_start(void)
+{
+	schedule_delayed_work(&look_work, WATCH_PERIOD);
+}
+
+static void look(struct work_struct *work)
+{
+	if (bf_table_each_watched(look_at_hooks))
+		bf_watch_start();
+}
+
+void bf_watch_all(void)
+{
+	bf_table_each_watched(changed);
+}
+
 static int device_changed(struct notifier_block *block, unsigned long event, void *info)
 {
 	switch (event) {
 	case NETDEV_REGISTER:
 	case NETDEV_UNREGISTER:
 	case NETDEV_CHANGENAME:
+	case NETDEV_CHANGEADDR:
+	case NETDEV_CHANGEUPPER:
 	case NETDEV_UP:
 	case NETDEV_DOWN:
 		changed(dev_net(netdev_notifier_info_to_dev(info)));
@@ -67,4 +128,5 @@ void bf_watch_exit(void)
 {
 	unregister_inetaddr_notifier(&address_block);
 	unregister_netdevice_notifier(&device_block);
+	cancel_delayed_work_sync(&look_work);
 }

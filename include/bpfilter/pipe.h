@@ -131,8 +131,8 @@ enum bpfilter_opcode {
 	 */
 	BPFILTER_OP_NETNS_GONE = 11,
 	/*
-	 * Devices or local addresses of the namespace changed; sent, coalesced, where
-	 * the last COMMIT asked for it with BPFILTER_COMMIT_WATCH. in, out: nothing.
+	 * Devices, local addresses or early hooks of the namespace changed; sent, coalesced,
+	 * where the last COMMIT asked for it with BPFILTER_COMMIT_WATCH. in, out: nothing.
 	 */
 	BPFILTER_OP_DEVICES = 12,
 };
@@ -266,5 +266,13 @@ struct bpfilter_kept {
 #define BPFILTER_IOC_KEPT _IOWR(BPFILTER_IOC_MAGIC, 2, struct bpfilter_kept)
 /* The network namespace of the request with this id, as a new descriptor (the result). */
 #define BPFILTER_IOC_NETNS _IOW(BPFILTER_IOC_MAGIC, 3, __u64)
+
+/*
+ * How many hooks stand at PRE_ROUTING in the namespace of the request with this id (the
+ * result), not counting those that leave packets as they are: conntrack and its
+ * defragmentation. Where there are any, such as NAT, a packet's addresses on the wire do
+ * not tell whether it comes to INPUT. IPv4. Looked at once a second for OP_DEVICES.
+ */
+#define BPFILTER_IOC_EARLY_HOOKS _IOW(BPFILTER_IOC_MAGIC, 4, __u64)
 
 #endif /* BPFILTER_PIPE_H */

@@ -51,4 +51,13 @@ Result<UniqueFd> PipeKernel::netns(std::uint64_t request)
     return UniqueFd(fd);
 }
 
+Result<bool> PipeKernel::has_early_hooks(std::uint64_t request)
+{
+    const __u64 id = request;
+    const int count = ioctl(fd_, BPFILTER_IOC_EARLY_HOOKS, &id);
+    if (count < 0)
+        return refused("to count hooks");
+    return count > 0;
+}
+
 } // namespace bpfilter::pipe

@@ -26,6 +26,10 @@ public:
 
     // The network namespace of this request. Not to be held on to: it keeps it alive.
     virtual Result<UniqueFd> netns(std::uint64_t request) = 0;
+
+    // Does something ahead of INPUT change or drop packets there? See
+    // BPFILTER_IOC_EARLY_HOOKS.
+    virtual Result<bool> has_early_hooks(std::uint64_t request) = 0;
 };
 
 // The real one: ioctls on the pipe's descriptor, which it does not own.
@@ -36,6 +40,7 @@ public:
     Result<> commit(const bpfilter_commit &commit) override;
     Result<std::vector<UniqueFd>> kept(std::uint64_t request) override;
     Result<UniqueFd> netns(std::uint64_t request) override;
+    Result<bool> has_early_hooks(std::uint64_t request) override;
 
 private:
     int fd_;

@@ -230,16 +230,27 @@ Outcome Namespace::devices(const Request &request)
     return pipe::Buffer();
 }
 
+// What the settings say, unless something ahead of INPUT changes packets: then what is on
+// the wire does not tell whether a packet comes there.
+bpfilter_xdp_mode Namespace::xdp_mode(const Request &request)
+{
+    const auto early = kernel_.has_early_hooks(request.header.id);
+    const bool hidden = !early || *early;
+    if (hidden && !hidden_)
+        spdlog::info("hooks at PREROUTING come before INPUT: nothing is decided at XDP");
+    hidden_ = hidden;
+    return hidden ? BPFILTER_XDP_OFF : settings_.xdp.load();
+}
+
 // Netfilter has all the rules whatever comes of this, so nothing here fails a request.
 void Namespace::update_devices(const Request &request, const TableState &state)
 {
     const bool attached = !attachments_.devices().empty();
-    if (!wants_devices(state.decoded.table)) {
-        attachments_.clear();
-    } else if (const auto netns = kernel_.netns(request.header.id); netns) {
+    const auto netns = kernel_.netns(request.header.id);
+    if (netns && wants_devices(state.decoded.table)) {
         const auto messages =
             attachments_.update(netns->get(), state.decoded.table, ir::Hook::local_in,
-                                settings_.xdp, state.counters.get());
+                                xdp_mode(request), state.counters.get());
         for (const auto &message : messages)
             spdlog::info("{}", message);
     } else {

@@ -40,12 +40,14 @@ private:
     Result<TableState *> table(const pipe::Request &request, std::string_view name);
     Result<std::uint32_t> current_rule_count(const decode::DecodedTable &decoded) const;
     TableState &store(TableState state);
+    bpfilter_xdp_mode xdp_mode(const pipe::Request &request);
     void update_devices(const pipe::Request &request, const TableState &state);
 
     pipe::Kernel &kernel_;
     const Settings &settings_;
     std::map<Key, TableState> tables_;
     xdp::Attachments attachments_;
+    bool hidden_ = false; // early hooks, when last looked at
 };
 
 } // namespace bpfilter::service

@@ -33,9 +33,9 @@ public:
     // counters in force) or be about to: attaches, updates in place, detaches. Returns
     // sentences for the log, one for each device that could not be served.
     //
-    // Call it behind COMMIT, and again at OP_DEVICES and OP_SETTINGS. Before the COMMIT of a
-    // table that replaces another, call clear(), so that no packet is judged by old rules
-    // behind new ones.
+    // Call it behind COMMIT, and again at OP_DEVICES. Between a COMMIT and this, the old
+    // table's programs may still drop: each packet is judged by one table all the same, for
+    // what they do not drop comes to netfilter untouched and uncounted.
     std::vector<std::string> update(int netns_fd, const ir::Table &table, ir::Hook hook,
                                     bpfilter_xdp_mode mode, int counters_fd);
 

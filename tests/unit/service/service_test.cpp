@@ -54,6 +54,12 @@ public:
         return UniqueFd(open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC));
     }
 
+    Result<bool> has_early_hooks(std::uint64_t) override
+    {
+        return early_hooks;
+    }
+
+    bool early_hooks = false;
     int refuse = 0;
     bool give_retired = false;
     std::vector<bpfilter_commit> commits;
