@@ -71,15 +71,19 @@ static void watch(struct work_struct *work)
 }
 
 /* The first death costs the next helper nothing; then they come slower and slower. */
-static void back_off(struct bf_session *session)
+static unsigned long back_off(struct bf_session *session)
 {
+	unsigned long delay;
+
 	if (time_after(jiffies, session->born + BF_SHORT_LIFE))
 		bf_backoff = 0;
-	bf_not_before = jiffies + bf_backoff;
+	delay = bf_backoff;
+	bf_not_before = jiffies + delay;
 	if (bf_backoff)
 		bf_backoff = min_t(unsigned long, 2 * bf_backoff, BF_BACKOFF_MAX);
 	else
 		bf_backoff = BF_BACKOFF_MIN;
+	return delay;
 }
 
 static bool is_hopeless(const struct bf_session *session, enum bf_end reason)
@@ -95,6 +99,8 @@ static bool is_hopeless(const struct bf_session *session, enum bf_end reason)
 
 unsigned long bf_helper_ended(struct bf_session *session, enum bf_end reason, bool wanted)
 {
+	unsigned long delay;
+
 	put_pid(bf_previous);
 	bf_previous = get_pid(session->pid);
 	if (reason == BF_END_STOPPED)
@@ -104,11 +110,11 @@ unsigned long bf_helper_ended(struct bf_session *session, enum bf_end reason, bo
 	if (reason == BF_END_HUNG)
 		pr_warn_ratelimited("the helper did not answer in time; the rules in force stay in force\n");
 
-	back_off(session);
+	delay = back_off(session);
 	if (is_hopeless(session, reason)) {
 		pr_err_ratelimited("giving up the helper until it is asked for again\n");
 		bf_stillborn = 0;
-		return max_t(unsigned long, bf_not_before - jiffies, HZ);
+		return max_t(unsigned long, delay, HZ);
 	}
 	/* Tables in force want a helper too: it has XDP programs to attach for them. */
 	if (wanted || bf_table_any())

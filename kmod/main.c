@@ -85,4 +85,5 @@ module_exit(bpfilter_exit);
 
 MODULE_DESCRIPTION("iptables rules as BPF programs");
 MODULE_LICENSE("GPL");
+MODULE_VERSION("0.1");
 MODULE_SOFTDEP("post: bpfilter_umh");

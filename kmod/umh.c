@@ -31,3 +31,4 @@ module_exit(bpfilter_umh_exit);
 
 MODULE_DESCRIPTION("the helper of bpfilter");
 MODULE_LICENSE("GPL");
+MODULE_VERSION("0.1");

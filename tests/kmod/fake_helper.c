@@ -466,6 +466,8 @@ static void carry_out(const struct bpfilter_request *request, const void *payloa
 		_exit(1);
 	while (told("hang"))
 		pause();
+	if (told("slow"))
+		usleep(number * 1000);
 	if (told("ignore"))
 		return;
 	if (told("malformed"))

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The socket options of iptables without iptables: the result is 0 or an errno."""
+
+import ctypes
+import socket
+import struct
+
+SOL_IP = 0
+SET_REPLACE, SET_ADD_COUNTERS = 64, 65
+GET_INFO, GET_ENTRIES, GET_REVISION_MATCH, GET_REVISION_TARGET = 64, 65, 66, 67
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _socket() -> socket.socket:
+    return socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+
+
+def setsockopt(option: int, data: bytes) -> int:
+    with _socket() as sock:
+        result = _libc.setsockopt(sock.fileno(), SOL_IP, option, data, len(data))
+        return ctypes.get_errno() if result else 0
+
+
+def getsockopt(option: int, data: bytes) -> tuple[int, bytes]:
+    buffer = ctypes.create_string_buffer(data, max(len(data), 1))
+    length = ctypes.c_uint(len(data))
+    with _socket() as sock:
+        result = _libc.getsockopt(sock.fileno(), SOL_IP, option, buffer, ctypes.byref(length))
+        return (ctypes.get_errno() if result else 0), buffer.raw[:len(data)]
+
+
+def name(table: str) -> bytes:
+    return table.encode().ljust(32, b"\0")
+
+
+def replace_data(counters: int, num_counters: int, entries: int, size: int) -> bytes:
+    """A struct ipt_replace for the filter table, with entries that are none."""
+    head = name("filter") + struct.pack("=III5I5IIQ", 0x0e, entries, size, *([0] * 10), num_counters, counters)
+    return head + b"r" * size
