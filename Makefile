@@ -10,7 +10,13 @@ DEPMOD ?= depmod
 JOBS ?= $(shell nproc)
 export KVER DESTDIR DEPMOD JOBS
 
-.PHONY: all modules helper install uninstall check check-debug lint demo shell clean help
+# What checkpatch --strict is not asked, and why:
+# LINUX_VERSION_CODE: kmod/compat.h is where the versions are told apart
+# EMBEDDED_FUNCTION_NAME: takes words of a message for the function they describe
+# FILE_PATH_CHANGES: there is no MAINTAINERS file here
+CHECKPATCH_IGNORE = LINUX_VERSION_CODE,EMBEDDED_FUNCTION_NAME,FILE_PATH_CHANGES
+
+.PHONY: all modules helper install uninstall check check-debug lint format demo shell clean help
 all: modules
 
 help:
@@ -23,6 +29,7 @@ help:
 	@echo 'make check        lint and all tests, on both kernels'
 	@echo 'make check-debug  the VM suite under a kernel with sanitizers and lockdep'
 	@echo 'make lint         static checks alone'
+	@echo 'make format       clang-format over the C++'
 	@echo 'make shell        a virtual machine to try things in; KVER=6.1, 6.12 or debug'
 	@echo 'make clean        removes build/'
 
@@ -51,9 +58,12 @@ lint:
 	@scripts/install-deps
 	@scripts/lint
 
+format:
+	@scripts/lint --fix
+
 demo:
 	@scripts/install-deps
-	@tests/demo/run
+	@scripts/vm -k 6.1 --timeout 600 --add tests/demo:/demo -- /demo/rfc.py
 
 shell:
 	@scripts/install-deps

@@ -14,14 +14,23 @@ die() {
 	exit 1
 }
 
-# One writer of the cache at a time; the lock lasts as long as this process.
-lock_cache() {
+# lock NAME, unlock NAME: one writer of that part of the cache at a time; at the
+# latest the end of this process unlocks.
+declare -A lock_of
+
+lock() {
+	local fd
 	mkdir -p "$CACHE"
-	exec {cache_lock}>"$CACHE/.lock"
-	flock -n "$cache_lock" || {
-		say "waiting for another run that is filling $CACHE"
-		flock "$cache_lock"
+	exec {fd}>"$CACHE/.lock-$1"
+	flock -n "$fd" || {
+		say "waiting for another run that fills $CACHE ($1)"
+		flock "$fd"
 	}
+	lock_of[$1]=$fd
+}
+
+unlock() {
+	flock -u "${lock_of[$1]}"
 }
 
 # image DIR FILE: DIR as a read-only ext4 image. ext4, because mke2fs is on
