@@ -59,7 +59,8 @@ public:
         lead_function();
         if (as_.used(options_))
             emit_options_function(as_, codegen::xdp, options_);
-        emit_count_function(as_, count_);
+        if (as_.used(count_))
+            emit_count_function(as_, count_);
 
         Result<Program> program = std::move(as_).finish();
         if (!program)

@@ -231,6 +231,16 @@ TEST_F(XdpProgram, PassesTruncatedL4Headers)
     expect_dropped(device, cut(Packet().tcp(1, 80), 40, 40), "TCP, just there");
 }
 
+// 6.1 refuses a program with a function that nobody calls.
+TEST_F(XdpProgram, LoadsWithoutAnythingToCount)
+{
+    TableBuilder builder;
+    builder.chain("INPUT", ir::Hook::local_in, ir::Accept{})
+        .rule({in("eth0"), ir::Icmp{.invert = true}}, ir::Drop{});
+    const LoadedDevice device(builder.build());
+    expect_passed(device, framed(Packet().icmp(8, 0)), "never matches");
+}
+
 // Whatever is dropped, INPUT would have dropped, with the same counts; what is passed on was
 // not counted. And of packets that nothing else speaks against, all that the lead drops are
 // dropped.
