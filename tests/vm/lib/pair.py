@@ -107,6 +107,12 @@ class Pair:
             except BlockingIOError:
                 return count
 
+    def relink(self) -> None:
+        """The link was down: forget the errors that sockets remember of it, wait until it works."""
+        for opened in self._marks:
+            opened.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        mark.wait_for_link(*self._marks)
+
     def flush(self) -> None:
         with self.server:
             iptables.restore()
