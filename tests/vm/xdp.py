@@ -52,8 +52,9 @@ def xdp_of(space: Namespace, device: str) -> tuple[str, str]:
     xdp = link.get("xdp", {})
     if not xdp.get("mode"):
         return "none", ""
-    program = json.loads(must("bpftool", "-j", "prog", "show", "id", str(xdp["prog"]["id"])))
-    return MODES[xdp["mode"]], program.get("name", "")
+    program = tables.run("bpftool", "-j", "prog", "show", "id", str(xdp["prog"]["id"]))
+    # It may have been replaced in between.
+    return MODES[xdp["mode"]], json.loads(program.output).get("name", "") if program.status == 0 else ""
 
 
 def wait_xdp(space: Namespace, device: str, mode: str) -> None:
