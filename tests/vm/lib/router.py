@@ -121,7 +121,7 @@ class Router:
                 if self._mute and link.side == "left" else
                 f"route add {link.network}.0.0/16 via {link.gateway} dev {link.inner} onlink",
             ]
-        lines.append("route add local 10.9.0.0/16 dev lo")
+        lines.append("address add 10.9.0.1/16 dev lo")  # on loopback all of a prefix is local
         self.left.ip(f"link set {link.outer} up" for link in LINKS.values() if link.side == "left")
         self.right.ip(f"link set {link.outer} up" for link in LINKS.values()
                       if link.side == "right")
