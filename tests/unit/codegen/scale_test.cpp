@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //
 // Large tables: they load and judge rightly, or are refused with a sentence.
-// BPFILTER_TEST_RULES measures: the load of that many rules, printed.
+// Measure prints what the load of BPFILTER_TEST_RULES rules costs (200 unless set).
 #include "tests/unit/support/bpf.h"
 #include "tests/unit/support/table.h"
 #include "umh/codegen/codegen.h"
@@ -143,9 +143,8 @@ TEST(Scale, TooManyRulesAreRefused)
 TEST(Scale, Measure)
 {
     const char *rules = std::getenv("BPFILTER_TEST_RULES");
-    if (rules == nullptr)
-        GTEST_SKIP() << "BPFILTER_TEST_RULES is not set";
-    const auto size = static_cast<unsigned>(std::strtoul(rules, nullptr, 0));
+    const auto size =
+        rules != nullptr ? static_cast<unsigned>(std::strtoul(rules, nullptr, 0)) : 200;
     report("list", size, try_load(list_of(size)));
     if (size <= 250)
         report("services", size, try_load(services_of(size)));

@@ -55,7 +55,7 @@ private:
 public:
     TableBuilder()
     {
-        chains_.reserve(256); // references to chains stay good
+        chains_.reserve(65536); // references to chains stay good
     }
 };
 
