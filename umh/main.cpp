@@ -10,29 +10,17 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <thread>
 
-#include <fcntl.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
 namespace {
-
-// The kernel starts us with nothing but the pipe. Whatever opens a file must not get 1 or 2,
-// which libraries write to.
-void occupy_standard_descriptors()
-{
-    const int null = open("/dev/null", O_RDWR);
-    for (int fd = STDOUT_FILENO; fd <= STDERR_FILENO; ++fd)
-        if (null >= 0 && null != fd)
-            dup2(null, fd);
-    if (null > STDERR_FILENO)
-        close(null);
-}
 
 bool is_pipe(int fd)
 {
@@ -61,7 +49,6 @@ int main()
         return EXIT_FAILURE;
     }
     prctl(PR_SET_NAME, "bpfilter_umh");
-    occupy_standard_descriptors();
     ignore_signals();
     log_to_kernel();
 
