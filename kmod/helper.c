@@ -23,14 +23,14 @@
 #define BF_STILLBORN_MAX 3
 #define BF_WATCH_PERIOD (HZ / 2)
 
-static void start(struct work_struct *work);
-static void watch(struct work_struct *work);
+static void start_helper(struct work_struct *work);
+static void watch_helper(struct work_struct *work);
 
 static struct workqueue_struct *bf_workqueue;
-static DECLARE_DELAYED_WORK(bf_start, start);
-static DECLARE_DELAYED_WORK(bf_watch, watch);
+static DECLARE_DELAYED_WORK(bf_start, start_helper);
+static DECLARE_DELAYED_WORK(bf_watch, watch_helper);
 
-/* Under the lock of queue.c, but for the one who starts. */
+/* Under the lock of the queue, but for the one who starts. */
 static struct pid *bf_previous; /* the helper before: gone before the next one starts */
 static unsigned long bf_backoff;
 static unsigned long bf_not_before; /* jiffies */
@@ -64,7 +64,7 @@ void bf_helper_watch(void)
 	schedule_delayed_work(&bf_watch, BF_WATCH_PERIOD);
 }
 
-static void watch(struct work_struct *work)
+static void watch_helper(struct work_struct *work)
 {
 	if (bf_queue_watch(bf_deadline()))
 		bf_helper_watch();
@@ -107,6 +107,8 @@ unsigned long bf_helper_ended(struct bf_session *session, enum bf_end reason, bo
 		return 0;
 	if (reason == BF_END_DIED)
 		pr_warn_ratelimited("the helper died; the rules in force stay in force\n");
+	if (reason == BF_END_STALE)
+		pr_warn_ratelimited("the helper does not know a table in force; starting another\n");
 	if (reason == BF_END_HUNG)
 		pr_warn_ratelimited("the helper did not answer in time; the rules in force stay in force\n");
 
@@ -195,10 +197,8 @@ static int enter(struct subprocess_info *info, struct cred *new)
 
 static int execute(struct bf_session *session)
 {
-	static char name[] = "bpfilter_umh";
-	static char path[] = "PATH=/usr/sbin:/usr/bin:/sbin:/bin";
-	static char *argv[] = { name, NULL };
-	static char *envp[] = { path, NULL };
+	char *argv[] = { "bpfilter_umh", NULL };
+	char *envp[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", NULL };
 	struct subprocess_info *info;
 
 	/* Not empty, or nothing is executed; enter() will know the number. */
@@ -271,7 +271,7 @@ static int start_session(void)
 	return error;
 }
 
-static void start(struct work_struct *work)
+static void start_helper(struct work_struct *work)
 {
 	int error;
 

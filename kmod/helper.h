@@ -12,7 +12,7 @@
 
 struct bf_request;
 
-/* The three below are called by queue.c, under its lock. */
+/* The three below are called under the lock of the queue. */
 /* There is a request and no session. */
 void bf_helper_want(void);
 /* There is something to watch the time of. */

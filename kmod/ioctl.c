@@ -53,6 +53,9 @@ static long ioctl_commit(struct bf_session *session, void __user *argument)
 	error = -EINVAL;
 	if (can_commit(request, &commit))
 		error = bf_table_commit(request, &commit);
+	/* First contents for a table that has contents: see add_replay(). */
+	if (error == -EEXIST)
+		bf_session_end(session, BF_END_STALE);
 	bf_queue_release(session, request);
 	return error;
 }

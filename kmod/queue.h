@@ -2,11 +2,11 @@
 /*
  * The queue: requests on their way to the helper and back.
  *
- *   new ──submit──▶ queued ──take──▶ held ──release──▶ processing ──hold──▶ held ──finish──▶ done
- *                     ▲                                     │
- *                     └────────── the helper died ──────────┘
+ *   new ─submit─▶ queued ─take─▶ held ─release─▶ processing ─hold─▶ held ─finish─▶ done
+ *                    ▲                               │
+ *                    └─────── the helper died ───────┘
  *
- * One spinlock guards all of it. Contexts that meet here:
+ * One spinlock guards all of it: queue.c has the requests, session.c the sessions. Contexts that meet here:
  *   1. callers, in setsockopt, getsockopt and read of /proc: submit, wait, cancel;
  *   2. threads of the helper, in read, write, poll and ioctl: take, hold, release, finish;
  *   3. the end of a session: the last close of the pipe, the watchdog, module exit;
@@ -48,6 +48,7 @@ struct bf_session {
 enum bf_end {
 	BF_END_DIED, /* closed the pipe, or was killed */
 	BF_END_HUNG, /* took longer than the deadline */
+	BF_END_STALE, /* does not know a table in force */
 	BF_END_REFUSED, /* speaks another version */
 	BF_END_UNSTARTABLE, /* there is no program to run */
 	BF_END_STOPPED, /* the module is going */
@@ -76,7 +77,7 @@ void bf_queue_finish(struct bf_session *session, struct bf_request *request, int
 int bf_queue_commit(struct bf_request *request); /* -ECANCELED, -EALREADY: do not */
 void bf_queue_uncommit(struct bf_request *request);
 
-/* Sessions. */
+/* Sessions: session.c. */
 struct bf_session *bf_session_new(void);
 void bf_session_put(struct bf_session *session);
 int bf_session_attach(struct bf_session *session, struct bf_request *init);

@@ -32,7 +32,7 @@ struct bf_request {
 	refcount_t refs;
 	struct completion done;
 
-	/* Under the lock of queue.c. */
+	/* Under the lock of the queue. */
 	struct list_head list;
 	enum bf_request_state state;
 	bool cancelled; /* its caller was killed */

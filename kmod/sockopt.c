@@ -110,7 +110,8 @@ static struct bf_request *new_old_counters(struct bf_request *replace, u32 count
 	bf_request_set_head(request, &head, sizeof(head));
 	swap(request->version, replace->retired);
 	swap(request->reply, replace->reply);
-	request->header.reply_limit = count * sizeof(struct xt_counters);
+	if (request->reply)
+		request->header.reply_limit = count * sizeof(struct xt_counters);
 	return request;
 }
 
@@ -280,7 +281,7 @@ static bool may_administrate(struct sock *sk)
 }
 
 static int set_sockopt(const struct bf_family *family, struct sock *sk, int option,
-		      sockptr_t from, unsigned int length)
+		       sockptr_t from, unsigned int length)
 {
 	struct bf_request *request;
 	int error;
@@ -314,7 +315,7 @@ static int get_opcode(const struct bf_family *family, int option)
 }
 
 static int get_sockopt(const struct bf_family *family, struct sock *sk, int option,
-		      void __user *user, int *length)
+		       void __user *user, int *length)
 {
 	struct bf_request *request;
 	int opcode, error;

@@ -16,7 +16,11 @@
 #include "version.h"
 #include "watch.h"
 
-/* A version that this many helpers died of is replayed to no other. */
+/*
+ * A version that this many helpers died of is not replayed to the next, so that the others
+ * are known to it. It may have been chance: should that one be asked for the table, its
+ * attempt to create it shows, and another helper is started that is told again.
+ */
 #define BF_REPLAYS_MAX 2
 
 /* Guards the lists of tables and who may swap a version. Not taken by packets. */
@@ -262,8 +266,9 @@ static int add_replay(struct bf_table *table, struct list_head *replays)
 	if (!net)
 		return 0;
 	if (version->deaths >= BF_REPLAYS_MAX) {
-		pr_warn_ratelimited("helpers die of table %s: it stays in force, but cannot be changed\n",
+		pr_warn_ratelimited("helpers died of table %s: it stays in force, the next one is not told\n",
 				    table->name);
+		version->deaths = 0;
 		put_net(net);
 		return 0;
 	}

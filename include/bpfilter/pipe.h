@@ -16,18 +16,23 @@
  *     write()  gives one whole reply: struct bpfilter_reply, then `message_length`
  *              bytes of message, then the payload. writev() works. An id that is
  *              not being processed (its caller was killed, say) gives ENOENT and
- *              the reply is dropped; the helper goes on.
+ *              the reply is dropped; the helper goes on. A reply that is malformed
+ *              gives EINVAL, and the request fails with EIO.
  *     poll()   EPOLLIN when a request waits, EPOLLHUP when the module is going.
- *     ioctl()  the BPFILTER_IOC_* below; they run in the helper's context.
+ *     ioctl()  the BPFILTER_IOC_* below; they run in the helper's context. Only one
+ *              thread at a time can be in write or ioctl with the same id: EBUSY.
  *
- *   End of file on read, or EPOLLHUP, means: exit.
+ *   End of file on read, or EPOLLHUP, means: exit. Descriptors 1 and 2 are the kernel
+ *   log, for last words.
  *
  * BYTE ORDER AND LAYOUT
  *   Host byte order; both ends are one machine. Every structure here has the same
  *   layout for 32-bit and 64-bit builds of either side (naturally aligned, padding
  *   spelled out, sizes asserted in tests of both sides). Payloads that are iptables
- *   structures are byte for byte what the caller of setsockopt gave: native layout,
- *   or the 32-bit one where BPFILTER_REQUEST_COMPAT is set.
+ *   structures are byte for byte what the caller of setsockopt gave, but for the last
+ *   byte of the table's name, which is NUL: native layout, or the 32-bit one where
+ *   BPFILTER_REQUEST_COMPAT is set. What the caller gave beyond the length that the
+ *   structure tells is left out. Lengths have been checked, as ip_tables checks them.
  *
  * VERSIONS
  *   The first request on a new pipe is INIT; no other is sent before its reply.
@@ -46,6 +51,8 @@
  *   is killed. When a helper dies, requests that it had read are given to its
  *   successor, unless they were committed (a REPLACE then has succeeded), are not
  *   repeatable (ADD_COUNTERS), or killed two helpers already: those fail with EIO.
+ *   SETTINGS, NETNS_GONE and DEVICES are not repeated: INIT and the REPLAYs tell the
+ *   successor how things are. So one may come for a namespace it never heard of.
  *
  * ERRORS
  *   `error` is 0 or a negative errno, as ip_tables would return it to the caller of
@@ -101,7 +108,7 @@ enum bpfilter_opcode {
 	BPFILTER_OP_REPLACE = 5,
 	/*
 	 * The counters of the table that a REPLACE took out of force, for its caller.
-	 * in: bpfilter_count, out: `count` struct xt_counters. IOC_KEPT on this id gives
+	 * in: bpfilter_count, out: `count` struct xt_counters, no more and no less. IOC_KEPT on this id gives
 	 * the descriptors kept with *that* table; no packet changes them any more.
 	 */
 	BPFILTER_OP_OLD_COUNTERS = 6,
@@ -148,7 +155,7 @@ struct bpfilter_request {
 	__u64 id;
 	__u64 netns; /* the namespace's cookie (SO_NETNS_COOKIE); 0: none */
 	__u32 reply_limit; /* most bytes of payload that the reply may have */
-	__u8 family; /* NFPROTO_IPV4 or NFPROTO_IPV6; 0 without a namespace */
+	__u8 family; /* NFPROTO_IPV4 or NFPROTO_IPV6; 0: concerns none, or all of them */
 	__u8 reserved[11];
 };
 
@@ -224,8 +231,12 @@ struct bpfilter_extensions {
  * `context_fd` is the per-CPU array that the module fills before it runs a program
  * (see context.h), or -1.
  *
- * Errors: EINVAL (shape), EBADF, EPERM-like errnos of the descriptors, ENOENT (no such
- * id), ECANCELED (the caller is gone), ENOMEM. The table in force is then unchanged.
+ * Errors: EINVAL (shape; another table than the request's; a program that accesses the
+ * packet directly, or ctx->cb), EBADF, EPERM-like errnos of the descriptors, ENOENT (no
+ * such id), ECANCELED (the caller is gone), EALREADY (this request committed before),
+ * ENOMEM. The table in force is then unchanged. EEXIST: first contents, for a GET_INFO
+ * or GET_ENTRIES, of a table that is in force; the helper should have known it, and is
+ * replaced.
  */
 struct bpfilter_commit_hook {
 	__u32 hook; /* enum nf_inet_hooks */
@@ -252,7 +263,7 @@ struct bpfilter_commit {
 /*
  * IOC_KEPT: new descriptors (close-on-exec) for what was kept with the table of a
  * REPLAY or OLD_COUNTERS request, or with the table in force by that name in the
- * request's namespace for any other request that names a table.
+ * request's namespace for any other request that names a table; none if there is none.
  */
 struct bpfilter_kept {
 	__u64 id; /* in: of the request */

@@ -502,17 +502,33 @@ def rules_survive_the_helper() -> None:
 
 @test
 def replay_that_kills() -> None:
-    """It is not tried for ever; the table stays in force, and first contents do not replace it."""
+    """It is not tried for ever; the table stays in force."""
     fake.fresh()
     works()
     expect_equal(replace(entries=DROPPING)[0], 0, "a table that drops")
     fake.order("REPLAY crash")
     fake.kill()
     fake.wait_for_line("REPLAY", 2)
-    fake.order("GET_INFO commit_flags")
     wait_for(lambda: revision() == 0, "a helper")
     expect_equal(len(fake.log("REPLAY")), 2, "replays")
     expect(not passes(), "the table that drops is not in force")
+    works()
+
+
+@test
+def helper_that_missed_a_table() -> None:
+    """First contents never replace rules: such a helper is replaced, and its successor is told."""
+    fake.fresh()
+    works()
+    expect_equal(replace(entries=DROPPING)[0], 0, "a table that drops")
+    fake.order("GET_INFO forgetful")
+    fake.forget()
+    expect_equal(get_info(), errno.EIO, "GET_INFO")
+    expect_equal(len(fake.log("GET_INFO")), 2, "helpers that were given it")
+    expect_equal(len(fake.log("REPLAY")), 1, "replays between them")
+    expect_equal(len(fake.log("COMMIT")), 0, "helpers that survived it")
+    expect(not passes(), "the table that drops is not in force")
+    works()
 
 
 @test
