@@ -6,9 +6,8 @@
 # one whose headers are installed. Without headers of its own a machine gets 6.1.
 KVER ?= $(if $(wildcard /lib/modules/$(shell uname -r)/build),$(shell uname -r),6.1)
 DESTDIR ?=
-DEPMOD ?= depmod
 JOBS ?= $(shell nproc)
-export KVER DESTDIR DEPMOD JOBS
+export KVER DESTDIR JOBS
 
 # What checkpatch --strict is not asked, and why:
 # LINUX_VERSION_CODE: kmod/compat.h is where the versions are told apart
