@@ -54,15 +54,9 @@ public:
     void load_function(Register dst, Label function);
     void load_map(Register dst, MapSlot map);
 
-    [[nodiscard]] std::size_t size() const
-    {
-        return program_.insns.size();
-    }
+    [[nodiscard]] std::size_t size() const { return program_.insns.size(); }
     // Jumps written that the verifier has to follow both ways.
-    [[nodiscard]] std::size_t branches() const
-    {
-        return branches_;
-    }
+    [[nodiscard]] std::size_t branches() const { return branches_; }
 
     // The program, without name, type and flags. ENOMEM: a jump that is too long.
     Result<Program> finish() &&;

@@ -26,13 +26,13 @@ namespace bpfilter::codegen {
 struct Backend {
     const char *name;
     bpf_prog_type type;
-    std::uint32_t flags;      // BPF_F_* for the load
-    std::int32_t l3;          // offset of the IP header, for load_bytes
-    std::int32_t load_bytes;  // BPF_FUNC_*: (ctx, offset, to, length), 0 if all were there
-    bool counts_ip_length;    // else ctx->len - l3
+    std::uint32_t flags;     // BPF_F_* for the load
+    std::int32_t l3;         // offset of the IP header, for load_bytes
+    std::int32_t load_bytes; // BPF_FUNC_*: (ctx, offset, to, length), 0 if all were there
+    bool counts_ip_length;   // else ctx->len - l3
     std::uint32_t accept;
     std::uint32_t drop;
-    std::uint32_t queue;      // netfilter only: xdp passes
+    std::uint32_t queue; // netfilter only: xdp passes
 };
 
 extern const Backend netfilter;

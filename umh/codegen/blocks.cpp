@@ -42,8 +42,8 @@ class BlocksEmitter {
 public:
     BlocksEmitter(Assembler &as, const ir::Table &table, ir::Hook hook, const Flow &flow,
                   Label count)
-        : as_(as), table_(table), hook_(*table.hooks[static_cast<std::size_t>(hook)]),
-          flow_(flow), count_(count), capacity_(stack_need(table))
+        : as_(as), table_(table), hook_(*table.hooks[static_cast<std::size_t>(hook)]), flow_(flow),
+          count_(count), capacity_(stack_need(table))
     {
     }
 
@@ -98,10 +98,7 @@ private:
         return i;
     }
 
-    static std::string name(ir::RuleId first)
-    {
-        return "bf_rules_" + std::to_string(first);
-    }
+    static std::string name(ir::RuleId first) { return "bf_rules_" + std::to_string(first); }
 
     [[nodiscard]] bool fits(std::size_t insns, std::size_t branches) const
     {

@@ -51,8 +51,8 @@ public:
         begin();
         rules();
         finish_main();
-        const bool fits = as_.size() < subprogram_insns_max &&
-                          as_.branches() < subprogram_branches_max;
+        const bool fits =
+            as_.size() < subprogram_insns_max && as_.branches() < subprogram_branches_max;
         emit_functions();
         return fits;
     }
@@ -162,8 +162,7 @@ private:
     Label count_ = as_.label();
     Label options_ = as_.label();
     Label drop_ = as_.label(); // hotdrop too
-    RuleExits exits_{as_.label(), drop_,       drop_,      as_.label(),
-                     as_.label(), as_.label(), as_.label()};
+    RuleExits exits_{as_.label(), drop_, drop_, as_.label(), as_.label(), as_.label(), as_.label()};
 };
 
 } // namespace

@@ -24,7 +24,6 @@ Result<std::uint32_t> context_size(const ir::Table &table);
 
 // The program of one hook, which the table must have. ENOMEM: larger than a program can be.
 // Backends: netfilter (umh/xdp makes the programs of the other).
-Result<Program> generate(const ir::Table &table, ir::Hook hook,
-                         const Backend &backend = netfilter);
+Result<Program> generate(const ir::Table &table, ir::Hook hook, const Backend &backend = netfilter);
 
 } // namespace bpfilter::codegen

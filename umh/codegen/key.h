@@ -26,20 +26,20 @@ enum L4State : std::uint32_t {
 inline constexpr std::uint32_t scratch_size = 48;
 
 struct Key {
-    bpfilter_context names; // filled by the module (netfilter), unused (xdp)
-    std::uint8_t ip[20];    // the fixed part of the IP header
-    std::uint8_t l4[20];    // TCP: 20 bytes, UDP and ICMP: 8
-    std::uint32_t length;   // of the packet, from the IP header on
-    std::uint32_t tcp;      // L4State of a 20-byte header
-    std::uint32_t short_header; // L4State of an 8-byte header
-    std::uint32_t options;      // L4State of the TCP options: never l4_fragment
-    std::uint32_t option_kinds[8]; // bit n: an option of kind n is there
-    std::uint32_t verdict;  // the result of a program with chains
-    std::uint32_t pc;       // the rule to go on with
-    std::uint32_t depth;    // of the stack
-    std::uint32_t counting; // xdp: this is the second way through the lead
+    bpfilter_context names;             // filled by the module (netfilter), unused (xdp)
+    std::uint8_t ip[20];                // the fixed part of the IP header
+    std::uint8_t l4[20];                // TCP: 20 bytes, UDP and ICMP: 8
+    std::uint32_t length;               // of the packet, from the IP header on
+    std::uint32_t tcp;                  // L4State of a 20-byte header
+    std::uint32_t short_header;         // L4State of an 8-byte header
+    std::uint32_t options;              // L4State of the TCP options: never l4_fragment
+    std::uint32_t option_kinds[8];      // bit n: an option of kind n is there
+    std::uint32_t verdict;              // the result of a program with chains
+    std::uint32_t pc;                   // the rule to go on with
+    std::uint32_t depth;                // of the stack
+    std::uint32_t counting;             // xdp: this is the second way through the lead
     std::uint8_t scratch[scratch_size]; // bytes of TCP options; xdp: Ethernet header
-    std::uint32_t stack[];  // rules to return to
+    std::uint32_t stack[];              // rules to return to
 };
 
 static_assert(sizeof(Key) % 8 == 0);

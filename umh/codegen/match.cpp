@@ -29,9 +29,7 @@ template <typename Byte> std::uint32_t word(const Byte *bytes)
 
 class MatchEmitter {
 public:
-    MatchEmitter(Assembler &as, const MatchExits &exits) : as_(as), exits_(exits)
-    {
-    }
+    MatchEmitter(Assembler &as, const MatchExits &exits) : as_(as), exits_(exits) {}
 
     void operator()(const ir::SourceAddress &match)
     {
@@ -66,10 +64,7 @@ public:
         as_.jump_if32(match.invert ? BPF_JNE : BPF_JEQ, r1, 0, exits_.next);
     }
 
-    void operator()(const ir::Never & /*match*/)
-    {
-        as_.jump(exits_.next);
-    }
+    void operator()(const ir::Never & /*match*/) { as_.jump(exits_.next); }
 
     void operator()(const ir::Tcp &match)
     {

@@ -24,7 +24,7 @@ struct MapReference {
 
 struct Function {
     std::string name;
-    std::uint32_t insn = 0;    // its first instruction
+    std::uint32_t insn = 0; // its first instruction
     std::uint32_t arguments = 0;
     bool global = false; // verified on its own, for any arguments (all are numbers)
 };
@@ -39,12 +39,12 @@ struct Line {
 struct Program {
     std::string name; // at most 15 characters
     bpf_prog_type type = BPF_PROG_TYPE_UNSPEC;
-    std::uint32_t flags = 0;  // BPF_F_*
-    std::string source;       // stands where a file name would: "filter INPUT"
+    std::uint32_t flags = 0; // BPF_F_*
+    std::string source;      // stands where a file name would: "filter INPUT"
     std::vector<bpf_insn> insns;
-    std::vector<MapReference> maps;    // ascending
-    std::vector<Function> functions;   // ascending; the first is the program itself
-    std::vector<Line> lines;           // strictly ascending, one at each function
+    std::vector<MapReference> maps;  // ascending
+    std::vector<Function> functions; // ascending; the first is the program itself
+    std::vector<Line> lines;         // strictly ascending, one at each function
 };
 
 } // namespace bpfilter::codegen

@@ -20,25 +20,13 @@ public:
     {
     }
 
-    void operator()(const ir::Accept & /*verdict*/)
-    {
-        as_.jump(exits_.accept);
-    }
+    void operator()(const ir::Accept & /*verdict*/) { as_.jump(exits_.accept); }
 
-    void operator()(const ir::Drop & /*verdict*/)
-    {
-        as_.jump(exits_.drop);
-    }
+    void operator()(const ir::Drop & /*verdict*/) { as_.jump(exits_.drop); }
 
-    void operator()(const ir::Queue & /*verdict*/)
-    {
-        as_.jump(exits_.queue);
-    }
+    void operator()(const ir::Queue & /*verdict*/) { as_.jump(exits_.queue); }
 
-    void operator()(const ir::Return & /*verdict*/)
-    {
-        as_.jump(exits_.back);
-    }
+    void operator()(const ir::Return & /*verdict*/) { as_.jump(exits_.back); }
 
     void operator()(const ir::Jump &jump)
     {

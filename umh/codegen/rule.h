@@ -21,8 +21,8 @@ struct RuleExits {
 };
 
 struct Counting {
-    Label function;            // bf_count
-    bool second_time = false;  // xdp: only if key.counting is set
+    Label function;           // bf_count
+    bool second_time = false; // xdp: only if key.counting is set
 };
 
 // Falls through, or jumps to `next`, to the next rule.

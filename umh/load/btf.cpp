@@ -17,10 +17,7 @@ constexpr std::uint32_t line_number_max = (1U << 22) - 1; // bits in bpf_line_in
 constexpr std::uint32_t line_column_bits = 10;
 
 struct BtfFree {
-    void operator()(btf *blob) const
-    {
-        btf__free(blob);
-    }
+    void operator()(btf *blob) const { btf__free(blob); }
 };
 using BtfPointer = std::unique_ptr<btf, BtfFree>;
 
@@ -65,8 +62,7 @@ int add_lines(btf *blob, const codegen::Program &program, ProgramBtf &result)
             return text;
         const std::uint32_t number = std::min(line.number, line_number_max);
         result.lines.push_back(bpf_line_info{line.insn, static_cast<__u32>(source),
-                                             static_cast<__u32>(text),
-                                             number << line_column_bits});
+                                             static_cast<__u32>(text), number << line_column_bits});
     }
     return 0;
 }

@@ -53,8 +53,8 @@ Result<UniqueFd> create_local_map(std::span<const LocalPrefix> prefixes)
         std::array<std::byte, 4> address;
     };
     const auto entries = static_cast<std::uint32_t>(std::max<std::size_t>(prefixes.size(), 1));
-    Result<UniqueFd> map = create(BPF_MAP_TYPE_LPM_TRIE, "bf_local", sizeof(Key), 1, entries,
-                                  BPF_F_NO_PREALLOC);
+    Result<UniqueFd> map =
+        create(BPF_MAP_TYPE_LPM_TRIE, "bf_local", sizeof(Key), 1, entries, BPF_F_NO_PREALLOC);
     if (!map)
         return map;
     for (const LocalPrefix &prefix : prefixes) {

@@ -88,9 +88,8 @@ Result<UniqueFd> load_program(const codegen::Program &program, const ProgramMaps
                 .func_info_rec_size = sizeof(bpf_func_info), .line_info = btf->lines.data(),
                 .line_info_cnt = static_cast<__u32>(btf->lines.size()),
                 .line_info_rec_size = sizeof(bpf_line_info));
-    UniqueFd fd(
-        bpf_prog_load(program.type, program.name.c_str(), "GPL", insns.data(), insns.size(),
-                      &options));
+    UniqueFd fd(bpf_prog_load(program.type, program.name.c_str(), "GPL", insns.data(), insns.size(),
+                              &options));
     if (fd)
         return fd;
     if (errno == E2BIG || errno == ENOMEM)

@@ -2,8 +2,8 @@
 #include "umh/service/commit.h"
 
 #include "umh/codegen/codegen.h"
-#include "umh/load/program.h"
 #include "umh/load/map.h"
+#include "umh/load/program.h"
 #include "umh/xdp/lead.h"
 
 #include <algorithm>

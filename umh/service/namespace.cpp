@@ -33,8 +33,7 @@ ir::Family family_of(const Request &request)
 
 Result<const decode::Layout *> layout_of(const Request &request)
 {
-    return decode::find_layout(family_of(request),
-                               request.header.flags & BPFILTER_REQUEST_COMPAT);
+    return decode::find_layout(family_of(request), request.header.flags & BPFILTER_REQUEST_COMPAT);
 }
 
 // struct xt_counters_info, up to where its counters begin at the next aligned offset.
@@ -179,9 +178,9 @@ Outcome Namespace::add_counters(const Request &request)
     if (!state)
         return fail(state.error());
     if (in->num_counters != (*state)->rule_count())
-        return fail(EINVAL, fmt::format("counters for {} rules, but table {} has {}",
-                                        in->num_counters, name_in(in->name),
-                                        (*state)->rule_count()));
+        return fail(EINVAL,
+                    fmt::format("counters for {} rules, but table {} has {}", in->num_counters,
+                                name_in(in->name), (*state)->rule_count()));
 
     std::vector<ir::Counters> added(in->num_counters);
     const auto to = std::as_writable_bytes(std::span(added));

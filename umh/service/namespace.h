@@ -19,8 +19,7 @@ namespace bpfilter::service {
 
 class Namespace {
 public:
-    Namespace(pipe::Kernel &kernel, const Settings &settings)
-        : kernel_(kernel), settings_(settings)
+    Namespace(pipe::Kernel &kernel, const Settings &settings) : kernel_(kernel), settings_(settings)
     {
     }
 

@@ -105,8 +105,8 @@ Outcome Service::extensions(const Request &request)
     const auto in = pipe::payload_as<bpfilter_extensions>(request.payload());
     if (!in)
         return fail(in.error());
-    const std::string text = decode::list_extensions(
-        static_cast<ir::Family>(request.header.family), in->targets != 0);
+    const std::string text =
+        decode::list_extensions(static_cast<ir::Family>(request.header.family), in->targets != 0);
     const auto bytes = std::as_bytes(std::span(text));
     return pipe::Buffer(bytes.begin(), bytes.end());
 }

@@ -11,12 +11,8 @@ namespace bpfilter {
 class UniqueFd {
 public:
     UniqueFd() = default;
-    explicit UniqueFd(int fd) : fd_(fd)
-    {
-    }
-    UniqueFd(UniqueFd &&other) noexcept : fd_(other.release())
-    {
-    }
+    explicit UniqueFd(int fd) : fd_(fd) {}
+    UniqueFd(UniqueFd &&other) noexcept : fd_(other.release()) {}
     UniqueFd &operator=(UniqueFd &&other) noexcept
     {
         if (this != &other)
@@ -25,24 +21,12 @@ public:
     }
     UniqueFd(const UniqueFd &) = delete;
     UniqueFd &operator=(const UniqueFd &) = delete;
-    ~UniqueFd()
-    {
-        reset();
-    }
+    ~UniqueFd() { reset(); }
 
     // -1: none.
-    [[nodiscard]] int get() const
-    {
-        return fd_;
-    }
-    explicit operator bool() const
-    {
-        return fd_ >= 0;
-    }
-    [[nodiscard]] int release()
-    {
-        return std::exchange(fd_, -1);
-    }
+    [[nodiscard]] int get() const { return fd_; }
+    explicit operator bool() const { return fd_ >= 0; }
+    [[nodiscard]] int release() { return std::exchange(fd_, -1); }
     void reset(int fd = -1)
     {
         if (fd_ >= 0)

@@ -52,9 +52,9 @@ public:
         const Result<codegen::Program> program = generate(lead, device);
         if (!program)
             return std::unexpected(program.error());
-        return load_program(*program, ProgramMaps{.context = context_.get(),
-                                                  .counters = counters_,
-                                                  .local = local_.get()});
+        return load_program(
+            *program,
+            ProgramMaps{.context = context_.get(), .counters = counters_, .local = local_.get()});
     }
 
 private:

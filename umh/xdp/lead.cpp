@@ -26,46 +26,16 @@ bool is_final(const ir::Rule &rule)
 // Every match of this IR asks for headers and devices only. One that asks for more (a
 // connection, a set) must be refused here when it comes: the visitor does not know it.
 struct HeaderOnly {
-    bool operator()(const ir::SourceAddress &) const
-    {
-        return true;
-    }
-    bool operator()(const ir::DestinationAddress &) const
-    {
-        return true;
-    }
-    bool operator()(const ir::InInterface &) const
-    {
-        return true;
-    }
-    bool operator()(const ir::OutInterface &) const
-    {
-        return true;
-    }
-    bool operator()(const ir::Protocol &) const
-    {
-        return true;
-    }
-    bool operator()(const ir::Fragment &) const
-    {
-        return true;
-    }
-    bool operator()(const ir::Never &) const
-    {
-        return true;
-    }
-    bool operator()(const ir::Tcp &) const
-    {
-        return true;
-    }
-    bool operator()(const ir::Udp &) const
-    {
-        return true;
-    }
-    bool operator()(const ir::Icmp &) const
-    {
-        return true;
-    }
+    bool operator()(const ir::SourceAddress &) const { return true; }
+    bool operator()(const ir::DestinationAddress &) const { return true; }
+    bool operator()(const ir::InInterface &) const { return true; }
+    bool operator()(const ir::OutInterface &) const { return true; }
+    bool operator()(const ir::Protocol &) const { return true; }
+    bool operator()(const ir::Fragment &) const { return true; }
+    bool operator()(const ir::Never &) const { return true; }
+    bool operator()(const ir::Tcp &) const { return true; }
+    bool operator()(const ir::Udp &) const { return true; }
+    bool operator()(const ir::Icmp &) const { return true; }
 };
 
 bool decidable(const ir::Rule &rule)

@@ -22,16 +22,10 @@ namespace bpfilter::xdp {
 namespace {
 
 struct SocketFree {
-    void operator()(nl_sock *socket) const
-    {
-        nl_socket_free(socket);
-    }
+    void operator()(nl_sock *socket) const { nl_socket_free(socket); }
 };
 struct CacheFree {
-    void operator()(nl_cache *cache) const
-    {
-        nl_cache_free(cache);
-    }
+    void operator()(nl_cache *cache) const { nl_cache_free(cache); }
 };
 using Socket = std::unique_ptr<nl_sock, SocketFree>;
 using Cache = std::unique_ptr<nl_cache, CacheFree>;
@@ -78,8 +72,7 @@ std::vector<Device> devices_of(nl_cache *links)
             carriers.contains(device.index))
             return;
         device.name = rtnl_link_get_name(link);
-        std::memcpy(device.address.data(), nl_addr_get_binary_addr(address),
-                    device.address.size());
+        std::memcpy(device.address.data(), nl_addr_get_binary_addr(address), device.address.size());
         devices.push_back(std::move(device));
     });
     return devices;

@@ -88,7 +88,8 @@ TEST_F(Flow, PolicyAheadOfTheChain)
 TEST_F(Flow, JumpComesBackGotoDoesNot)
 {
     TableBuilder builder;
-    builder.chain("FORWARD", hook, ir::Accept{}) // 0, 1, 2, policy 3
+    builder
+        .chain("FORWARD", hook, ir::Accept{}) // 0, 1, 2, policy 3
         .jump({}, "user")
         .jump({mismatch}, "user")
         .rule({}, ir::Drop{});
@@ -103,7 +104,7 @@ TEST_F(Flow, GotoFromABuiltInChainReturnsToThePolicy)
 {
     TableBuilder builder;
     builder.chain("FORWARD", hook, ir::Accept{}).go({}, "user").rule({}, ir::Drop{}); // policy 2
-    builder.chain("user").count({});                                                 // 4, foot 5
+    builder.chain("user").count({});                                                  // 4, foot 5
     const auto [verdict, counted] = send(builder.build());
     EXPECT_EQ(verdict, BPFILTER_ACCEPT);
     EXPECT_THAT(counted, ElementsAre(0, 2, 4, 5));
@@ -150,7 +151,7 @@ TEST_F(Flow, AChainIsCalledFromManyPlaces)
 {
     TableBuilder builder;
     builder.chain("FORWARD", hook, ir::Accept{}).jump({}, "a").jump({}, "b").jump({}, "a");
-    builder.chain("a").count({}); // 5, foot 6
+    builder.chain("a").count({});                   // 5, foot 6
     builder.chain("b").jump({}, "a").jump({}, "a"); // 8, 9, foot 10
     const auto [verdict, counted] = send(builder.build());
     EXPECT_EQ(verdict, BPFILTER_ACCEPT);

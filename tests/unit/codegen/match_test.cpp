@@ -148,11 +148,9 @@ TEST_F(Match, TcpPorts)
     match.destination = {80, 80, false};
     CHECK({match}, {tcp(1, 80), yes}, {tcp(80, 1), no}, {tcp(1, 0x5000), no});
     match.destination = {1000, 2000, false};
-    CHECK({match}, {tcp(1, 999), no}, {tcp(1, 1000), yes}, {tcp(1, 2000), yes},
-          {tcp(1, 2001), no});
+    CHECK({match}, {tcp(1, 999), no}, {tcp(1, 1000), yes}, {tcp(1, 2000), yes}, {tcp(1, 2001), no});
     match.destination.invert = true;
-    CHECK({match}, {tcp(1, 999), yes}, {tcp(1, 1000), no}, {tcp(1, 2000), no},
-          {tcp(1, 2001), yes});
+    CHECK({match}, {tcp(1, 999), yes}, {tcp(1, 1000), no}, {tcp(1, 2000), no}, {tcp(1, 2001), yes});
     match.destination = {0, 0xffff, true};
     CHECK({match}, {tcp(), no});
     match = {};
@@ -182,7 +180,8 @@ TEST_F(Match, TcpOptions)
           {tcp().tcp_options(bytes_of({9, 200, 2, 2})), no},
           {tcp().tcp_options(bytes_of({1, 1, 1, 2})), yes},
           {tcp().tcp_options(mss).data_offset(4), hotdrop},
-          {tcp().tcp_options(mss).data_offset(8), hotdrop}, {tcp().tcp_options(mss), hotdrop, {}, 1});
+          {tcp().tcp_options(mss).data_offset(8), hotdrop},
+          {tcp().tcp_options(mss), hotdrop, {}, 1});
     match.option_invert = true;
     CHECK({match}, {tcp().tcp_options(mss), no}, {tcp(), yes}, {tcp().data_offset(4), hotdrop});
     match = {};

@@ -34,8 +34,7 @@ ir::Table list_of(unsigned rules)
     for (unsigned i = 0; i < rules; ++i) {
         ir::Tcp tcp;
         tcp.destination = {static_cast<std::uint16_t>(i), static_cast<std::uint16_t>(i | 7), false};
-        input.rule({from(address(i)), to("192.0.2.0", 24), protocol(IPPROTO_TCP), tcp},
-                   ir::Drop{});
+        input.rule({from(address(i)), to("192.0.2.0", 24), protocol(IPPROTO_TCP), tcp}, ir::Drop{});
     }
     return builder.build();
 }
@@ -73,8 +72,7 @@ Trial try_load(const ir::Table &table)
     const UniqueFd counters =
         std::move(*create_counters_map(static_cast<std::uint32_t>(table.rules.size())));
     const auto start = Clock::now();
-    const Result<codegen::Program> program =
-        codegen::generate(table, ir::Hook::local_in, test_run);
+    const Result<codegen::Program> program = codegen::generate(table, ir::Hook::local_in, test_run);
     const auto generated = Clock::now();
     if (!program)
         return Trial{std::unexpected(program.error())};
@@ -88,10 +86,10 @@ Trial try_load(const ir::Table &table)
 
 void report(const char *what, unsigned size, const Trial &trial)
 {
-    std::cout << what << ' ' << size << ": " << trial.insns << " instructions, "
-              << trial.functions << " functions, generated in " << trial.generate_ms
-              << " ms, loaded in " << trial.load_ms << " ms: "
-              << (trial.program ? "ok" : trial.program.error().message) << '\n';
+    std::cout << what << ' ' << size << ": " << trial.insns << " instructions, " << trial.functions
+              << " functions, generated in " << trial.generate_ms << " ms, loaded in "
+              << trial.load_ms << " ms: " << (trial.program ? "ok" : trial.program.error().message)
+              << '\n';
 }
 
 TEST(Scale, ListOfThousandsLoadsAndJudges)

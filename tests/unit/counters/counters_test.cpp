@@ -63,8 +63,7 @@ TEST_F(CountersTest, AreTheSumOfAllCpusAndTheBase)
     ASSERT_TRUE(add_counters(base_.get(), added));
     const auto result = read(3);
     EXPECT_TRUE((result[0] == ir::Counters{}));
-    EXPECT_TRUE((result[1] ==
-                 ir::Counters{14 + cpus, 2000 + 100 * cpus + cpus * (cpus - 1) / 2}));
+    EXPECT_TRUE((result[1] == ir::Counters{14 + cpus, 2000 + 100 * cpus + cpus * (cpus - 1) / 2}));
     EXPECT_TRUE((result[2] == ir::Counters{18, 18}));
 }
 

@@ -22,16 +22,12 @@ namespace {
 
 class ChannelTest : public ::testing::Test {
 protected:
-    void SetUp() override
-    {
-        ASSERT_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends_), 0);
-    }
+    void SetUp() override { ASSERT_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends_), 0); }
 
     void serve(Channel::Handler handler)
     {
-        helper_ = std::thread([this, handler = std::move(handler)] {
-            ended_ = Channel(ends_[1], handler, 3).run();
-        });
+        helper_ = std::thread(
+            [this, handler = std::move(handler)] { ended_ = Channel(ends_[1], handler, 3).run(); });
     }
 
     void send(std::uint64_t id, std::uint64_t netns, std::size_t payload = 0,

@@ -54,10 +54,7 @@ public:
         return UniqueFd(open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC));
     }
 
-    Result<bool> has_early_hooks(std::uint64_t) override
-    {
-        return early_hooks;
-    }
+    Result<bool> has_early_hooks(std::uint64_t) override { return early_hooks; }
 
     bool early_hooks = false;
     int refuse = 0;
@@ -80,15 +77,14 @@ protected:
             GTEST_SKIP() << "making maps and loading programs needs root";
     }
 
-    Outcome ask(bpfilter_opcode opcode, std::span<const std::byte> payload,
-                std::uint64_t netns = 1, std::uint16_t flags = 0)
+    Outcome ask(bpfilter_opcode opcode, std::span<const std::byte> payload, std::uint64_t netns = 1,
+                std::uint16_t flags = 0)
     {
         return ask(service, opcode, payload, netns, flags);
     }
 
-    static Outcome ask(Service &service, bpfilter_opcode opcode,
-                       std::span<const std::byte> payload, std::uint64_t netns = 1,
-                       std::uint16_t flags = 0)
+    static Outcome ask(Service &service, bpfilter_opcode opcode, std::span<const std::byte> payload,
+                       std::uint64_t netns = 1, std::uint16_t flags = 0)
     {
         Request request;
         request.header.opcode = opcode;
@@ -107,15 +103,9 @@ protected:
         return ask(BPFILTER_OP_GET_INFO, pipe::bytes_of(name), netns, flags);
     }
 
-    Info info()
-    {
-        return pipe::payload_as<Info>(get_info().value()).value();
-    }
+    Info info() { return pipe::payload_as<Info>(get_info().value()).value(); }
 
-    Outcome get_entries(std::uint32_t size)
-    {
-        return get_entries(service, size);
-    }
+    Outcome get_entries(std::uint32_t size) { return get_entries(service, size); }
 
     static Outcome get_entries(Service &service, std::uint32_t size)
     {
@@ -149,8 +139,8 @@ TEST_F(ServiceTest, AgreesOnAVersion)
     bpfilter_init in{};
     in.major = BPFILTER_PIPE_MAJOR;
     in.minor = 99;
-    const auto out = pipe::payload_as<bpfilter_init>(
-        ask(BPFILTER_OP_INIT, pipe::bytes_of(in), 0).value());
+    const auto out =
+        pipe::payload_as<bpfilter_init>(ask(BPFILTER_OP_INIT, pipe::bytes_of(in), 0).value());
     EXPECT_EQ(out->major, static_cast<__u32>(BPFILTER_PIPE_MAJOR));
     EXPECT_EQ(out->minor, static_cast<__u32>(BPFILTER_PIPE_MINOR));
 

@@ -62,8 +62,8 @@ LoadedHook::LoadedHook(const ir::Table &table, ir::Hook hook)
       counters_(need(create_counters_map(rules_))), base_(need(create_base_map(rules_)))
 {
     const codegen::Program program = need(codegen::generate(table, hook, test_run));
-    program_ = need(load_program(
-        program, ProgramMaps{.context = context_.get(), .counters = counters_.get()}));
+    program_ = need(
+        load_program(program, ProgramMaps{.context = context_.get(), .counters = counters_.get()}));
 }
 
 // For every CPU: the run may be on any.

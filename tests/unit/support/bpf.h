@@ -34,10 +34,7 @@ public:
     // Nanoseconds for one run, averaged by the kernel over `repeat` runs.
     std::uint32_t time(const PacketBytes &packet, std::uint32_t repeat);
     [[nodiscard]] std::vector<ir::Counters> counters() const;
-    [[nodiscard]] int program() const
-    {
-        return program_.get();
-    }
+    [[nodiscard]] int program() const { return program_.get(); }
 
 private:
     void name_devices(const Devices &devices);

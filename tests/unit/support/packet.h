@@ -32,10 +32,10 @@ public:
     Packet &tcp(std::uint16_t source, std::uint16_t destination);
     Packet &udp(std::uint16_t source, std::uint16_t destination);
     Packet &icmp(std::uint8_t type, std::uint8_t code);
-    Packet &flags(std::uint8_t value);           // TCP, after tcp()
+    Packet &flags(std::uint8_t value);               // TCP, after tcp()
     Packet &tcp_options(const PacketBytes &options); // after tcp(); a multiple of 4 bytes
-    Packet &data_offset(std::uint8_t words);     // whatever the truth is; after tcp_options()
-    Packet &l4(PacketBytes bytes);               // instead of all that
+    Packet &data_offset(std::uint8_t words);         // whatever the truth is; after tcp_options()
+    Packet &l4(PacketBytes bytes);                   // instead of all that
     Packet &payload(std::size_t length);
 
     // With total length and checksum.

@@ -19,23 +19,16 @@
 
 namespace bpfilter::test {
 
-inline const std::vector<std::string> device_names = {"", "eth0", "eth1", "eth01", "lo", "averylongname15"};
-inline const std::vector<std::string> address_names = {"10.0.0.1", "10.0.0.2", "10.0.1.1", "192.168.7.200",
-                                            "255.255.255.255", "0.0.0.0"};
+inline const std::vector<std::string> device_names = {"",      "eth0", "eth1",
+                                                      "eth01", "lo",   "averylongname15"};
+inline const std::vector<std::string> address_names = {
+    "10.0.0.1", "10.0.0.2", "10.0.1.1", "192.168.7.200", "255.255.255.255", "0.0.0.0"};
 
 class Dice {
 public:
-    explicit Dice(std::uint64_t seed) : engine_(seed)
-    {
-    }
-    unsigned below(unsigned n)
-    {
-        return static_cast<unsigned>(engine_() % n);
-    }
-    bool one_in(unsigned n)
-    {
-        return below(n) == 0;
-    }
+    explicit Dice(std::uint64_t seed) : engine_(seed) {}
+    unsigned below(unsigned n) { return static_cast<unsigned>(engine_() % n); }
+    bool one_in(unsigned n) { return below(n) == 0; }
     template <typename T> const T &of(const std::vector<T> &values)
     {
         return values[below(static_cast<unsigned>(values.size()))];
@@ -47,9 +40,7 @@ private:
 
 class Generator {
 public:
-    explicit Generator(std::uint64_t seed) : dice_(seed)
-    {
-    }
+    explicit Generator(std::uint64_t seed) : dice_(seed) {}
 
     ir::Table table()
     {
@@ -86,16 +77,10 @@ public:
         return bytes;
     }
 
-    Devices device_pair()
-    {
-        return Devices{dice_.of(device_names), dice_.of(device_names)};
-    }
+    Devices device_pair() { return Devices{dice_.of(device_names), dice_.of(device_names)}; }
 
 private:
-    static std::string name(unsigned i)
-    {
-        return "chain" + std::to_string(i);
-    }
+    static std::string name(unsigned i) { return "chain" + std::to_string(i); }
 
     ir::Verdict policy()
     {
@@ -120,8 +105,8 @@ private:
             } else if (kind < 8) {
                 chain.rule(matches(), ir::Accept{});
             } else {
-                chain.rule(matches(), dice_.one_in(8) ? ir::Verdict(ir::Queue{})
-                                                      : ir::Verdict(ir::Drop{}));
+                chain.rule(matches(),
+                           dice_.one_in(8) ? ir::Verdict(ir::Queue{}) : ir::Verdict(ir::Drop{}));
             }
         }
     }
@@ -267,7 +252,7 @@ inline std::string describe(const PacketBytes &packet)
 
 // Empty if they are equal; else the rules that differ.
 inline std::string difference(const ir::Table &table, const std::vector<ir::Counters> &got,
-                       const std::vector<ir::Counters> &expected)
+                              const std::vector<ir::Counters> &expected)
 {
     std::string text;
     for (const ir::Rule &rule : table.rules)

@@ -19,9 +19,7 @@ Answer answer(bool value)
 
 class Asker {
 public:
-    Asker(const PacketBytes &packet, const Devices &devices) : packet_(packet), devices_(devices)
-    {
-    }
+    Asker(const PacketBytes &packet, const Devices &devices) : packet_(packet), devices_(devices) {}
 
     Answer operator()(const ir::SourceAddress &match) const
     {
@@ -53,10 +51,7 @@ public:
         return answer((fragment_offset() != 0) != match.invert);
     }
 
-    Answer operator()(const ir::Never & /*match*/) const
-    {
-        return Answer::no;
-    }
+    Answer operator()(const ir::Never & /*match*/) const { return Answer::no; }
 
     Answer operator()(const ir::Tcp &match) const
     {
@@ -91,8 +86,8 @@ public:
             return Answer::hotdrop;
         const unsigned type = byte(l4());
         const unsigned code = byte(l4() + 1);
-        const bool same = match.type == 0xff || (type == match.type && code >= match.code_min &&
-                                                 code <= match.code_max);
+        const bool same = match.type == 0xff ||
+                          (type == match.type && code >= match.code_min && code <= match.code_max);
         return answer(same != match.invert);
     }
 
@@ -107,15 +102,9 @@ private:
         return byte(offset) << 8 | byte(offset + 1);
     }
 
-    [[nodiscard]] unsigned fragment_offset() const
-    {
-        return short16(6) & 0x1fff;
-    }
+    [[nodiscard]] unsigned fragment_offset() const { return short16(6) & 0x1fff; }
 
-    [[nodiscard]] std::size_t l4() const
-    {
-        return std::size_t{byte(0) & 0xf} * 4;
-    }
+    [[nodiscard]] std::size_t l4() const { return std::size_t{byte(0) & 0xf} * 4; }
 
     [[nodiscard]] std::size_t l4_length() const
     {

@@ -21,7 +21,7 @@ struct Devices {
 };
 
 struct Outcome {
-    std::uint32_t verdict = 0; // enum bpfilter_verdict
+    std::uint32_t verdict = 0;       // enum bpfilter_verdict
     std::vector<ir::RuleId> counted; // in order
     bool operator==(const Outcome &) const = default;
 };

@@ -142,8 +142,8 @@ ir::Table TableBuilder::build() const
                 add(draft.matches, ir::Jump{next, false});
                 break;
             case ChainBuilder::Kind::jump:
-                add(draft.matches, ir::Jump{firsts.at(draft.chain),
-                                            firsts.at(draft.chain) != next});
+                add(draft.matches,
+                    ir::Jump{firsts.at(draft.chain), firsts.at(draft.chain) != next});
                 break;
             case ChainBuilder::Kind::go:
                 add(draft.matches, ir::Jump{firsts.at(draft.chain), false});

@@ -62,7 +62,7 @@ public:
 // Matches by what people write.
 ir::Match from(const std::string &address, unsigned prefix = 32, bool invert = false);
 ir::Match to(const std::string &address, unsigned prefix = 32, bool invert = false);
-ir::Match in(const std::string &device, bool invert = false);  // "eth+" is a wildcard
+ir::Match in(const std::string &device, bool invert = false); // "eth+" is a wildcard
 ir::Match out(const std::string &device, bool invert = false);
 ir::Match protocol(std::uint16_t value, bool invert = false);
 

@@ -32,7 +32,7 @@ UniqueFd netns_here()
 
 ino_t inode(const UniqueFd &fd)
 {
-    struct stat status {};
+    struct stat status{};
     return fstat(fd.get(), &status) == 0 ? status.st_ino : 0;
 }
 
@@ -60,10 +60,8 @@ protected:
 
     std::vector<std::string> update(const ir::Table &table, bpfilter_xdp_mode mode)
     {
-        counters_ = std::move(
-            *create_counters_map(static_cast<std::uint32_t>(table.rules.size())));
-        return attachments_.update(netns_.get(), table, ir::Hook::local_in, mode,
-                                   counters_.get());
+        counters_ = std::move(*create_counters_map(static_cast<std::uint32_t>(table.rules.size())));
+        return attachments_.update(netns_.get(), table, ir::Hook::local_in, mode, counters_.get());
     }
 
     // What `ip` says of a device there.
@@ -121,9 +119,8 @@ TEST_F(Attach, LooksAroundAndComesHome)
         for (const xdp::Device &device : around->devices)
             names.push_back(device.name);
         EXPECT_THAT(names, testing::UnorderedElementsAre("lo", "v0", "v1", "v2"));
-        const std::vector<LocalPrefix> expected = {{ipv4("10.1.1.1"), 32},
-                                                   {ipv4("127.0.0.0"), 8},
-                                                   {ipv4("127.0.0.1"), 32}};
+        const std::vector<LocalPrefix> expected = {
+            {ipv4("10.1.1.1"), 32}, {ipv4("127.0.0.0"), 8}, {ipv4("127.0.0.1"), 32}};
         EXPECT_TRUE(around->prefixes == expected);
     }
     EXPECT_EQ(inode(netns_here()), inode(before));
@@ -158,9 +155,9 @@ TEST_F(Attach, WhatCannotBeServedIsSaid)
     xdp::Attachments other;
     EXPECT_THAT(update(drops_on({"v0"}), BPFILTER_XDP_AUTO), IsEmpty());
     const ir::Table table = drops_on({"v0"});
-    EXPECT_THAT(other.update(netns_.get(), table, ir::Hook::local_in, BPFILTER_XDP_AUTO,
-                             counters_.get()),
-                SizeIs(1));
+    EXPECT_THAT(
+        other.update(netns_.get(), table, ir::Hook::local_in, BPFILTER_XDP_AUTO, counters_.get()),
+        SizeIs(1));
 }
 
 TEST_F(Attach, LeavesDevicesWithAMasterAlone)

@@ -39,17 +39,15 @@ public:
           context_(need(create_context_map(xdp::context_size()))),
           counters_(need(create_counters_map(rules_))), base_(need(create_base_map(rules_)))
     {
-        const std::vector<LocalPrefix> prefixes = {{ipv4("192.0.2.2"), 32},
-                                                   {ipv4("192.0.2.9"), 32},
-                                                   {ipv4("127.0.0.0"), 8}};
+        const std::vector<LocalPrefix> prefixes = {
+            {ipv4("192.0.2.2"), 32}, {ipv4("192.0.2.9"), 32}, {ipv4("127.0.0.0"), 8}};
         local_ = need(create_local_map(prefixes));
         const auto lead = xdp::find_lead(table, ir::Hook::local_in);
         const xdp::Device device{1, "eth0", mac, loopback};
-        const codegen::Program program =
-            need(xdp::generate(xdp::specialise(lead, "eth0"), device));
-        program_ = need(load_program(program, {.context = context_.get(),
-                                               .counters = counters_.get(),
-                                               .local = local_.get()}));
+        const codegen::Program program = need(xdp::generate(xdp::specialise(lead, "eth0"), device));
+        program_ = need(load_program(
+            program,
+            {.context = context_.get(), .counters = counters_.get(), .local = local_.get()}));
     }
 
     std::uint32_t run(const PacketBytes &frame) const
@@ -264,18 +262,20 @@ TEST_F(XdpProgram, AgreesWithTheReferenceOnRandomLeads)
                 std::ranges::copy(ipv4("10.0.0.2"), packet.begin() + 12);
             checksum(packet);
             std::vector<ir::Counters> expected = device.counters();
-            const Outcome outcome =
-                judge(table, ir::Hook::local_in, packet, Devices{"eth0", ""});
+            const Outcome outcome = judge(table, ir::Hook::local_in, packet, Devices{"eth0", ""});
             const bool ends_in_lead =
-                !outcome.counted.empty() && std::ranges::all_of(outcome.counted, [&](auto id) {
-                    return std::ranges::find(lead, id, &ir::Rule::id) != lead.end();
-                }) && std::holds_alternative<ir::Drop>(table.rules[outcome.counted.back()].verdict);
-            const bool plain = n % 4 == 0 && packet[0] == std::byte{0x45} &&
-                               (packet[6] & std::byte{0x3f}) == std::byte{0} &&
-                               packet[7] == std::byte{0} &&
-                               static_cast<std::size_t>(packet[2]) * 256 +
-                                       static_cast<std::size_t>(packet[3]) ==
-                                   packet.size();
+                !outcome.counted.empty() &&
+                std::ranges::all_of(outcome.counted,
+                                    [&](auto id) {
+                                        return std::ranges::find(lead, id, &ir::Rule::id) !=
+                                               lead.end();
+                                    }) &&
+                std::holds_alternative<ir::Drop>(table.rules[outcome.counted.back()].verdict);
+            const bool plain =
+                n % 4 == 0 && packet[0] == std::byte{0x45} &&
+                (packet[6] & std::byte{0x3f}) == std::byte{0} && packet[7] == std::byte{0} &&
+                static_cast<std::size_t>(packet[2]) * 256 + static_cast<std::size_t>(packet[3]) ==
+                    packet.size();
             const bool dropped = device.run(ethernet(packet, mac)) == XDP_DROP;
             if (dropped) {
                 ASSERT_TRUE(ends_in_lead) << "table " << i << ", " << describe(packet);
