@@ -13,7 +13,9 @@ export KVER DESTDIR JOBS
 # LINUX_VERSION_CODE: kmod/compat.h is where the versions are told apart
 # EMBEDDED_FUNCTION_NAME: takes words of a message for the function they describe
 # FILE_PATH_CHANGES: there is no MAINTAINERS file here
-CHECKPATCH_IGNORE = LINUX_VERSION_CODE,EMBEDDED_FUNCTION_NAME,FILE_PATH_CHANGES
+# CONSTANT_COMPARISON: takes LINUX_VERSION_CODE for a constant
+# STATIC_CONST_CHAR_ARRAY: call_usermodehelper_setup() takes char **
+CHECKPATCH_IGNORE = LINUX_VERSION_CODE,EMBEDDED_FUNCTION_NAME,FILE_PATH_CHANGES,CONSTANT_COMPARISON,STATIC_CONST_CHAR_ARRAY
 
 .PHONY: all modules helper install uninstall check check-debug lint format demo shell clean help
 all: modules
@@ -62,7 +64,7 @@ format:
 
 demo:
 	@scripts/install-deps
-	@scripts/vm -k 6.1 --timeout 600 --add tests/demo:/demo -- /demo/rfc.py
+	@scripts/demo
 
 shell:
 	@scripts/install-deps

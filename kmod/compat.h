@@ -3,8 +3,8 @@
  * What differs between the kernels we build against, 6.1 and later. The rest of the
  * module is written for the newest: it uses the names defined here, and asks no version.
  */
-#ifndef BF_COMPAT_H
-#define BF_COMPAT_H
+#ifndef KMOD_COMPAT_H
+#define KMOD_COMPAT_H
 
 #include <linux/filter.h>
 #include <linux/module.h>
@@ -12,7 +12,8 @@
 
 /* bpf_net_context: where programs keep what was per CPU before. Since 6.11. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 11, 0)
-struct bpf_net_context {};
+struct bpf_net_context {
+};
 
 static inline struct bpf_net_context *bpf_net_ctx_set(struct bpf_net_context *context)
 {
@@ -26,9 +27,9 @@ static inline void bpf_net_ctx_clear(struct bpf_net_context *context)
 
 /* The namespace of bpf_map_get(); an import of one that does not exist is harmless. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 13, 0)
-#define BF_IMPORT_BPF_INTERNAL MODULE_IMPORT_NS(BPF_INTERNAL)
+#define BPFILTER_IMPORT_BPF_INTERNAL MODULE_IMPORT_NS(BPF_INTERNAL)
 #else
-#define BF_IMPORT_BPF_INTERNAL MODULE_IMPORT_NS("BPF_INTERNAL")
+#define BPFILTER_IMPORT_BPF_INTERNAL MODULE_IMPORT_NS("BPF_INTERNAL")
 #endif
 
-#endif /* BF_COMPAT_H */
+#endif /* KMOD_COMPAT_H */

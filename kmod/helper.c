@@ -16,25 +16,25 @@
 #include "table.h"
 
 /* A life shorter than this counts as a failure to live. */
-#define BF_SHORT_LIFE HZ
-#define BF_BACKOFF_MIN (HZ / 10)
-#define BF_BACKOFF_MAX (5 * HZ)
+#define SHORT_LIFE HZ
+#define BACKOFF_MIN (HZ / 10)
+#define BACKOFF_MAX (5 * HZ)
 /* So many in a row that died before they answered INIT, and we stop trying. */
-#define BF_STILLBORN_MAX 3
-#define BF_WATCH_PERIOD (HZ / 2)
+#define STILLBORN_MAX 3
+#define WATCH_PERIOD (HZ / 2)
 
 static void start_helper(struct work_struct *work);
 static void watch_helper(struct work_struct *work);
 
-static struct workqueue_struct *bf_workqueue;
-static DECLARE_DELAYED_WORK(bf_start, start_helper);
-static DECLARE_DELAYED_WORK(bf_watch, watch_helper);
+static struct workqueue_struct *workqueue;
+static DECLARE_DELAYED_WORK(start_work, start_helper);
+static DECLARE_DELAYED_WORK(watch_work, watch_helper);
 
 /* Under the lock of the queue, but for the one who starts. */
-static struct pid *bf_previous; /* the helper before: gone before the next one starts */
-static unsigned long bf_backoff;
-static unsigned long bf_not_before; /* jiffies */
-static unsigned int bf_stillborn;
+static struct pid *previous; /* the helper before: gone before the next one starts */
+static unsigned long backoff;
+static unsigned long not_before; /* jiffies */
+static unsigned int stillborn;
 
 /* Threads of the group that have not exited: they may hold XDP links, or the pipe. */
 static bool is_alive(struct pid *pid)
@@ -49,105 +49,107 @@ static bool is_alive(struct pid *pid)
 	return alive;
 }
 
-void bf_helper_want(void)
+void bpfilter_helper_want(void)
 {
 	unsigned long delay = 0;
 
-	if (time_before(jiffies, bf_not_before))
-		delay = bf_not_before - jiffies;
-	queue_delayed_work(bf_workqueue, &bf_start, delay);
-	bf_helper_watch();
+	if (time_before(jiffies, not_before))
+		delay = not_before - jiffies;
+	queue_delayed_work(workqueue, &start_work, delay);
+	bpfilter_helper_watch();
 }
 
-void bf_helper_watch(void)
+void bpfilter_helper_watch(void)
 {
-	schedule_delayed_work(&bf_watch, BF_WATCH_PERIOD);
+	schedule_delayed_work(&watch_work, WATCH_PERIOD);
 }
 
 static void watch_helper(struct work_struct *work)
 {
-	if (bf_queue_watch(bf_deadline()))
-		bf_helper_watch();
+	if (bpfilter_queue_watch(bpfilter_deadline()))
+		bpfilter_helper_watch();
 }
 
 /* The first death costs the next helper nothing; then they come slower and slower. */
-static unsigned long back_off(struct bf_session *session)
+static unsigned long back_off(struct bpfilter_session *session)
 {
 	unsigned long delay;
 
-	if (time_after(jiffies, session->born + BF_SHORT_LIFE))
-		bf_backoff = 0;
-	delay = bf_backoff;
-	bf_not_before = jiffies + delay;
-	if (bf_backoff)
-		bf_backoff = min_t(unsigned long, 2 * bf_backoff, BF_BACKOFF_MAX);
+	if (time_after(jiffies, session->born + SHORT_LIFE))
+		backoff = 0;
+	delay = backoff;
+	not_before = jiffies + delay;
+	if (backoff)
+		backoff = min_t(unsigned long, 2 * backoff, BACKOFF_MAX);
 	else
-		bf_backoff = BF_BACKOFF_MIN;
+		backoff = BACKOFF_MIN;
 	return delay;
 }
 
-static bool is_hopeless(const struct bf_session *session, enum bf_end reason)
+static bool is_hopeless(const struct bpfilter_session *session, enum bpfilter_end reason)
 {
-	if (reason == BF_END_REFUSED || reason == BF_END_UNSTARTABLE)
+	if (reason == BPFILTER_END_REFUSED || reason == BPFILTER_END_UNSTARTABLE)
 		return true;
 	if (session->greeted)
-		bf_stillborn = 0;
-	else if (reason == BF_END_HUNG || ++bf_stillborn >= BF_STILLBORN_MAX)
+		stillborn = 0;
+	else if (reason == BPFILTER_END_HUNG || ++stillborn >= STILLBORN_MAX)
 		return true;
 	return false;
 }
 
-unsigned long bf_helper_ended(struct bf_session *session, enum bf_end reason, bool wanted)
+unsigned long bpfilter_helper_ended(struct bpfilter_session *session, enum bpfilter_end reason,
+				    bool wanted)
 {
 	unsigned long delay;
 
-	put_pid(bf_previous);
-	bf_previous = get_pid(session->pid);
-	if (reason == BF_END_STOPPED)
+	put_pid(previous);
+	previous = get_pid(session->pid);
+	if (reason == BPFILTER_END_STOPPED)
 		return 0;
-	if (reason == BF_END_DIED)
+	if (reason == BPFILTER_END_DIED)
 		pr_warn_ratelimited("the helper died; the rules in force stay in force\n");
-	if (reason == BF_END_STALE)
-		pr_warn_ratelimited("the helper does not know a table in force; starting another\n");
-	if (reason == BF_END_HUNG)
-		pr_warn_ratelimited("the helper did not answer in time; the rules in force stay in force\n");
+	if (reason == BPFILTER_END_STALE)
+		pr_warn_ratelimited("the helper does not know a table in force: starting another\n");
+	if (reason == BPFILTER_END_HUNG)
+		pr_warn_ratelimited("the helper hung; the rules in force stay in force\n");
 
 	delay = back_off(session);
 	if (is_hopeless(session, reason)) {
 		pr_err_ratelimited("giving up the helper until it is asked for again\n");
-		bf_stillborn = 0;
+		stillborn = 0;
 		return max_t(unsigned long, delay, HZ);
 	}
 	/* Tables in force want a helper too: it has XDP programs to attach for them. */
-	if (wanted || bf_table_any())
-		bf_helper_want();
+	if (wanted || bpfilter_table_any())
+		bpfilter_helper_want();
 	return 0;
 }
 
-static bool is_same_version(const struct bf_request *init)
+static bool is_same_version(const struct bpfilter_request *init)
 {
 	const struct bpfilter_init *answer = init->reply;
 
 	return init->reply_length == sizeof(*answer) && answer->major == BPFILTER_PIPE_MAJOR;
 }
 
-void bf_helper_greet(struct bf_session *session, struct bf_request *init, int error)
+void bpfilter_helper_greet(struct bpfilter_session *session, struct bpfilter_request *init,
+			   int error)
 {
 	LIST_HEAD(replays);
 
 	if (error || !is_same_version(init)) {
 		pr_err_ratelimited("the helper does not speak version %u of the pipe\n",
 				   BPFILTER_PIPE_MAJOR);
-		bf_session_end(session, BF_END_REFUSED);
+		bpfilter_session_end(session, BPFILTER_END_REFUSED);
 		return;
 	}
 	/* Without memory for it, the tables in force would be unknown to this helper. */
-	if (bf_table_replays(&replays)) {
-		bf_session_end(session, BF_END_DIED);
-		bf_requests_put(&replays);
+	if (bpfilter_table_replays(&replays)) {
+		bpfilter_session_end(session, BPFILTER_END_DIED);
+		bpfilter_requests_put(&replays);
 		return;
 	}
-	bf_session_greeted(session, &replays);
+	bpfilter_session_greeted(session, &replays);
 }
 
 static int install(struct file *file, unsigned int flags)
@@ -179,7 +181,7 @@ static int install_log(void)
 /* In the new process, before it becomes the helper: 0 the pipe, 1 and 2 the kernel log. */
 static int enter(struct subprocess_info *info, struct cred *new)
 {
-	struct bf_session *session = info->data;
+	struct bpfilter_session *session = info->data;
 	int fd = install(session->pipe, 0);
 
 	if (fd)
@@ -195,7 +197,7 @@ static int enter(struct subprocess_info *info, struct cred *new)
 	return 0;
 }
 
-static int execute(struct bf_session *session)
+static int execute(struct bpfilter_session *session)
 {
 	char *argv[] = { "bpfilter_umh", NULL };
 	char *envp[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", NULL };
@@ -210,43 +212,44 @@ static int execute(struct bf_session *session)
 	return call_usermodehelper_exec(info, UMH_WAIT_EXEC);
 }
 
-static struct bf_request *new_init(void)
+static struct bpfilter_request *new_init(void)
 {
 	struct bpfilter_init init = {
 		.major = BPFILTER_PIPE_MAJOR,
 		.minor = BPFILTER_PIPE_MINOR,
-		.settings = bf_settings(),
+		.settings = bpfilter_get_settings(),
 	};
-	struct bf_request *request = bf_request_new(BPFILTER_OP_INIT, NULL, NFPROTO_UNSPEC);
+	struct bpfilter_request *request =
+		bpfilter_request_new(BPFILTER_OP_INIT, NULL, NFPROTO_UNSPEC);
 
 	if (!request)
 		return NULL;
-	if (bf_request_reserve_reply(request, sizeof(init))) {
-		bf_request_put(request);
+	if (bpfilter_request_reserve_reply(request, sizeof(init))) {
+		bpfilter_request_put(request);
 		return NULL;
 	}
-	bf_request_set_head(request, &init, sizeof(init));
+	bpfilter_request_set_head(request, &init, sizeof(init));
 	return request;
 }
 
-static int attach_and_execute(struct bf_session *session)
+static int attach_and_execute(struct bpfilter_session *session)
 {
-	struct bf_request *init = new_init();
+	struct bpfilter_request *init = new_init();
 	int error;
 
 	if (!init)
 		return -ENOMEM;
-	session->pipe = bf_pipe_new(session);
+	session->pipe = bpfilter_pipe_new(session);
 	if (IS_ERR(session->pipe)) {
-		bf_request_put(init);
+		bpfilter_request_put(init);
 		return PTR_ERR(session->pipe);
 	}
-	error = bf_session_attach(session, init);
+	error = bpfilter_session_attach(session, init);
 	if (!error) {
 		error = execute(session);
 		if (error)
-			bf_session_end(session, BF_END_UNSTARTABLE);
-		else if (bf_queue_ended(session))
+			bpfilter_session_end(session, BPFILTER_END_UNSTARTABLE);
+		else if (bpfilter_queue_ended(session))
 			/* It ended before there was a process to kill. */
 			kill_pid(session->pid, SIGKILL, 1);
 	}
@@ -256,18 +259,18 @@ static int attach_and_execute(struct bf_session *session)
 
 static int start_session(void)
 {
-	struct file *image = bf_image();
-	struct bf_session *session;
+	struct file *image = bpfilter_image();
+	struct bpfilter_session *session;
 	int error;
 
 	if (IS_ERR(image))
 		return PTR_ERR(image);
-	session = bf_session_new();
+	session = bpfilter_session_new();
 	if (!session)
 		return -ENOMEM;
 	session->image = image;
 	error = attach_and_execute(session);
-	bf_session_put(session);
+	bpfilter_session_put(session);
 	return error;
 }
 
@@ -275,34 +278,34 @@ static void start_helper(struct work_struct *work)
 {
 	int error;
 
-	if (bf_session_exists())
+	if (bpfilter_session_exists())
 		return;
-	if (bf_previous && is_alive(bf_previous)) {
-		queue_delayed_work(bf_workqueue, &bf_start, msecs_to_jiffies(10));
+	if (previous && is_alive(previous)) {
+		queue_delayed_work(workqueue, &start_work, msecs_to_jiffies(10));
 		return;
 	}
 	error = start_session();
 	if (error) {
 		pr_err_ratelimited("cannot start the helper (error %d)\n", error);
-		bf_queue_refuse(error == -ENOMEM ? -ENOMEM : -ENOENT);
+		bpfilter_queue_refuse(error == -ENOMEM ? -ENOMEM : -ENOENT);
 	}
 }
 
-int bf_helper_init(void)
+int bpfilter_helper_init(void)
 {
-	bf_workqueue = alloc_ordered_workqueue("bpfilter", 0);
-	return bf_workqueue ? 0 : -ENOMEM;
+	workqueue = alloc_ordered_workqueue("bpfilter", 0);
+	return workqueue ? 0 : -ENOMEM;
 }
 
-void bf_helper_exit(void)
+void bpfilter_helper_exit(void)
 {
-	cancel_delayed_work_sync(&bf_start);
-	cancel_delayed_work_sync(&bf_watch);
-	if (bf_workqueue)
-		destroy_workqueue(bf_workqueue);
-	bf_pipe_wait_closed();
-	while (bf_previous && is_alive(bf_previous))
+	cancel_delayed_work_sync(&start_work);
+	cancel_delayed_work_sync(&watch_work);
+	if (workqueue)
+		destroy_workqueue(workqueue);
+	bpfilter_pipe_wait_closed();
+	while (previous && is_alive(previous))
 		schedule_timeout_uninterruptible(1);
-	put_pid(bf_previous);
-	bf_image_exit();
+	put_pid(previous);
+	bpfilter_image_exit();
 }

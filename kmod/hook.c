@@ -22,7 +22,7 @@ static void write_name(char *to, const struct net_device *device)
 		memset(to, 0, BPFILTER_IFNAME_LEN);
 }
 
-static unsigned int run(const struct bf_version *version, struct sk_buff *skb,
+static unsigned int run(const struct bpfilter_version *version, struct sk_buff *skb,
 			const struct nf_hook_state *state)
 {
 	struct bpf_net_context net_context, *entered;
@@ -40,9 +40,9 @@ static unsigned int run(const struct bf_version *version, struct sk_buff *skb,
 	return verdict;
 }
 
-unsigned int bf_hook(void *priv, struct sk_buff *skb, const struct nf_hook_state *state)
+unsigned int bpfilter_hook(void *priv, struct sk_buff *skb, const struct nf_hook_state *state)
 {
-	const struct bf_table *table = priv;
+	const struct bpfilter_table *table = priv;
 	unsigned int verdict;
 
 	/* netfilter is inside RCU. The context is this CPU's until bottom halves are on. */

@@ -12,7 +12,7 @@
 /* Only the helper's start calls us, one at a time. */
 static struct file *image_file;
 
-static struct file *copy_image(const struct bf_umh_image *image)
+static struct file *copy_image(const struct bpfilter_umh_image *image)
 {
 	struct file *file = shmem_file_setup("bpfilter_umh", image->size, 0);
 	loff_t position = 0;
@@ -31,9 +31,9 @@ static struct file *copy_image(const struct bf_umh_image *image)
 	return file;
 }
 
-struct file *bf_image(void)
+struct file *bpfilter_image(void)
 {
-	const struct bf_umh_image *image;
+	const struct bpfilter_umh_image *image;
 	struct file *file;
 
 	if (image_file)
@@ -51,7 +51,7 @@ struct file *bf_image(void)
 	return file;
 }
 
-void bf_image_exit(void)
+void bpfilter_image_exit(void)
 {
 	if (image_file)
 		fput(image_file);

@@ -1,22 +1,26 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /* The helper's executable, as a file that is on no disk. */
-#ifndef BF_IMAGE_H
-#define BF_IMAGE_H
+#ifndef KMOD_IMAGE_H
+#define KMOD_IMAGE_H
 
 #include <linux/types.h>
 
 struct file;
 
 /* What bpfilter_umh.ko carries, exported as `bpfilter_umh_image`. */
-struct bf_umh_image {
+struct bpfilter_umh_image {
 	const void *start;
 	size_t size;
 };
 
-extern struct bf_umh_image bpfilter_umh_image;
+extern struct bpfilter_umh_image bpfilter_umh_image;
+
+/* umh_image.S */
+extern const char bpfilter_umh_image_start[];
+extern const u64 bpfilter_umh_image_size;
 
 /* The same file every time; made at the first call. No reference. May return ERR_PTR(). */
-struct file *bf_image(void);
-void bf_image_exit(void);
+struct file *bpfilter_image(void);
+void bpfilter_image_exit(void);
 
-#endif /* BF_IMAGE_H */
+#endif /* KMOD_IMAGE_H */

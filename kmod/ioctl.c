@@ -25,38 +25,38 @@ static bool is_commit_valid(const struct bpfilter_commit *commit)
 	       strnlen(commit->table, sizeof(commit->table)) < sizeof(commit->table);
 }
 
-static bool can_commit(const struct bf_request *request, const struct bpfilter_commit *commit)
+static bool can_commit(const struct bpfilter_request *request, const struct bpfilter_commit *commit)
 {
 	switch (request->header.opcode) {
 	case BPFILTER_OP_GET_INFO:
 	case BPFILTER_OP_GET_ENTRIES:
 	case BPFILTER_OP_REPLACE:
-		return !strcmp(bf_request_table(request), commit->table);
+		return !strcmp(bpfilter_request_table(request), commit->table);
 	default:
 		return false;
 	}
 }
 
-static long ioctl_commit(struct bf_session *session, void __user *argument)
+static long ioctl_commit(struct bpfilter_session *session, void __user *argument)
 {
 	struct bpfilter_commit commit;
-	struct bf_request *request;
+	struct bpfilter_request *request;
 	int error;
 
 	if (copy_from_user(&commit, argument, sizeof(commit)))
 		return -EFAULT;
 	if (!is_commit_valid(&commit))
 		return -EINVAL;
-	request = bf_queue_hold(session, commit.id);
+	request = bpfilter_queue_hold(session, commit.id);
 	if (IS_ERR(request))
 		return PTR_ERR(request);
 	error = -EINVAL;
 	if (can_commit(request, &commit))
-		error = bf_table_commit(request, &commit);
+		error = bpfilter_table_commit(request, &commit);
 	/* First contents for a table that has contents: see add_replay(). */
 	if (error == -EEXIST)
-		bf_session_end(session, BF_END_STALE);
-	bf_queue_release(session, request);
+		bpfilter_session_end(session, BPFILTER_END_STALE);
+	bpfilter_queue_release(session, request);
 	return error;
 }
 
@@ -68,7 +68,7 @@ static void put_descriptors(const s32 *fd, u32 count)
 		put_unused_fd(fd[i]);
 }
 
-static int give_kept(const struct bf_version *version, struct bpfilter_kept *kept,
+static int give_kept(const struct bpfilter_version *version, struct bpfilter_kept *kept,
 		     void __user *argument)
 {
 	u32 i;
@@ -92,77 +92,78 @@ static int give_kept(const struct bf_version *version, struct bpfilter_kept *kep
 }
 
 /* The version whose descriptors belong to this request, referenced, or NULL. */
-static struct bf_version *version_for(const struct bf_request *request)
+static struct bpfilter_version *version_for(const struct bpfilter_request *request)
 {
 	if (request->version)
-		return bf_version_get(request->version);
-	return bf_table_version(request->net, request->header.family, bf_request_table(request));
+		return bpfilter_version_get(request->version);
+	return bpfilter_table_version(request->net, request->header.family,
+				      bpfilter_request_table(request));
 }
 
-static long ioctl_kept(struct bf_session *session, void __user *argument)
+static long ioctl_kept(struct bpfilter_session *session, void __user *argument)
 {
 	struct bpfilter_kept kept = {};
-	struct bf_version *version;
-	struct bf_request *request;
+	struct bpfilter_version *version;
+	struct bpfilter_request *request;
 	int error;
 
 	if (copy_from_user(&kept.id, argument, sizeof(kept.id)))
 		return -EFAULT;
-	request = bf_queue_hold(session, kept.id);
+	request = bpfilter_queue_hold(session, kept.id);
 	if (IS_ERR(request))
 		return PTR_ERR(request);
 	error = -EINVAL;
-	if (request->version || (request->net && bf_request_table(request))) {
+	if (request->version || (request->net && bpfilter_request_table(request))) {
 		version = version_for(request);
 		error = give_kept(version, &kept, argument);
-		bf_version_put(version);
+		bpfilter_version_put(version);
 	}
-	bf_queue_release(session, request);
+	bpfilter_queue_release(session, request);
 	return error;
 }
 
-static long ioctl_netns(struct bf_session *session, void __user *argument)
+static long ioctl_netns(struct bpfilter_session *session, void __user *argument)
 {
-	struct bf_request *request;
+	struct bpfilter_request *request;
 	int result;
 	u64 id;
 
 	if (copy_from_user(&id, argument, sizeof(id)))
 		return -EFAULT;
-	request = bf_queue_hold(session, id);
+	request = bpfilter_queue_hold(session, id);
 	if (IS_ERR(request))
 		return PTR_ERR(request);
 	result = -EINVAL;
 	if (request->net)
 		result = open_related_ns(&request->net->ns, get_net_ns);
-	bf_queue_release(session, request);
+	bpfilter_queue_release(session, request);
 	return result;
 }
 
-static long ioctl_early_hooks(struct bf_session *session, void __user *argument)
+static long ioctl_early_hooks(struct bpfilter_session *session, void __user *argument)
 {
-	struct bf_request *request;
+	struct bpfilter_request *request;
 	int result;
 	u64 id;
 
 	if (copy_from_user(&id, argument, sizeof(id)))
 		return -EFAULT;
-	request = bf_queue_hold(session, id);
+	request = bpfilter_queue_hold(session, id);
 	if (IS_ERR(request))
 		return PTR_ERR(request);
-	result = request->net ? bf_watch_early_hooks(request->net) : -EINVAL;
-	bf_queue_release(session, request);
+	result = request->net ? bpfilter_watch_early_hooks(request->net) : -EINVAL;
+	bpfilter_queue_release(session, request);
 	return result;
 }
 
-static long ioctl_length(struct bf_session *session, int __user *argument)
+static long ioctl_length(struct bpfilter_session *session, int __user *argument)
 {
-	return put_user((int)bf_queue_next_length(session), argument);
+	return put_user((int)bpfilter_queue_next_length(session), argument);
 }
 
-long bf_pipe_ioctl(struct file *file, unsigned int command, unsigned long argument)
+long bpfilter_pipe_ioctl(struct file *file, unsigned int command, unsigned long argument)
 {
-	struct bf_session *session = file->private_data;
+	struct bpfilter_session *session = file->private_data;
 	void __user *pointer = (void __user *)argument;
 
 	switch (command) {

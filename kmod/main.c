@@ -17,8 +17,8 @@
 #include "watch.h"
 
 /* The contract with the helper, as its own tests have it. */
-static_assert(sizeof(struct bpfilter_request) == 40);
-static_assert(sizeof(struct bpfilter_reply) == 24);
+static_assert(sizeof(struct bpfilter_request_header) == 40);
+static_assert(sizeof(struct bpfilter_reply_header) == 24);
 static_assert(sizeof(struct bpfilter_settings) == 8);
 static_assert(sizeof(struct bpfilter_init) == 16);
 static_assert(sizeof(struct bpfilter_table_name) == 32);
@@ -40,44 +40,44 @@ static int __init bpfilter_init(void)
 {
 	int error;
 
-	error = bf_helper_init();
+	error = bpfilter_helper_init();
 	if (error)
 		return error;
-	error = bf_netns_init();
+	error = bpfilter_netns_init();
 	if (error)
 		goto err_netns;
-	error = bf_watch_init();
+	error = bpfilter_watch_init();
 	if (error)
 		goto err_watch;
-	error = bf_sockopt_init();
+	error = bpfilter_sockopt_init();
 	if (error)
 		goto err_sockopt;
-	error = bf_proc_init();
+	error = bpfilter_proc_init();
 	if (error)
 		goto err_proc;
 	return 0;
 
 err_proc:
-	bf_sockopt_exit();
+	bpfilter_sockopt_exit();
 err_sockopt:
-	bf_watch_exit();
+	bpfilter_watch_exit();
 err_watch:
-	bf_netns_exit();
+	bpfilter_netns_exit();
 err_netns:
-	bf_queue_stop();
-	bf_helper_exit();
+	bpfilter_queue_stop();
+	bpfilter_helper_exit();
 	return error;
 }
 
 /* No caller is inside: they hold the module. Neither does any table have rules. */
 static void __exit bpfilter_exit(void)
 {
-	bf_sockopt_exit();
-	bf_queue_stop();
-	bf_proc_exit();
-	bf_helper_exit();
-	bf_watch_exit();
-	bf_netns_exit();
+	bpfilter_sockopt_exit();
+	bpfilter_queue_stop();
+	bpfilter_proc_exit();
+	bpfilter_helper_exit();
+	bpfilter_watch_exit();
+	bpfilter_netns_exit();
 }
 
 module_init(bpfilter_init);

@@ -7,60 +7,60 @@
 #include "request.h"
 #include "table.h"
 
-static unsigned int bf_net_id;
+static unsigned int net_id;
 
-struct bf_net *bf_net(const struct net *net)
+struct bpfilter_net *bpfilter_net(const struct net *net)
 {
-	return net_generic(net, bf_net_id);
+	return net_generic(net, net_id);
 }
 
-int bf_net_prepare(struct net *net)
+int bpfilter_net_prepare(struct net *net)
 {
-	struct bf_request *gone;
+	struct bpfilter_request *gone;
 
-	if (bf_net(net)->gone)
+	if (bpfilter_net(net)->gone)
 		return 0;
-	gone = bf_request_new(BPFILTER_OP_NETNS_GONE, NULL, NFPROTO_UNSPEC);
+	gone = bpfilter_request_new(BPFILTER_OP_NETNS_GONE, NULL, NFPROTO_UNSPEC);
 	if (!gone)
 		return -ENOMEM;
 	gone->header.netns = net->net_cookie;
-	bf_net(net)->gone = gone;
+	bpfilter_net(net)->gone = gone;
 	return 0;
 }
 
 static int __net_init net_init(struct net *net)
 {
-	INIT_LIST_HEAD(&bf_net(net)->tables);
+	INIT_LIST_HEAD(&bpfilter_net(net)->tables);
 	return 0;
 }
 
 static void __net_exit net_pre_exit(struct net *net)
 {
-	bf_table_unhook(net);
+	bpfilter_table_unhook(net);
 }
 
 /* A grace period later: the core sees to that. */
 static void __net_exit net_exit(struct net *net)
 {
-	bf_table_free(net);
-	if (bf_net(net)->gone)
-		bf_queue_notify(bf_net(net)->gone);
+	bpfilter_table_free(net);
+	if (bpfilter_net(net)->gone)
+		bpfilter_queue_notify(bpfilter_net(net)->gone);
 }
 
-static struct pernet_operations bf_net_ops = {
+static struct pernet_operations net_ops = {
 	.init = net_init,
 	.pre_exit = net_pre_exit,
 	.exit = net_exit,
-	.id = &bf_net_id,
-	.size = sizeof(struct bf_net),
+	.id = &net_id,
+	.size = sizeof(struct bpfilter_net),
 };
 
-int bf_netns_init(void)
+int bpfilter_netns_init(void)
 {
-	return register_pernet_subsys(&bf_net_ops);
+	return register_pernet_subsys(&net_ops);
 }
 
-void bf_netns_exit(void)
+void bpfilter_netns_exit(void)
 {
-	unregister_pernet_subsys(&bf_net_ops);
+	unregister_pernet_subsys(&net_ops);
 }

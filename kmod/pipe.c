@@ -15,22 +15,22 @@
 #include "queue.h"
 #include "request.h"
 
-static atomic_t bf_open_pipes = ATOMIC_INIT(0);
-static DECLARE_WAIT_QUEUE_HEAD(bf_closed);
+static atomic_t open_pipes = ATOMIC_INIT(0);
+static DECLARE_WAIT_QUEUE_HEAD(closed);
 
-static bool has_news(struct bf_session *session)
+static bool has_news(struct bpfilter_session *session)
 {
-	return bf_queue_next_length(session) || bf_queue_ended(session);
+	return bpfilter_queue_next_length(session) || bpfilter_queue_ended(session);
 }
 
-static struct bf_request *take(struct kiocb *iocb, size_t room)
+static struct bpfilter_request *take(struct kiocb *iocb, size_t room)
 {
-	struct bf_session *session = iocb->ki_filp->private_data;
+	struct bpfilter_session *session = iocb->ki_filp->private_data;
 	bool block = !(iocb->ki_filp->f_flags & O_NONBLOCK) && !(iocb->ki_flags & IOCB_NOWAIT);
-	struct bf_request *request;
+	struct bpfilter_request *request;
 
 	for (;;) {
-		request = bf_queue_take(session, room);
+		request = bpfilter_queue_take(session, room);
 		if (request != ERR_PTR(-EAGAIN) || !block)
 			return request;
 		if (wait_event_interruptible(session->readable, has_news(session)))
@@ -40,8 +40,8 @@ static struct bf_request *take(struct kiocb *iocb, size_t room)
 
 static ssize_t pipe_read(struct kiocb *iocb, struct iov_iter *to)
 {
-	struct bf_session *session = iocb->ki_filp->private_data;
-	struct bf_request *request = take(iocb, iov_iter_count(to));
+	struct bpfilter_session *session = iocb->ki_filp->private_data;
+	struct bpfilter_request *request = take(iocb, iov_iter_count(to));
 	u32 length, body;
 
 	if (IS_ERR_OR_NULL(request))
@@ -51,16 +51,16 @@ static ssize_t pipe_read(struct kiocb *iocb, struct iov_iter *to)
 	if (copy_to_iter(&request->header, sizeof(request->header), to) !=
 		    sizeof(request->header) ||
 	    copy_to_iter(request->head, request->head_length, to) != request->head_length ||
-	    (body && copy_to_iter(bf_request_body(request), body, to) != body)) {
-		bf_queue_untake(session, request);
+	    (body && copy_to_iter(bpfilter_request_body(request), body, to) != body)) {
+		bpfilter_queue_untake(session, request);
 		return -EFAULT;
 	}
-	bf_queue_release(session, request);
+	bpfilter_queue_release(session, request);
 	return length;
 }
 
 /* What the helper says goes into the kernel log: keep it to one line of text. */
-static int log_message(const struct bpfilter_reply *reply, struct iov_iter *from)
+static int log_message(const struct bpfilter_reply_header *reply, struct iov_iter *from)
 {
 	char message[BPFILTER_MESSAGE_MAX + 1];
 	u32 i;
@@ -78,7 +78,7 @@ static int log_message(const struct bpfilter_reply *reply, struct iov_iter *from
 	return 0;
 }
 
-static int receive(struct bf_request *request, const struct bpfilter_reply *reply,
+static int receive(struct bpfilter_request *request, const struct bpfilter_reply_header *reply,
 		   struct iov_iter *from)
 {
 	size_t size = sizeof(*reply) + iov_iter_count(from);
@@ -117,57 +117,57 @@ static int caller_error(int error)
 
 static ssize_t pipe_write(struct kiocb *iocb, struct iov_iter *from)
 {
-	struct bf_session *session = iocb->ki_filp->private_data;
+	struct bpfilter_session *session = iocb->ki_filp->private_data;
 	size_t size = iov_iter_count(from);
-	struct bpfilter_reply reply;
-	struct bf_request *request;
+	struct bpfilter_reply_header reply;
+	struct bpfilter_request *request;
 	int error;
 
 	if (size < sizeof(reply))
 		return -EINVAL;
 	if (!copy_from_iter_full(&reply, sizeof(reply), from))
 		return -EFAULT;
-	request = bf_queue_hold_to_finish(session, reply.id);
+	request = bpfilter_queue_hold_to_finish(session, reply.id);
 	if (IS_ERR(request))
 		return PTR_ERR(request);
 	error = receive(request, &reply, from);
 	if (error == -EFAULT) {
-		bf_queue_release(session, request);
+		bpfilter_queue_release(session, request);
 		return error;
 	}
 	if (error)
 		pr_warn_ratelimited("the helper gave a malformed reply\n");
 	if (request->header.opcode == BPFILTER_OP_INIT)
-		bf_helper_greet(session, request, error ? error : reply.error);
-	bf_queue_finish(session, request, error ? -EIO : caller_error(reply.error));
+		bpfilter_helper_greet(session, request, error ? error : reply.error);
+	bpfilter_queue_finish(session, request, error ? -EIO : caller_error(reply.error));
 	return error ? error : size;
 }
 
 static __poll_t pipe_poll(struct file *file, struct poll_table_struct *wait)
 {
-	struct bf_session *session = file->private_data;
+	struct bpfilter_session *session = file->private_data;
 	__poll_t events = EPOLLOUT | EPOLLWRNORM;
 
 	poll_wait(file, &session->readable, wait);
 	if (has_news(session))
 		events |= EPOLLIN | EPOLLRDNORM;
-	if (bf_queue_ended(session))
+	if (bpfilter_queue_ended(session))
 		events |= EPOLLHUP;
 	return events;
 }
 
 static int pipe_release(struct inode *inode, struct file *file)
 {
-	struct bf_session *session = file->private_data;
+	struct bpfilter_session *session = file->private_data;
 
-	bf_session_end(session, BF_END_DIED);
-	bf_session_put(session);
+	bpfilter_session_end(session, BPFILTER_END_DIED);
+	bpfilter_session_put(session);
 
 	/* The core looks at f_op once more behind us: let it be one that does not go. */
 	replace_fops(file, inode->i_fop);
-	/* Nothing of ours may sleep from here: see bf_pipe_wait_closed(). */
-	if (atomic_dec_and_test(&bf_open_pipes))
-		wake_up(&bf_closed);
+	/* Nothing of ours may sleep from here: see bpfilter_pipe_wait_closed(). */
+	if (atomic_dec_and_test(&open_pipes))
+		wake_up(&closed);
 	return 0;
 }
 
@@ -176,12 +176,12 @@ static const struct file_operations pipe_fops = {
 	.read_iter = pipe_read,
 	.write_iter = pipe_write,
 	.poll = pipe_poll,
-	.unlocked_ioctl = bf_pipe_ioctl,
+	.unlocked_ioctl = bpfilter_pipe_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,
 	.release = pipe_release,
 };
 
-struct file *bf_pipe_new(struct bf_session *session)
+struct file *bpfilter_pipe_new(struct bpfilter_session *session)
 {
 	struct file *file = anon_inode_getfile("[bpfilter]", &pipe_fops, session, O_RDWR);
 
@@ -189,18 +189,18 @@ struct file *bf_pipe_new(struct bf_session *session)
 		return file;
 	stream_open(file_inode(file), file);
 	refcount_inc(&session->refs);
-	atomic_inc(&bf_open_pipes);
+	atomic_inc(&open_pipes);
 	return file;
 }
 
-bool bf_is_pipe(const struct file *file)
+bool bpfilter_is_pipe(const struct file *file)
 {
 	return file->f_op == &pipe_fops;
 }
 
-void bf_pipe_wait_closed(void)
+void bpfilter_pipe_wait_closed(void)
 {
-	while (!wait_event_timeout(bf_closed, !atomic_read(&bf_open_pipes), 10 * HZ))
+	while (!wait_event_timeout(closed, !atomic_read(&open_pipes), 10 * HZ))
 		pr_warn("waiting for whoever holds a pipe of the helper open to close it\n");
 	/* Until whoever closed the last one has left our text. */
 	synchronize_rcu_tasks();

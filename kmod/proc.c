@@ -13,22 +13,22 @@
 #include "table.h"
 
 /* Far more than the names of all extensions there are. */
-#define BF_EXTENSIONS_MAX (64 * 1024)
+#define EXTENSIONS_MAX (64 * 1024)
 
-struct bf_proc_file {
+struct proc_file {
 	const char *name;
 	u8 family;
 	int (*show)(struct seq_file *seq, void *unused);
 };
 
-static const struct bf_proc_file *file_of(struct seq_file *seq)
+static const struct proc_file *file_of(struct seq_file *seq)
 {
 	return pde_data(file_inode(seq->file));
 }
 
 static int show_names(struct seq_file *seq, void *unused)
 {
-	bf_table_list(seq->private, file_of(seq)->family, seq);
+	bpfilter_table_list(seq->private, file_of(seq)->family, seq);
 	return 0;
 }
 
@@ -36,19 +36,19 @@ static int show_names(struct seq_file *seq, void *unused)
 static int show_extensions(struct seq_file *seq, bool targets)
 {
 	struct bpfilter_extensions head = { .targets = targets };
-	struct bf_request *request;
+	struct bpfilter_request *request;
 	int error = -ENOMEM;
 
-	request = bf_request_new(BPFILTER_OP_EXTENSIONS, NULL, file_of(seq)->family);
+	request = bpfilter_request_new(BPFILTER_OP_EXTENSIONS, NULL, file_of(seq)->family);
 	if (!request)
 		return error;
-	bf_request_set_head(request, &head, sizeof(head));
-	error = bf_request_reserve_reply(request, BF_EXTENSIONS_MAX);
+	bpfilter_request_set_head(request, &head, sizeof(head));
+	error = bpfilter_request_reserve_reply(request, EXTENSIONS_MAX);
 	if (!error)
-		error = bf_queue_perform(request);
+		error = bpfilter_queue_perform(request);
 	if (!error)
 		seq_write(seq, request->reply, request->reply_length);
-	bf_request_put(request);
+	bpfilter_request_put(request);
 	return error;
 }
 
@@ -62,20 +62,19 @@ static int show_targets(struct seq_file *seq, void *unused)
 	return show_extensions(seq, true);
 }
 
-static const struct bf_proc_file files[] = {
+static const struct proc_file files[] = {
 	{ "ip_tables_names", NFPROTO_IPV4, show_names },
 	{ "ip_tables_matches", NFPROTO_IPV4, show_matches },
 	{ "ip_tables_targets", NFPROTO_IPV4, show_targets },
 };
 
-static int create_file(struct net *net, const struct bf_proc_file *file)
+static int create_file(struct net *net, const struct proc_file *file)
 {
 	kuid_t uid = make_kuid(net->user_ns, 0);
 	kgid_t gid = make_kgid(net->user_ns, 0);
 	struct proc_dir_entry *entry;
 
-	entry = proc_create_net_single(file->name, 0440, net->proc_net, file->show,
-				       (void *)file);
+	entry = proc_create_net_single(file->name, 0440, net->proc_net, file->show, (void *)file);
 	if (!entry)
 		return -ENOMEM;
 	if (uid_valid(uid) && gid_valid(gid))
@@ -93,7 +92,7 @@ static int create_files(struct net *net)
 		if (error)
 			goto err_create;
 	}
-	bf_net(net)->has_proc = true;
+	bpfilter_net(net)->has_proc = true;
 	return 0;
 
 err_create:
@@ -123,7 +122,7 @@ static void __net_exit proc_net_exit(struct net *net)
 {
 	size_t i;
 
-	if (!bf_net(net)->has_proc)
+	if (!bpfilter_net(net)->has_proc)
 		return;
 	for (i = 0; i < ARRAY_SIZE(files); i++)
 		remove_proc_entry(files[i].name, net->proc_net);
@@ -134,7 +133,7 @@ static struct pernet_operations proc_net_ops = {
 	.exit = proc_net_exit,
 };
 
-int bf_proc_init(void)
+int bpfilter_proc_init(void)
 {
 	int error = register_pernet_subsys(&proc_net_ops);
 
@@ -142,7 +141,7 @@ int bf_proc_init(void)
 	return error;
 }
 
-void bf_proc_exit(void)
+void bpfilter_proc_exit(void)
 {
 	unregister_pernet_subsys(&proc_net_ops);
 }

@@ -9,14 +9,14 @@
 #include "version.h"
 
 /* A request that this many helpers died of is given to no other. */
-#define BF_DEATHS_MAX 2
+#define DEATHS_MAX 2
 
-struct bf_queue bf_queue = {
-	.lock = __SPIN_LOCK_UNLOCKED(bf_queue.lock),
-	.requests = LIST_HEAD_INIT(bf_queue.requests),
+struct bpfilter_queue bpfilter_queue = {
+	.lock = __SPIN_LOCK_UNLOCKED(bpfilter_queue.lock),
+	.requests = LIST_HEAD_INIT(bpfilter_queue.requests),
 };
 
-bool bf_queue_is_notice(const struct bf_request *request)
+bool bpfilter_queue_is_notice(const struct bpfilter_request *request)
 {
 	switch (request->header.opcode) {
 	case BPFILTER_OP_SETTINGS:
@@ -29,77 +29,77 @@ bool bf_queue_is_notice(const struct bf_request *request)
 }
 
 /* Moves it off its list and to the dead, whose references are dropped unlocked. */
-void bf_queue_bury(struct bf_request *request, int error, struct list_head *dead)
+void bpfilter_queue_bury(struct bpfilter_request *request, int error, struct list_head *dead)
 {
-	lockdep_assert_held(&bf_queue.lock);
-	request->state = BF_DONE;
+	lockdep_assert_held(&bpfilter_queue.lock);
+	request->state = REQUEST_DONE;
 	request->error = error;
 	list_move_tail(&request->list, dead);
 	complete(&request->done);
 }
 
-void bf_queue_add(struct bf_request *request, struct list_head *list)
+void bpfilter_queue_add(struct bpfilter_request *request, struct list_head *list)
 {
-	lockdep_assert_held(&bf_queue.lock);
-	request->header.id = ++bf_queue.last_id;
-	request->header.length = sizeof(request->header) + request->head_length +
-				 request->body_length;
-	request->state = BF_QUEUED;
+	lockdep_assert_held(&bpfilter_queue.lock);
+	request->header.id = ++bpfilter_queue.last_id;
+	request->header.length =
+		sizeof(request->header) + request->head_length + request->body_length;
+	request->state = REQUEST_QUEUED;
 	request->since = jiffies;
 	list_add_tail(&request->list, list);
 }
 
-void bf_queue_wake(struct bf_session *session)
+void bpfilter_queue_wake(struct bpfilter_session *session)
 {
-	lockdep_assert_held(&bf_queue.lock);
+	lockdep_assert_held(&bpfilter_queue.lock);
 	/* The clock of a helper that had nothing to do starts now. */
 	if (list_empty(&session->processing) && list_empty(&session->urgent) &&
-	    list_is_singular(&bf_queue.requests))
+	    list_is_singular(&bpfilter_queue.requests))
 		session->active = jiffies;
 	wake_up(&session->readable);
-	bf_helper_watch();
+	bpfilter_helper_watch();
 }
 
 static bool is_refused(void)
 {
-	return !bf_queue.session && bf_queue.refusal &&
-	       time_before(jiffies, bf_queue.refused_until);
+	return !bpfilter_queue.session && bpfilter_queue.refusal &&
+	       time_before(jiffies, bpfilter_queue.refused_until);
 }
 
-int bf_queue_submit(struct bf_request *request)
+int bpfilter_queue_submit(struct bpfilter_request *request)
 {
 	int error = 0;
 
-	spin_lock(&bf_queue.lock);
-	if (bf_queue.stopped) {
+	spin_lock(&bpfilter_queue.lock);
+	if (bpfilter_queue.stopped) {
 		error = -EIO;
 	} else if (is_refused()) {
-		error = bf_queue.refusal;
+		error = bpfilter_queue.refusal;
 	} else {
-		bf_queue_add(bf_request_get(request), &bf_queue.requests);
-		if (bf_queue.session)
-			bf_queue_wake(bf_queue.session);
+		bpfilter_queue_add(bpfilter_request_get(request), &bpfilter_queue.requests);
+		if (bpfilter_queue.session)
+			bpfilter_queue_wake(bpfilter_queue.session);
 		else
-			bf_helper_want();
+			bpfilter_helper_want();
 	}
-	spin_unlock(&bf_queue.lock);
+	spin_unlock(&bpfilter_queue.lock);
 	return error;
 }
 
-static void cancel(struct bf_request *request)
+static void cancel(struct bpfilter_request *request)
 {
 	LIST_HEAD(dead);
 
-	spin_lock(&bf_queue.lock);
-	if (request->state == BF_QUEUED)
-		bf_queue_bury(request, -EINTR, &dead);
+	spin_lock(&bpfilter_queue.lock);
+	if (request->state == REQUEST_QUEUED)
+		bpfilter_queue_bury(request, -EINTR, &dead);
 	else
 		request->cancelled = true;
-	spin_unlock(&bf_queue.lock);
-	bf_requests_put(&dead);
+	spin_unlock(&bpfilter_queue.lock);
+	bpfilter_requests_put(&dead);
 }
 
-int bf_queue_wait(struct bf_request *request)
+int bpfilter_queue_wait(struct bpfilter_request *request)
 {
 	/* No deadline of our own: the watchdog ends whatever is in our way in time. */
 	if (wait_for_completion_killable(&request->done)) {
@@ -109,143 +109,142 @@ int bf_queue_wait(struct bf_request *request)
 	return request->error;
 }
 
-int bf_queue_perform(struct bf_request *request)
+int bpfilter_queue_perform(struct bpfilter_request *request)
 {
-	int error = bf_queue_submit(request);
+	int error = bpfilter_queue_submit(request);
 
-	return error ? error : bf_queue_wait(request);
+	return error ? error : bpfilter_queue_wait(request);
 }
 
 /* Devices of one namespace change in bursts: one unread notice says it all. */
-static bool is_queued_already(const struct bf_request *notice)
+static bool is_queued_already(const struct bpfilter_request *notice)
 {
-	struct bf_request *request;
+	struct bpfilter_request *request;
 
 	if (notice->header.opcode != BPFILTER_OP_DEVICES)
 		return false;
-	list_for_each_entry(request, &bf_queue.requests, list)
-		if (request->header.opcode == BPFILTER_OP_DEVICES &&
-		    request->net == notice->net)
+	list_for_each_entry(request, &bpfilter_queue.requests, list)
+		if (request->header.opcode == BPFILTER_OP_DEVICES && request->net == notice->net)
 			return true;
 	return false;
 }
 
-void bf_queue_notify(struct bf_request *request)
+void bpfilter_queue_notify(struct bpfilter_request *request)
 {
-	spin_lock(&bf_queue.lock);
-	if (bf_queue.session && !is_queued_already(request)) {
-		bf_queue_add(request, &bf_queue.requests);
-		bf_queue_wake(bf_queue.session);
+	spin_lock(&bpfilter_queue.lock);
+	if (bpfilter_queue.session && !is_queued_already(request)) {
+		bpfilter_queue_add(request, &bpfilter_queue.requests);
+		bpfilter_queue_wake(bpfilter_queue.session);
 		request = NULL;
 	}
-	spin_unlock(&bf_queue.lock);
-	bf_request_put(request);
+	spin_unlock(&bpfilter_queue.lock);
+	bpfilter_request_put(request);
 }
 
-struct bf_request *bf_queue_next(struct bf_session *session)
+struct bpfilter_request *bpfilter_queue_next(struct bpfilter_session *session)
 {
-	lockdep_assert_held(&bf_queue.lock);
+	lockdep_assert_held(&bpfilter_queue.lock);
 	if (session->ended)
 		return NULL;
 	if (!list_empty(&session->urgent))
-		return list_first_entry(&session->urgent, struct bf_request, list);
-	if (session->greeted && !list_empty(&bf_queue.requests))
-		return list_first_entry(&bf_queue.requests, struct bf_request, list);
+		return list_first_entry(&session->urgent, struct bpfilter_request, list);
+	if (session->greeted && !list_empty(&bpfilter_queue.requests))
+		return list_first_entry(&bpfilter_queue.requests, struct bpfilter_request, list);
 	return NULL;
 }
 
 /* The next request, held; NULL at the end; -EAGAIN, -EMSGSIZE. */
-struct bf_request *bf_queue_take(struct bf_session *session, size_t room)
+struct bpfilter_request *bpfilter_queue_take(struct bpfilter_session *session, size_t room)
 {
-	struct bf_request *request;
+	struct bpfilter_request *request;
 
-	spin_lock(&bf_queue.lock);
-	request = bf_queue_next(session);
+	spin_lock(&bpfilter_queue.lock);
+	request = bpfilter_queue_next(session);
 	if (!request) {
 		request = session->ended ? NULL : ERR_PTR(-EAGAIN);
 	} else if (request->header.length > room) {
 		request = ERR_PTR(-EMSGSIZE);
 	} else {
-		request->state = BF_HELD;
+		request->state = REQUEST_HELD;
 		request->since = jiffies;
 		session->active = jiffies;
 		list_move_tail(&request->list, &session->processing);
-		bf_request_get(request);
+		bpfilter_request_get(request);
 	}
-	spin_unlock(&bf_queue.lock);
+	spin_unlock(&bpfilter_queue.lock);
 	return request;
 }
 
-u32 bf_queue_next_length(struct bf_session *session)
+u32 bpfilter_queue_next_length(struct bpfilter_session *session)
 {
-	struct bf_request *request;
+	struct bpfilter_request *request;
 	u32 length;
 
-	spin_lock(&bf_queue.lock);
-	request = bf_queue_next(session);
+	spin_lock(&bpfilter_queue.lock);
+	request = bpfilter_queue_next(session);
 	length = request ? request->header.length : 0;
-	spin_unlock(&bf_queue.lock);
+	spin_unlock(&bpfilter_queue.lock);
 	return length;
 }
 
-bool bf_queue_ended(struct bf_session *session)
+bool bpfilter_queue_ended(struct bpfilter_session *session)
 {
 	return READ_ONCE(session->ended);
 }
 
-static struct bf_request *find_processing(struct bf_session *session, u64 id)
+static struct bpfilter_request *find_processing(struct bpfilter_session *session, u64 id)
 {
-	struct bf_request *request;
+	struct bpfilter_request *request;
 
-	lockdep_assert_held(&bf_queue.lock);
+	lockdep_assert_held(&bpfilter_queue.lock);
 	list_for_each_entry(request, &session->processing, list) {
 		if (request->header.id == id)
-			return request->state == BF_HELD ? ERR_PTR(-EBUSY) : request;
+			return request->state == REQUEST_HELD ? ERR_PTR(-EBUSY) : request;
 	}
 	return ERR_PTR(-ENOENT);
 }
 
-struct bf_request *bf_queue_hold(struct bf_session *session, u64 id)
+struct bpfilter_request *bpfilter_queue_hold(struct bpfilter_session *session, u64 id)
 {
-	struct bf_request *request;
+	struct bpfilter_request *request;
 
-	spin_lock(&bf_queue.lock);
+	spin_lock(&bpfilter_queue.lock);
 	request = find_processing(session, id);
 	if (!IS_ERR(request) && request->cancelled)
 		request = ERR_PTR(-ECANCELED);
 	if (!IS_ERR(request)) {
-		request->state = BF_HELD;
-		bf_request_get(request);
+		request->state = REQUEST_HELD;
+		bpfilter_request_get(request);
 	}
-	spin_unlock(&bf_queue.lock);
+	spin_unlock(&bpfilter_queue.lock);
 	return request;
 }
 
 /* As hold, for the reply; one that nobody waits for any more goes here. */
-struct bf_request *bf_queue_hold_to_finish(struct bf_session *session, u64 id)
+struct bpfilter_request *bpfilter_queue_hold_to_finish(struct bpfilter_session *session, u64 id)
 {
-	struct bf_request *request;
+	struct bpfilter_request *request;
 	LIST_HEAD(dead);
 
-	spin_lock(&bf_queue.lock);
+	spin_lock(&bpfilter_queue.lock);
 	request = find_processing(session, id);
 	if (!IS_ERR(request)) {
 		session->active = jiffies;
 		if (request->cancelled) {
-			bf_queue_bury(request, -EINTR, &dead);
+			bpfilter_queue_bury(request, -EINTR, &dead);
 			request = ERR_PTR(-ENOENT);
 		} else {
-			request->state = BF_HELD;
-			bf_request_get(request);
+			request->state = REQUEST_HELD;
+			bpfilter_request_get(request);
 		}
 	}
-	spin_unlock(&bf_queue.lock);
-	bf_requests_put(&dead);
+	spin_unlock(&bpfilter_queue.lock);
+	bpfilter_requests_put(&dead);
 	return request;
 }
 
 /* May the next helper be given what this one had read? */
-static bool is_repeatable(const struct bf_request *request)
+static bool is_repeatable(const struct bpfilter_request *request)
 {
 	switch (request->header.opcode) {
 	case BPFILTER_OP_INIT:
@@ -253,68 +252,69 @@ static bool is_repeatable(const struct bf_request *request)
 	case BPFILTER_OP_ADD_COUNTERS:
 		return false;
 	default:
-		return !bf_queue_is_notice(request) && !request->cancelled && !request->expired &&
-		       request->deaths < BF_DEATHS_MAX;
+		return !bpfilter_queue_is_notice(request) && !request->cancelled &&
+		       !request->expired && request->deaths < DEATHS_MAX;
 	}
 }
 
-void bf_queue_dispose(struct bf_request *request, struct list_head *dead)
+void bpfilter_queue_dispose(struct bpfilter_request *request, struct list_head *dead)
 {
-	lockdep_assert_held(&bf_queue.lock);
+	lockdep_assert_held(&bpfilter_queue.lock);
 	if (request->header.opcode == BPFILTER_OP_REPLAY)
 		request->version->deaths++;
 	request->deaths++;
 
 	if (request->header.opcode == BPFILTER_OP_REPLACE && request->committed) {
-		bf_queue_bury(request, 0, dead);
-	} else if (bf_queue.stopped || !is_repeatable(request)) {
-		bf_queue_bury(request, -EIO, dead);
+		bpfilter_queue_bury(request, 0, dead);
+	} else if (bpfilter_queue.stopped || !is_repeatable(request)) {
+		bpfilter_queue_bury(request, -EIO, dead);
 	} else {
-		request->state = BF_QUEUED;
+		request->state = REQUEST_QUEUED;
 		request->since = jiffies;
-		list_move(&request->list, &bf_queue.requests);
+		list_move(&request->list, &bpfilter_queue.requests);
 	}
 }
 
-void bf_queue_release(struct bf_session *session, struct bf_request *request)
+void bpfilter_queue_release(struct bpfilter_session *session, struct bpfilter_request *request)
 {
 	LIST_HEAD(dead);
 
-	spin_lock(&bf_queue.lock);
-	request->state = BF_PROCESSING;
+	spin_lock(&bpfilter_queue.lock);
+	request->state = REQUEST_PROCESSING;
 	if (session->ended)
-		bf_queue_dispose(request, &dead);
-	spin_unlock(&bf_queue.lock);
-	bf_requests_put(&dead);
-	bf_request_put(request);
+		bpfilter_queue_dispose(request, &dead);
+	spin_unlock(&bpfilter_queue.lock);
+	bpfilter_requests_put(&dead);
+	bpfilter_request_put(request);
 }
 
 /* It could not be copied to the helper's memory: as if it had never been read. */
-void bf_queue_untake(struct bf_session *session, struct bf_request *request)
+void bpfilter_queue_untake(struct bpfilter_session *session, struct bpfilter_request *request)
 {
 	bool urgent = request->header.opcode == BPFILTER_OP_INIT ||
 		      request->header.opcode == BPFILTER_OP_REPLAY;
 	LIST_HEAD(dead);
 
-	spin_lock(&bf_queue.lock);
+	spin_lock(&bpfilter_queue.lock);
 	if (session->ended) {
-		bf_queue_dispose(request, &dead);
+		bpfilter_queue_dispose(request, &dead);
 	} else if (request->cancelled) {
-		bf_queue_bury(request, -EINTR, &dead);
+		bpfilter_queue_bury(request, -EINTR, &dead);
 	} else {
-		request->state = BF_QUEUED;
-		list_move(&request->list, urgent ? &session->urgent : &bf_queue.requests);
+		request->state = REQUEST_QUEUED;
+		list_move(&request->list, urgent ? &session->urgent : &bpfilter_queue.requests);
 	}
-	spin_unlock(&bf_queue.lock);
-	bf_requests_put(&dead);
-	bf_request_put(request);
+	spin_unlock(&bpfilter_queue.lock);
+	bpfilter_requests_put(&dead);
+	bpfilter_request_put(request);
 }
 
-void bf_queue_finish(struct bf_session *session, struct bf_request *request, int error)
+void bpfilter_queue_finish(struct bpfilter_session *session, struct bpfilter_request *request,
+			   int error)
 {
 	LIST_HEAD(dead);
 
-	spin_lock(&bf_queue.lock);
+	spin_lock(&bpfilter_queue.lock);
 	/* Only COMMIT decides about a REPLACE, whatever the reply says. */
 	if (request->header.opcode == BPFILTER_OP_REPLACE) {
 		if (request->committed)
@@ -323,30 +323,30 @@ void bf_queue_finish(struct bf_session *session, struct bf_request *request, int
 			error = -EIO;
 	}
 	session->active = jiffies;
-	bf_queue_bury(request, error, &dead);
-	spin_unlock(&bf_queue.lock);
-	bf_requests_put(&dead);
-	bf_request_put(request);
+	bpfilter_queue_bury(request, error, &dead);
+	spin_unlock(&bpfilter_queue.lock);
+	bpfilter_requests_put(&dead);
+	bpfilter_request_put(request);
 }
 
-int bf_queue_commit(struct bf_request *request)
+int bpfilter_queue_commit(struct bpfilter_request *request)
 {
 	int error = 0;
 
-	spin_lock(&bf_queue.lock);
+	spin_lock(&bpfilter_queue.lock);
 	if (request->cancelled)
 		error = -ECANCELED;
 	else if (request->committed)
 		error = -EALREADY;
 	else
 		request->committed = true;
-	spin_unlock(&bf_queue.lock);
+	spin_unlock(&bpfilter_queue.lock);
 	return error;
 }
 
-void bf_queue_uncommit(struct bf_request *request)
+void bpfilter_queue_uncommit(struct bpfilter_request *request)
 {
-	spin_lock(&bf_queue.lock);
+	spin_lock(&bpfilter_queue.lock);
 	request->committed = false;
-	spin_unlock(&bf_queue.lock);
+	spin_unlock(&bpfilter_queue.lock);
 }

@@ -6,9 +6,10 @@
 #include "request.h"
 #include "version.h"
 
-struct bf_request *bf_request_new(enum bpfilter_opcode opcode, struct net *net, u8 family)
+struct bpfilter_request *bpfilter_request_new(enum bpfilter_opcode opcode, struct net *net,
+					      u8 family)
 {
-	struct bf_request *request = kzalloc(sizeof(*request), GFP_KERNEL_ACCOUNT);
+	struct bpfilter_request *request = kzalloc(sizeof(*request), GFP_KERNEL_ACCOUNT);
 
 	if (!request) {
 		if (net)
@@ -25,7 +26,7 @@ struct bf_request *bf_request_new(enum bpfilter_opcode opcode, struct net *net, 
 	return request;
 }
 
-void bf_request_set_head(struct bf_request *request, const void *head, u32 length)
+void bpfilter_request_set_head(struct bpfilter_request *request, const void *head, u32 length)
 {
 	if (WARN_ON_ONCE(length > sizeof(request->head)))
 		return;
@@ -33,7 +34,7 @@ void bf_request_set_head(struct bf_request *request, const void *head, u32 lengt
 	request->head_length = length;
 }
 
-int bf_request_reserve_reply(struct bf_request *request, u32 limit)
+int bpfilter_request_reserve_reply(struct bpfilter_request *request, u32 limit)
 {
 	request->reply = kvmalloc(limit, GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	if (!request->reply)
@@ -42,18 +43,18 @@ int bf_request_reserve_reply(struct bf_request *request, u32 limit)
 	return 0;
 }
 
-struct bf_request *bf_request_get(struct bf_request *request)
+struct bpfilter_request *bpfilter_request_get(struct bpfilter_request *request)
 {
 	refcount_inc(&request->refs);
 	return request;
 }
 
-void bf_request_put(struct bf_request *request)
+void bpfilter_request_put(struct bpfilter_request *request)
 {
 	if (!request || !refcount_dec_and_test(&request->refs))
 		return;
-	bf_version_put(request->version);
-	bf_version_put(request->retired);
+	bpfilter_version_put(request->version);
+	bpfilter_version_put(request->retired);
 	kvfree(request->body);
 	kvfree(request->reply);
 	if (request->net)
@@ -61,22 +62,22 @@ void bf_request_put(struct bf_request *request)
 	kfree(request);
 }
 
-void bf_requests_put(struct list_head *requests)
+void bpfilter_requests_put(struct list_head *requests)
 {
-	struct bf_request *request, *next;
+	struct bpfilter_request *request, *next;
 
 	list_for_each_entry_safe(request, next, requests, list) {
 		list_del_init(&request->list);
-		bf_request_put(request);
+		bpfilter_request_put(request);
 	}
 }
 
-const void *bf_request_body(const struct bf_request *request)
+const void *bpfilter_request_body(const struct bpfilter_request *request)
 {
 	return request->body ? request->body : request->version->payload;
 }
 
-const char *bf_request_table(const struct bf_request *request)
+const char *bpfilter_request_table(const struct bpfilter_request *request)
 {
 	switch (request->header.opcode) {
 	case BPFILTER_OP_GET_INFO:

@@ -3,8 +3,8 @@
  * A request: one thing asked of the helper, by a caller who waits for the answer, or as
  * a notice that nobody waits for. The object only; queue.h moves it around.
  */
-#ifndef BF_REQUEST_H
-#define BF_REQUEST_H
+#ifndef KMOD_REQUEST_H
+#define KMOD_REQUEST_H
 
 #include <linux/completion.h>
 #include <linux/list.h>
@@ -14,27 +14,27 @@
 
 #include <bpfilter/pipe.h>
 
-struct bf_version;
+struct bpfilter_version;
 struct net;
 
 /* What a setsockopt may be at most, as XT_MAX_TABLE_SIZE is for ip_tables. */
-#define BF_PAYLOAD_MAX (512U * 1024 * 1024)
+#define BPFILTER_PAYLOAD_MAX (512U * 1024 * 1024)
 
-enum bf_request_state {
-	BF_NEW,
-	BF_QUEUED, /* may be read by the helper */
-	BF_HELD, /* a thread of the helper is inside read, write or ioctl with it */
-	BF_PROCESSING, /* the helper has it */
-	BF_DONE,
+enum bpfilter_request_state {
+	REQUEST_NEW,
+	REQUEST_QUEUED, /* may be read by the helper */
+	REQUEST_HELD, /* a thread of the helper is inside read, write or ioctl with it */
+	REQUEST_PROCESSING, /* the helper has it */
+	REQUEST_DONE,
 };
 
-struct bf_request {
+struct bpfilter_request {
 	refcount_t refs;
 	struct completion done;
 
 	/* Under the lock of the queue. */
 	struct list_head list;
-	enum bf_request_state state;
+	enum bpfilter_request_state state;
 	bool cancelled; /* its caller was killed */
 	bool committed; /* IOC_COMMIT was done on it */
 	bool expired; /* took longer than the deadline */
@@ -43,7 +43,7 @@ struct bf_request {
 	int error;
 
 	/* Fixed once it is queued. */
-	struct bpfilter_request header;
+	struct bpfilter_request_header header;
 	struct net *net; /* a reference, or NULL */
 	u8 head[sizeof(struct bpfilter_get_entries)];
 	u32 head_length;
@@ -53,25 +53,26 @@ struct bf_request {
 	u32 body_length;
 
 	/* Of REPLAY and OLD_COUNTERS: what IOC_KEPT gives. The body may be its payload. */
-	struct bf_version *version;
+	struct bpfilter_version *version;
 	/* Of REPLACE: what its COMMIT took out of force. */
-	struct bf_version *retired;
+	struct bpfilter_version *retired;
 
 	void *reply; /* kvmalloc'ed, header.reply_limit bytes */
 	u32 reply_length;
 };
 
 /* Takes over the reference to `net` (which may be NULL), also when it fails. */
-struct bf_request *bf_request_new(enum bpfilter_opcode opcode, struct net *net, u8 family);
-void bf_request_set_head(struct bf_request *request, const void *head, u32 length);
-int bf_request_reserve_reply(struct bf_request *request, u32 limit);
-struct bf_request *bf_request_get(struct bf_request *request);
-void bf_request_put(struct bf_request *request);
-void bf_requests_put(struct list_head *requests);
+struct bpfilter_request *bpfilter_request_new(enum bpfilter_opcode opcode, struct net *net,
+					      u8 family);
+void bpfilter_request_set_head(struct bpfilter_request *request, const void *head, u32 length);
+int bpfilter_request_reserve_reply(struct bpfilter_request *request, u32 limit);
+struct bpfilter_request *bpfilter_request_get(struct bpfilter_request *request);
+void bpfilter_request_put(struct bpfilter_request *request);
+void bpfilter_requests_put(struct list_head *requests);
 
 /* The bytes behind `head`: the request's own body, or the payload of its version. */
-const void *bf_request_body(const struct bf_request *request);
+const void *bpfilter_request_body(const struct bpfilter_request *request);
 /* The name of the table that it is about, or NULL. */
-const char *bf_request_table(const struct bf_request *request);
+const char *bpfilter_request_table(const struct bpfilter_request *request);
 
-#endif /* BF_REQUEST_H */
+#endif /* KMOD_REQUEST_H */

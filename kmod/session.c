@@ -10,9 +10,9 @@
 #include "queue_state.h"
 #include "request.h"
 
-struct bf_session *bf_session_new(void)
+struct bpfilter_session *bpfilter_session_new(void)
 {
-	struct bf_session *session = kzalloc(sizeof(*session), GFP_KERNEL);
+	struct bpfilter_session *session = kzalloc(sizeof(*session), GFP_KERNEL);
 
 	if (!session)
 		return NULL;
@@ -23,7 +23,7 @@ struct bf_session *bf_session_new(void)
 	return session;
 }
 
-void bf_session_put(struct bf_session *session)
+void bpfilter_session_put(struct bpfilter_session *session)
 {
 	if (!refcount_dec_and_test(&session->refs))
 		return;
@@ -31,23 +31,23 @@ void bf_session_put(struct bf_session *session)
 	kfree(session);
 }
 
-bool bf_session_exists(void)
+bool bpfilter_session_exists(void)
 {
 	bool exists;
 
-	spin_lock(&bf_queue.lock);
-	exists = bf_queue.session;
-	spin_unlock(&bf_queue.lock);
+	spin_lock(&bpfilter_queue.lock);
+	exists = bpfilter_queue.session;
+	spin_unlock(&bpfilter_queue.lock);
 	return exists;
 }
 
 /* Makes it the session. Takes over the reference to `init`, also when it fails. */
-int bf_session_attach(struct bf_session *session, struct bf_request *init)
+int bpfilter_session_attach(struct bpfilter_session *session, struct bpfilter_request *init)
 {
 	int error = 0;
 
-	spin_lock(&bf_queue.lock);
-	if (bf_queue.stopped || WARN_ON_ONCE(bf_queue.session)) {
+	spin_lock(&bpfilter_queue.lock);
+	if (bpfilter_queue.stopped || WARN_ON_ONCE(bpfilter_queue.session)) {
 		/* There is nothing to end, then. */
 		session->ended = true;
 		error = -EBUSY;
@@ -55,111 +55,111 @@ int bf_session_attach(struct bf_session *session, struct bf_request *init)
 		refcount_inc(&session->refs);
 		session->born = jiffies;
 		session->active = jiffies;
-		bf_queue.session = session;
-		bf_queue_add(init, &session->urgent);
-		bf_helper_watch();
+		bpfilter_queue.session = session;
+		bpfilter_queue_add(init, &session->urgent);
+		bpfilter_helper_watch();
 	}
-	spin_unlock(&bf_queue.lock);
+	spin_unlock(&bpfilter_queue.lock);
 	if (error)
-		bf_request_put(init);
+		bpfilter_request_put(init);
 	return error;
 }
 
-void bf_session_greeted(struct bf_session *session, struct list_head *replays)
+void bpfilter_session_greeted(struct bpfilter_session *session, struct list_head *replays)
 {
-	struct bf_request *request, *next;
+	struct bpfilter_request *request, *next;
 
-	spin_lock(&bf_queue.lock);
+	spin_lock(&bpfilter_queue.lock);
 	if (!session->ended) {
 		list_for_each_entry_safe(request, next, replays, list) {
 			list_del(&request->list);
-			bf_queue_add(request, &session->urgent);
+			bpfilter_queue_add(request, &session->urgent);
 		}
 		session->greeted = true;
-		bf_queue.refusal = 0;
-		bf_queue_wake(session);
+		bpfilter_queue.refusal = 0;
+		bpfilter_queue_wake(session);
 	}
-	spin_unlock(&bf_queue.lock);
-	bf_requests_put(replays);
+	spin_unlock(&bpfilter_queue.lock);
+	bpfilter_requests_put(replays);
 }
 
 static void drop_notices(struct list_head *dead)
 {
-	struct bf_request *request, *next;
+	struct bpfilter_request *request, *next;
 
-	list_for_each_entry_safe(request, next, &bf_queue.requests, list)
-		if (bf_queue_is_notice(request))
-			bf_queue_bury(request, 0, dead);
+	list_for_each_entry_safe(request, next, &bpfilter_queue.requests, list)
+		if (bpfilter_queue_is_notice(request))
+			bpfilter_queue_bury(request, 0, dead);
 }
 
 static void fail_queued(int error, struct list_head *dead)
 {
-	struct bf_request *request, *next;
+	struct bpfilter_request *request, *next;
 
-	lockdep_assert_held(&bf_queue.lock);
-	list_for_each_entry_safe(request, next, &bf_queue.requests, list)
-		bf_queue_bury(request, error, dead);
+	lockdep_assert_held(&bpfilter_queue.lock);
+	list_for_each_entry_safe(request, next, &bpfilter_queue.requests, list)
+		bpfilter_queue_bury(request, error, dead);
 }
 
 /* All that is queued fails, and so does what comes within `pause` jiffies. */
 static void refuse(int error, unsigned long pause, struct list_head *dead)
 {
 	fail_queued(error, dead);
-	bf_queue.refusal = error;
-	bf_queue.refused_until = jiffies + pause;
+	bpfilter_queue.refusal = error;
+	bpfilter_queue.refused_until = jiffies + pause;
 }
 
 /* Takes back what the helper had read, and what was for no other than it. */
-static void empty_session(struct bf_session *session, struct list_head *dead)
+static void empty_session(struct bpfilter_session *session, struct list_head *dead)
 {
-	struct bf_request *request, *next;
+	struct bpfilter_request *request, *next;
 
 	drop_notices(dead);
 	/* Backwards, so that what is put in front of the queue keeps its order. */
 	list_for_each_entry_safe_reverse(request, next, &session->processing, list) {
-		if (request->state == BF_HELD)
+		if (request->state == REQUEST_HELD)
 			list_del_init(&request->list);
 		else
-			bf_queue_dispose(request, dead);
+			bpfilter_queue_dispose(request, dead);
 	}
 	list_for_each_entry_safe(request, next, &session->urgent, list)
-		bf_queue_bury(request, -EIO, dead);
+		bpfilter_queue_bury(request, -EIO, dead);
 }
 
-void bf_session_end(struct bf_session *session, enum bf_end reason)
+void bpfilter_session_end(struct bpfilter_session *session, enum bpfilter_end reason)
 {
 	unsigned long pause;
 	LIST_HEAD(dead);
 
-	spin_lock(&bf_queue.lock);
+	spin_lock(&bpfilter_queue.lock);
 	if (session->ended) {
-		spin_unlock(&bf_queue.lock);
+		spin_unlock(&bpfilter_queue.lock);
 		return;
 	}
 	session->ended = true;
-	if (bf_queue.session == session)
-		bf_queue.session = NULL;
+	if (bpfilter_queue.session == session)
+		bpfilter_queue.session = NULL;
 	empty_session(session, &dead);
 	wake_up_all(&session->readable);
-	pause = bf_helper_ended(session, reason, !list_empty(&bf_queue.requests));
+	pause = bpfilter_helper_ended(session, reason, !list_empty(&bpfilter_queue.requests));
 	if (pause)
-		refuse(reason == BF_END_UNSTARTABLE ? -ENOENT : -EIO, pause, &dead);
-	spin_unlock(&bf_queue.lock);
-	bf_requests_put(&dead);
+		refuse(reason == BPFILTER_END_UNSTARTABLE ? -ENOENT : -EIO, pause, &dead);
+	spin_unlock(&bpfilter_queue.lock);
+	bpfilter_requests_put(&dead);
 
 	if (session->pid)
 		kill_pid(session->pid, SIGKILL, 1);
-	bf_session_put(session);
+	bpfilter_session_put(session);
 }
 
-void bf_queue_refuse(int error)
+void bpfilter_queue_refuse(int error)
 {
 	LIST_HEAD(dead);
 
-	spin_lock(&bf_queue.lock);
+	spin_lock(&bpfilter_queue.lock);
 	refuse(error, 0, &dead);
-	spin_unlock(&bf_queue.lock);
-	bf_requests_put(&dead);
+	spin_unlock(&bpfilter_queue.lock);
+	bpfilter_requests_put(&dead);
 }
 
 static bool is_over(unsigned long since, unsigned long deadline)
@@ -168,9 +168,9 @@ static bool is_over(unsigned long since, unsigned long deadline)
 }
 
 /* Does the helper take too long over something, or leave it lying? */
-static bool is_hung(struct bf_session *session, unsigned long deadline)
+static bool is_hung(struct bpfilter_session *session, unsigned long deadline)
 {
-	struct bf_request *request;
+	struct bpfilter_request *request;
 	bool hung = false;
 
 	list_for_each_entry(request, &session->processing, list) {
@@ -179,61 +179,61 @@ static bool is_hung(struct bf_session *session, unsigned long deadline)
 			hung = true;
 		}
 	}
-	return hung || (bf_queue_next(session) && is_over(session->active, deadline)) ||
+	return hung || (bpfilter_queue_next(session) && is_over(session->active, deadline)) ||
 	       (!session->greeted && is_over(session->born, deadline));
 }
 
-static bool is_busy(const struct bf_session *session)
+static bool is_busy(const struct bpfilter_session *session)
 {
 	return !session->greeted || !list_empty(&session->urgent) ||
 	       !list_empty(&session->processing);
 }
 
-bool bf_queue_watch(unsigned long deadline)
+bool bpfilter_queue_watch(unsigned long deadline)
 {
-	struct bf_session *hung = NULL;
-	struct bf_request *request, *next;
+	struct bpfilter_session *hung = NULL;
+	struct bpfilter_request *request, *next;
 	LIST_HEAD(dead);
 	bool more;
 
-	spin_lock(&bf_queue.lock);
-	if (bf_queue.session && is_hung(bf_queue.session, deadline)) {
-		hung = bf_queue.session;
+	spin_lock(&bpfilter_queue.lock);
+	if (bpfilter_queue.session && is_hung(bpfilter_queue.session, deadline)) {
+		hung = bpfilter_queue.session;
 		refcount_inc(&hung->refs);
 	}
-	if (!bf_queue.session) {
-		list_for_each_entry_safe(request, next, &bf_queue.requests, list)
+	if (!bpfilter_queue.session) {
+		list_for_each_entry_safe(request, next, &bpfilter_queue.requests, list)
 			if (is_over(request->since, deadline))
-				bf_queue_bury(request, -EIO, &dead);
+				bpfilter_queue_bury(request, -EIO, &dead);
 	}
-	more = !list_empty(&bf_queue.requests) ||
-	       (bf_queue.session && is_busy(bf_queue.session));
-	spin_unlock(&bf_queue.lock);
-	bf_requests_put(&dead);
+	more = !list_empty(&bpfilter_queue.requests) ||
+	       (bpfilter_queue.session && is_busy(bpfilter_queue.session));
+	spin_unlock(&bpfilter_queue.lock);
+	bpfilter_requests_put(&dead);
 
 	if (hung) {
-		bf_session_end(hung, BF_END_HUNG);
-		bf_session_put(hung);
+		bpfilter_session_end(hung, BPFILTER_END_HUNG);
+		bpfilter_session_put(hung);
 	}
 	return more;
 }
 
-void bf_queue_stop(void)
+void bpfilter_queue_stop(void)
 {
-	struct bf_session *session;
+	struct bpfilter_session *session;
 	LIST_HEAD(dead);
 
-	spin_lock(&bf_queue.lock);
-	bf_queue.stopped = true;
+	spin_lock(&bpfilter_queue.lock);
+	bpfilter_queue.stopped = true;
 	fail_queued(-EIO, &dead);
-	session = bf_queue.session;
+	session = bpfilter_queue.session;
 	if (session)
 		refcount_inc(&session->refs);
-	spin_unlock(&bf_queue.lock);
-	bf_requests_put(&dead);
+	spin_unlock(&bpfilter_queue.lock);
+	bpfilter_requests_put(&dead);
 
 	if (session) {
-		bf_session_end(session, BF_END_STOPPED);
-		bf_session_put(session);
+		bpfilter_session_end(session, BPFILTER_END_STOPPED);
+		bpfilter_session_put(session);
 	}
 }

@@ -10,7 +10,7 @@
 #include "settings.h"
 #include "watch.h"
 
-#define BF_DEADLINE_MAX 3600
+#define DEADLINE_MAX 3600
 
 static const char *const xdp_modes[] = {
 	[BPFILTER_XDP_OFF] = "off",
@@ -22,12 +22,12 @@ static const char *const xdp_modes[] = {
 static unsigned int xdp_mode = BPFILTER_XDP_AUTO;
 static unsigned int deadline = 60;
 
-struct bpfilter_settings bf_settings(void)
+struct bpfilter_settings bpfilter_get_settings(void)
 {
 	return (struct bpfilter_settings){ .xdp = READ_ONCE(xdp_mode) };
 }
 
-unsigned long bf_deadline(void)
+unsigned long bpfilter_deadline(void)
 {
 	return (unsigned long)READ_ONCE(deadline) * HZ;
 }
@@ -36,18 +36,18 @@ static int set_xdp(const char *value, const struct kernel_param *param)
 {
 	int mode = sysfs_match_string(xdp_modes, value);
 	struct bpfilter_settings settings;
-	struct bf_request *request;
+	struct bpfilter_request *request;
 
 	if (mode < 0)
 		return mode;
-	request = bf_request_new(BPFILTER_OP_SETTINGS, NULL, NFPROTO_UNSPEC);
+	request = bpfilter_request_new(BPFILTER_OP_SETTINGS, NULL, NFPROTO_UNSPEC);
 	if (!request)
 		return -ENOMEM;
 	WRITE_ONCE(xdp_mode, mode);
-	settings = bf_settings();
-	bf_request_set_head(request, &settings, sizeof(settings));
-	bf_queue_notify(request);
-	bf_watch_all();
+	settings = bpfilter_get_settings();
+	bpfilter_request_set_head(request, &settings, sizeof(settings));
+	bpfilter_queue_notify(request);
+	bpfilter_watch_all();
 	return 0;
 }
 
@@ -64,7 +64,7 @@ MODULE_PARM_DESC(xdp,
 
 static int set_deadline(const char *value, const struct kernel_param *param)
 {
-	return param_set_uint_minmax(value, param, 1, BF_DEADLINE_MAX);
+	return param_set_uint_minmax(value, param, 1, DEADLINE_MAX);
 }
 
 static const struct kernel_param_ops deadline_ops = {

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /* The module's parameters. */
-#ifndef BF_SETTINGS_H
-#define BF_SETTINGS_H
+#ifndef KMOD_SETTINGS_H
+#define KMOD_SETTINGS_H
 
 #include <bpfilter/pipe.h>
 
 /* As the helper is told, in INIT and SETTINGS. */
-struct bpfilter_settings bf_settings(void);
+struct bpfilter_settings bpfilter_get_settings(void);
 /* How long the helper may take over one request, in jiffies. */
-unsigned long bf_deadline(void);
+unsigned long bpfilter_deadline(void);
 
-#endif /* BF_SETTINGS_H */
+#endif /* KMOD_SETTINGS_H */

@@ -18,7 +18,7 @@
  * The numbers of one family. Structures are the same for all, but for what is inside an
  * entry, which is no business of ours.
  */
-struct bf_family {
+struct sockopt_family {
 	struct nf_sockopt_ops ops;
 	const char *name;
 	u8 family;
@@ -31,21 +31,21 @@ struct bf_family {
 };
 
 /* What differs in the layouts of 64-bit and 32-bit callers. */
-struct bf_layout {
+struct layout {
 	u32 replace;
 	u32 get_entries;
 	u32 counters_info;
 	u16 request_flags;
 };
 
-static const struct bf_layout native_layout = {
+static const struct layout native_layout = {
 	.replace = sizeof(struct ipt_replace),
 	.get_entries = sizeof(struct ipt_get_entries),
 	.counters_info = sizeof(struct xt_counters_info),
 };
 
 #ifdef CONFIG_COMPAT
-static const struct bf_layout compat_layout = {
+static const struct layout compat_layout = {
 	.replace = 92,
 	.get_entries = 36,
 	.counters_info = 36,
@@ -53,7 +53,7 @@ static const struct bf_layout compat_layout = {
 };
 #endif
 
-static const struct bf_layout *caller_layout(void)
+static const struct layout *caller_layout(void)
 {
 #ifdef CONFIG_COMPAT
 	if (in_compat_syscall())
@@ -62,19 +62,19 @@ static const struct bf_layout *caller_layout(void)
 	return &native_layout;
 }
 
-static struct bf_request *new_request(struct sock *sk, const struct bf_family *family,
-				      enum bpfilter_opcode opcode)
+static struct bpfilter_request *new_request(struct sock *sk, const struct sockopt_family *family,
+					    enum bpfilter_opcode opcode)
 {
-	struct bf_request *request;
+	struct bpfilter_request *request;
 
-	request = bf_request_new(opcode, get_net(sock_net(sk)), family->family);
+	request = bpfilter_request_new(opcode, get_net(sock_net(sk)), family->family);
 	if (request)
 		request->header.flags = caller_layout()->request_flags;
 	return request;
 }
 
 /* The payload is `length` bytes: `head`, which was copied and checked, and what follows. */
-static int copy_payload(struct bf_request *request, sockptr_t from, const void *head,
+static int copy_payload(struct bpfilter_request *request, sockptr_t from, const void *head,
 			u32 head_length, u32 length)
 {
 	request->body = kvmalloc(length, GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
@@ -97,17 +97,17 @@ static void __user *counters_pointer(const struct ipt_replace *replace)
 	return replace->counters;
 }
 
-static struct bf_request *new_old_counters(struct bf_request *replace, u32 count)
+static struct bpfilter_request *new_old_counters(struct bpfilter_request *replace, u32 count)
 {
 	struct bpfilter_count head = { .count = count };
-	struct bf_request *request;
+	struct bpfilter_request *request;
 
-	request = bf_request_new(BPFILTER_OP_OLD_COUNTERS, get_net(replace->net),
-				 replace->header.family);
+	request = bpfilter_request_new(BPFILTER_OP_OLD_COUNTERS, get_net(replace->net),
+				       replace->header.family);
 	if (!request)
 		return NULL;
 	request->header.flags = replace->header.flags;
-	bf_request_set_head(request, &head, sizeof(head));
+	bpfilter_request_set_head(request, &head, sizeof(head));
 	swap(request->version, replace->retired);
 	swap(request->reply, replace->reply);
 	if (request->reply)
@@ -119,15 +119,15 @@ static struct bf_request *new_old_counters(struct bf_request *replace, u32 count
  * What the table that went out of force had counted, to the caller's memory; zeros if
  * that cannot be known. A table that was made by this very request had counted nothing.
  */
-static int give_old_counters(struct bf_request *replace, u32 count, void __user *to)
+static int give_old_counters(struct bpfilter_request *replace, u32 count, void __user *to)
 {
 	const u32 size = count * sizeof(struct xt_counters);
-	struct bf_request *request = NULL;
+	struct bpfilter_request *request = NULL;
 	int error = 0;
 
 	if (replace->retired) {
 		request = new_old_counters(replace, count);
-		error = request ? bf_queue_perform(request) : -ENOMEM;
+		error = request ? bpfilter_queue_perform(request) : -ENOMEM;
 		if (!error && request->reply_length != size)
 			error = -EIO;
 	}
@@ -137,11 +137,11 @@ static int give_old_counters(struct bf_request *replace, u32 count, void __user 
 	} else if (clear_user(to, size)) {
 		error = -EFAULT;
 	}
-	bf_request_put(request);
+	bpfilter_request_put(request);
 	return error;
 }
 
-static int copy_replace(struct bf_request *request, sockptr_t from, unsigned int length,
+static int copy_replace(struct bpfilter_request *request, sockptr_t from, unsigned int length,
 			struct ipt_replace *replace)
 {
 	const u32 head = caller_layout()->replace;
@@ -156,13 +156,13 @@ static int copy_replace(struct bf_request *request, sockptr_t from, unsigned int
 		return -EINVAL;
 	if (length < (u64)head + replace->size)
 		return -EINVAL;
-	if (replace->size >= BF_PAYLOAD_MAX - head)
+	if (replace->size >= BPFILTER_PAYLOAD_MAX - head)
 		return -ENOMEM;
 	replace->name[sizeof(replace->name) - 1] = '\0';
 	return copy_payload(request, from, replace, head, head + replace->size);
 }
 
-static int do_replace(struct bf_request *request, sockptr_t from, unsigned int length)
+static int do_replace(struct bpfilter_request *request, sockptr_t from, unsigned int length)
 {
 	struct ipt_replace replace = {};
 	size_t counters_size;
@@ -173,12 +173,12 @@ static int do_replace(struct bf_request *request, sockptr_t from, unsigned int l
 		return error;
 	/* Memory for old counters is had before, as nothing may fail after the COMMIT. */
 	counters_size = replace.num_counters * sizeof(struct xt_counters);
-	if (counters_size <= BF_PAYLOAD_MAX) {
+	if (counters_size <= BPFILTER_PAYLOAD_MAX) {
 		request->reply = kvmalloc(counters_size, GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 		if (!request->reply)
 			return -ENOMEM;
 	}
-	error = bf_queue_perform(request);
+	error = bpfilter_queue_perform(request);
 	if (error)
 		return error;
 	/* The new table is in force: the caller has succeeded, whatever comes now. */
@@ -188,7 +188,7 @@ static int do_replace(struct bf_request *request, sockptr_t from, unsigned int l
 	return 0;
 }
 
-static int do_add_counters(struct bf_request *request, sockptr_t from, unsigned int length)
+static int do_add_counters(struct bpfilter_request *request, sockptr_t from, unsigned int length)
 {
 	const u32 head = caller_layout()->counters_info;
 	struct xt_counters_info info = {};
@@ -202,13 +202,13 @@ static int do_add_counters(struct bf_request *request, sockptr_t from, unsigned 
 		return -EINVAL;
 	info.name[sizeof(info.name) - 1] = '\0';
 	error = copy_payload(request, from, &info, head, length);
-	return error ? error : bf_queue_perform(request);
+	return error ? error : bpfilter_queue_perform(request);
 }
 
 /* Asks for an answer of exactly `size` bytes and copies it to the caller. */
-static int perform_and_copy(struct bf_request *request, void __user *to, u32 size)
+static int perform_and_copy(struct bpfilter_request *request, void __user *to, u32 size)
 {
-	int error = bf_queue_perform(request);
+	int error = bpfilter_queue_perform(request);
 
 	if (error)
 		return error;
@@ -217,7 +217,7 @@ static int perform_and_copy(struct bf_request *request, void __user *to, u32 siz
 	return copy_to_user(to, request->reply, size) ? -EFAULT : 0;
 }
 
-static int do_get_info(struct bf_request *request, void __user *user, int length)
+static int do_get_info(struct bpfilter_request *request, void __user *user, int length)
 {
 	struct bpfilter_table_name head;
 	int error;
@@ -227,12 +227,12 @@ static int do_get_info(struct bf_request *request, void __user *user, int length
 	if (copy_from_user(head.name, user, sizeof(head.name)))
 		return -EFAULT;
 	head.name[sizeof(head.name) - 1] = '\0';
-	bf_request_set_head(request, &head, sizeof(head));
-	error = bf_request_reserve_reply(request, sizeof(struct ipt_getinfo));
+	bpfilter_request_set_head(request, &head, sizeof(head));
+	error = bpfilter_request_reserve_reply(request, sizeof(struct ipt_getinfo));
 	return error ? error : perform_and_copy(request, user, sizeof(struct ipt_getinfo));
 }
 
-static int do_get_entries(struct bf_request *request, void __user *user, int length)
+static int do_get_entries(struct bpfilter_request *request, void __user *user, int length)
 {
 	const u32 header = caller_layout()->get_entries;
 	struct bpfilter_get_entries head = {};
@@ -247,17 +247,17 @@ static int do_get_entries(struct bf_request *request, void __user *user, int len
 	if (length != (u64)header + head.size)
 		return -EINVAL;
 	head.name[sizeof(head.name) - 1] = '\0';
-	bf_request_set_head(request, &head, sizeof(head));
+	bpfilter_request_set_head(request, &head, sizeof(head));
 	/* No table is larger: the helper will find that the caller is wrong. */
-	if (head.size && head.size < BF_PAYLOAD_MAX) {
-		error = bf_request_reserve_reply(request, head.size);
+	if (head.size && head.size < BPFILTER_PAYLOAD_MAX) {
+		error = bpfilter_request_reserve_reply(request, head.size);
 		if (error)
 			return error;
 	}
 	return perform_and_copy(request, user + header, head.size);
 }
 
-static int do_get_revision(struct bf_request *request, void __user *user, int length,
+static int do_get_revision(struct bpfilter_request *request, void __user *user, int length,
 			   bool target)
 {
 	struct bpfilter_revision head = { .target = target };
@@ -271,8 +271,8 @@ static int do_get_revision(struct bf_request *request, void __user *user, int le
 	revision.name[sizeof(revision.name) - 1] = '\0';
 	strscpy_pad(head.name, revision.name, sizeof(head.name));
 	head.revision = revision.revision;
-	bf_request_set_head(request, &head, sizeof(head));
-	return bf_queue_perform(request);
+	bpfilter_request_set_head(request, &head, sizeof(head));
+	return bpfilter_queue_perform(request);
 }
 
 static bool may_administrate(struct sock *sk)
@@ -280,30 +280,30 @@ static bool may_administrate(struct sock *sk)
 	return ns_capable(sock_net(sk)->user_ns, CAP_NET_ADMIN);
 }
 
-static int set_sockopt(const struct bf_family *family, struct sock *sk, int option,
+static int set_sockopt(const struct sockopt_family *family, struct sock *sk, int option,
 		       sockptr_t from, unsigned int length)
 {
-	struct bf_request *request;
+	struct bpfilter_request *request;
 	int error;
 
 	if (!may_administrate(sk))
 		return -EPERM;
 	if (option != family->set_replace && option != family->set_add_counters)
 		return -EINVAL;
-	request = new_request(sk, family, option == family->set_replace ?
-						  BPFILTER_OP_REPLACE :
-						  BPFILTER_OP_ADD_COUNTERS);
+	request = new_request(sk, family,
+			      option == family->set_replace ? BPFILTER_OP_REPLACE
+							    : BPFILTER_OP_ADD_COUNTERS);
 	if (!request)
 		return -ENOMEM;
 	if (option == family->set_replace)
 		error = do_replace(request, from, length);
 	else
 		error = do_add_counters(request, from, length);
-	bf_request_put(request);
+	bpfilter_request_put(request);
 	return error;
 }
 
-static int get_opcode(const struct bf_family *family, int option)
+static int get_opcode(const struct sockopt_family *family, int option)
 {
 	if (option == family->get_info)
 		return BPFILTER_OP_GET_INFO;
@@ -314,10 +314,10 @@ static int get_opcode(const struct bf_family *family, int option)
 	return -EINVAL;
 }
 
-static int get_sockopt(const struct bf_family *family, struct sock *sk, int option,
+static int get_sockopt(const struct sockopt_family *family, struct sock *sk, int option,
 		       void __user *user, int *length)
 {
-	struct bf_request *request;
+	struct bpfilter_request *request;
 	int opcode, error;
 
 	if (!may_administrate(sk))
@@ -340,7 +340,7 @@ static int get_sockopt(const struct bf_family *family, struct sock *sk, int opti
 					option == family->get_revision_target);
 		break;
 	}
-	bf_request_put(request);
+	bpfilter_request_put(request);
 	return error;
 }
 
@@ -348,7 +348,7 @@ static int set_ipv4(struct sock *sk, int option, sockptr_t from, unsigned int le
 static int get_ipv4(struct sock *sk, int option, void __user *user, int *length);
 
 /* IPv6 has other numbers for the revisions: 68 and 69. */
-static struct bf_family families[] = {
+static struct sockopt_family families[] = {
 	{
 		.ops = {
 			.pf = PF_INET,
@@ -381,7 +381,7 @@ static int get_ipv4(struct sock *sk, int option, void __user *user, int *length)
 	return get_sockopt(&families[0], sk, option, user, length);
 }
 
-int bf_sockopt_init(void)
+int bpfilter_sockopt_init(void)
 {
 	int error;
 	size_t i;
@@ -402,7 +402,7 @@ err_register:
 	return error;
 }
 
-void bf_sockopt_exit(void)
+void bpfilter_sockopt_exit(void)
 {
 	size_t i;
 

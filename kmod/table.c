@@ -21,100 +21,100 @@
  * are known to it. It may have been chance: should that one be asked for the table, its
  * attempt to create it shows, and another helper is started that is told again.
  */
-#define BF_REPLAYS_MAX 2
+#define REPLAYS_MAX 2
 
 /* Guards the lists of tables and who may swap a version. Not taken by packets. */
-static DEFINE_MUTEX(bf_tables_mutex);
-static LIST_HEAD(bf_tables);
+static DEFINE_MUTEX(tables_mutex);
+static LIST_HEAD(all_tables);
 
-static struct bf_version *version_of(const struct bf_table *table)
+static struct bpfilter_version *version_of(const struct bpfilter_table *table)
 {
-	return rcu_dereference_protected(table->version, lockdep_is_held(&bf_tables_mutex));
+	return rcu_dereference_protected(table->version, lockdep_is_held(&tables_mutex));
 }
 
-static struct bf_table *find_table(struct net *net, u8 family, const char *name)
+static struct bpfilter_table *find_table(struct net *net, u8 family, const char *name)
 {
-	struct bf_table *table;
+	struct bpfilter_table *table;
 
-	lockdep_assert_held(&bf_tables_mutex);
-	list_for_each_entry(table, &bf_net(net)->tables, in_net)
+	lockdep_assert_held(&tables_mutex);
+	list_for_each_entry(table, &bpfilter_net(net)->tables, in_net)
 		if (table->family == family && !strcmp(table->name, name))
 			return table;
 	return NULL;
 }
 
-struct bf_version *bf_table_version(struct net *net, u8 family, const char *name)
+struct bpfilter_version *bpfilter_table_version(struct net *net, u8 family, const char *name)
 {
-	struct bf_version *version = NULL;
-	struct bf_table *table;
+	struct bpfilter_version *version = NULL;
+	struct bpfilter_table *table;
 
-	mutex_lock(&bf_tables_mutex);
+	mutex_lock(&tables_mutex);
 	table = find_table(net, family, name);
 	if (table)
-		version = bf_version_get(version_of(table));
-	mutex_unlock(&bf_tables_mutex);
+		version = bpfilter_version_get(version_of(table));
+	mutex_unlock(&tables_mutex);
 	return version;
 }
 
-bool bf_table_each_watched(void (*visit)(struct net *net))
+bool bpfilter_table_each_watched(void (*visit)(struct net *net))
 {
-	struct bf_table *table;
+	struct bpfilter_table *table;
 	bool any = false;
 
-	mutex_lock(&bf_tables_mutex);
-	list_for_each_entry(table, &bf_tables, in_all) {
+	mutex_lock(&tables_mutex);
+	list_for_each_entry(table, &all_tables, in_all) {
 		if (!version_of(table)->watch)
 			continue;
 		visit(table->net);
 		any = true;
 	}
-	mutex_unlock(&bf_tables_mutex);
+	mutex_unlock(&tables_mutex);
 	return any;
 }
 
-bool bf_table_any(void)
+bool bpfilter_table_any(void)
 {
-	return !list_empty_careful(&bf_tables);
+	return !list_empty_careful(&all_tables);
 }
 
-void bf_table_list(struct net *net, u8 family, struct seq_file *seq)
+void bpfilter_table_list(struct net *net, u8 family, struct seq_file *seq)
 {
-	struct bf_table *table;
+	struct bpfilter_table *table;
 
-	mutex_lock(&bf_tables_mutex);
-	list_for_each_entry(table, &bf_net(net)->tables, in_net)
+	mutex_lock(&tables_mutex);
+	list_for_each_entry(table, &bpfilter_net(net)->tables, in_net)
 		if (table->family == family)
 			seq_printf(seq, "%s\n", table->name);
-	mutex_unlock(&bf_tables_mutex);
+	mutex_unlock(&tables_mutex);
 }
 
 /* Devices are watched where any table asked for it. */
 static void update_watch(struct net *net)
 {
-	struct bf_table *table;
+	struct bpfilter_table *table;
 	bool watch = false;
 
-	list_for_each_entry(table, &bf_net(net)->tables, in_net)
+	list_for_each_entry(table, &bpfilter_net(net)->tables, in_net)
 		watch |= version_of(table)->watch;
-	WRITE_ONCE(bf_net(net)->watch, watch);
+	WRITE_ONCE(bpfilter_net(net)->watch, watch);
 	if (watch)
-		bf_watch_start();
+		bpfilter_watch_start();
 }
 
 /* A table with rules holds the module, once, as it holds that of ip_tables. */
-static bool pin(const struct bf_version *old, const struct bf_version *new)
+static bool pin(const struct bpfilter_version *old, const struct bpfilter_version *new)
 {
 	return !new->pin || (old && old->pin) || try_module_get(THIS_MODULE);
 }
 
-static void unpin(const struct bf_version *old, const struct bf_version *new)
+static void unpin(const struct bpfilter_version *old, const struct bpfilter_version *new)
 {
 	if (old && old->pin && !(new && new->pin))
 		module_put(THIS_MODULE);
 }
 
 /* The payload becomes the version's: what a successor of the helper will be told. */
-static void take_payload(struct bf_version *version, struct bf_request *request)
+static void take_payload(struct bpfilter_version *version, struct bpfilter_request *request)
 {
 	version->request_flags = request->header.flags;
 	if (request->header.opcode != BPFILTER_OP_REPLACE)
@@ -123,13 +123,13 @@ static void take_payload(struct bf_version *version, struct bf_request *request)
 	version->payload_length = request->body_length;
 	request->body = NULL;
 	/* The name of the table is still needed. */
-	bf_request_set_head(request, version->payload, BPFILTER_TABLE_NAME_LEN);
+	bpfilter_request_set_head(request, version->payload, BPFILTER_TABLE_NAME_LEN);
 }
 
-static struct bf_table *new_table(struct bf_request *request,
-				  const struct bpfilter_commit *commit)
+static struct bpfilter_table *new_table(struct bpfilter_request *request,
+					const struct bpfilter_commit *commit)
 {
-	struct bf_table *table = kzalloc(sizeof(*table), GFP_KERNEL_ACCOUNT);
+	struct bpfilter_table *table = kzalloc(sizeof(*table), GFP_KERNEL_ACCOUNT);
 	u32 i;
 
 	if (!table)
@@ -139,7 +139,7 @@ static struct bf_table *new_table(struct bf_request *request,
 	strscpy(table->name, commit->table, sizeof(table->name));
 	table->hook_count = commit->hook_count;
 	for (i = 0; i < commit->hook_count; i++) {
-		table->hook[i].hook = bf_hook;
+		table->hook[i].hook = bpfilter_hook;
 		table->hook[i].priv = table;
 		table->hook[i].pf = table->family;
 		table->hook[i].hooknum = commit->hook[i].hook;
@@ -148,13 +148,13 @@ static struct bf_table *new_table(struct bf_request *request,
 	return table;
 }
 
-static int create_table(struct bf_request *request, const struct bpfilter_commit *commit,
-			struct bf_version *version)
+static int create_table(struct bpfilter_request *request, const struct bpfilter_commit *commit,
+			struct bpfilter_version *version)
 {
-	struct bf_table *table;
+	struct bpfilter_table *table;
 	int error;
 
-	error = bf_net_prepare(request->net);
+	error = bpfilter_net_prepare(request->net);
 	if (error)
 		return error;
 	table = new_table(request, commit);
@@ -164,7 +164,7 @@ static int create_table(struct bf_request *request, const struct bpfilter_commit
 		error = -ECANCELED;
 		goto err_pin;
 	}
-	error = bf_queue_commit(request);
+	error = bpfilter_queue_commit(request);
 	if (error)
 		goto err_commit;
 	rcu_assign_pointer(table->version, version);
@@ -172,15 +172,15 @@ static int create_table(struct bf_request *request, const struct bpfilter_commit
 	if (error)
 		goto err_hooks;
 	take_payload(version, request);
-	list_add(&table->in_net, &bf_net(request->net)->tables);
-	list_add_tail(&table->in_all, &bf_tables);
+	list_add(&table->in_net, &bpfilter_net(request->net)->tables);
+	list_add_tail(&table->in_all, &all_tables);
 	update_watch(request->net);
 	return 0;
 
 err_hooks:
 	/* Some may have been there for a while. */
 	synchronize_rcu();
-	bf_queue_uncommit(request);
+	bpfilter_queue_uncommit(request);
 err_commit:
 	unpin(version, NULL);
 err_pin:
@@ -188,7 +188,7 @@ err_pin:
 	return error;
 }
 
-static bool has_same_hooks(const struct bf_table *table, const struct bpfilter_commit *commit)
+static bool has_same_hooks(const struct bpfilter_table *table, const struct bpfilter_commit *commit)
 {
 	u32 i, j;
 
@@ -206,10 +206,10 @@ static bool has_same_hooks(const struct bf_table *table, const struct bpfilter_c
 	return true;
 }
 
-static int swap_version(struct bf_table *table, struct bf_request *request,
-			const struct bpfilter_commit *commit, struct bf_version *version)
+static int swap_version(struct bpfilter_table *table, struct bpfilter_request *request,
+			const struct bpfilter_commit *commit, struct bpfilter_version *version)
 {
-	struct bf_version *old = version_of(table);
+	struct bpfilter_version *old = version_of(table);
 	int error;
 
 	/* First contents never take the place of rules: this helper does not know them. */
@@ -219,7 +219,7 @@ static int swap_version(struct bf_table *table, struct bf_request *request,
 		return -EINVAL;
 	if (!pin(old, version))
 		return -ECANCELED;
-	error = bf_queue_commit(request);
+	error = bpfilter_queue_commit(request);
 	if (error) {
 		unpin(version, old);
 		return error;
@@ -232,94 +232,94 @@ static int swap_version(struct bf_table *table, struct bf_request *request,
 	return 0;
 }
 
-int bf_table_commit(struct bf_request *request, const struct bpfilter_commit *commit)
+int bpfilter_table_commit(struct bpfilter_request *request, const struct bpfilter_commit *commit)
 {
-	struct bf_version *version = bf_version_new(commit);
-	struct bf_table *table;
+	struct bpfilter_version *version = bpfilter_version_new(commit);
+	struct bpfilter_table *table;
 	int error;
 
 	if (IS_ERR(version))
 		return PTR_ERR(version);
 
-	mutex_lock(&bf_tables_mutex);
+	mutex_lock(&tables_mutex);
 	table = find_table(request->net, request->header.family, commit->table);
 	if (table)
 		error = swap_version(table, request, commit, version);
 	else
 		error = create_table(request, commit, version);
-	mutex_unlock(&bf_tables_mutex);
+	mutex_unlock(&tables_mutex);
 
 	if (error)
-		bf_version_put(version);
+		bpfilter_version_put(version);
 	else if (table)
 		/* A process waits for it: not the leisurely kind. */
 		synchronize_rcu_expedited();
 	return error;
 }
 
-static int add_replay(struct bf_table *table, struct list_head *replays)
+static int add_replay(struct bpfilter_table *table, struct list_head *replays)
 {
-	struct bf_version *version = version_of(table);
+	struct bpfilter_version *version = version_of(table);
 	struct net *net = maybe_get_net(table->net);
-	struct bf_request *request;
+	struct bpfilter_request *request;
 
 	if (!net)
 		return 0;
-	if (version->deaths >= BF_REPLAYS_MAX) {
-		pr_warn_ratelimited("helpers died of table %s: it stays in force, the next one is not told\n",
+	if (version->deaths >= REPLAYS_MAX) {
+		pr_warn_ratelimited("helpers died of table %s: the next one is not told of it\n",
 				    table->name);
 		version->deaths = 0;
 		put_net(net);
 		return 0;
 	}
-	request = bf_request_new(BPFILTER_OP_REPLAY, net, table->family);
+	request = bpfilter_request_new(BPFILTER_OP_REPLAY, net, table->family);
 	if (!request)
 		return -ENOMEM;
 	request->header.flags = version->request_flags;
-	request->version = bf_version_get(version);
+	request->version = bpfilter_version_get(version);
 	request->body_length = version->payload_length;
-	bf_request_set_head(request, table->name, sizeof(table->name));
+	bpfilter_request_set_head(request, table->name, sizeof(table->name));
 	list_add_tail(&request->list, replays);
 	return 0;
 }
 
-int bf_table_replays(struct list_head *replays)
+int bpfilter_table_replays(struct list_head *replays)
 {
-	struct bf_table *table;
+	struct bpfilter_table *table;
 	int error = 0;
 
-	mutex_lock(&bf_tables_mutex);
-	list_for_each_entry(table, &bf_tables, in_all) {
+	mutex_lock(&tables_mutex);
+	list_for_each_entry(table, &all_tables, in_all) {
 		error = add_replay(table, replays);
 		if (error)
 			break;
 	}
-	mutex_unlock(&bf_tables_mutex);
+	mutex_unlock(&tables_mutex);
 	return error;
 }
 
 /* Nobody can commit to this namespace any more: a request would hold a reference to it. */
-void bf_table_unhook(struct net *net)
+void bpfilter_table_unhook(struct net *net)
 {
-	struct bf_table *table;
+	struct bpfilter_table *table;
 
-	list_for_each_entry(table, &bf_net(net)->tables, in_net)
+	list_for_each_entry(table, &bpfilter_net(net)->tables, in_net)
 		nf_unregister_net_hooks(net, table->hook, table->hook_count);
 }
 
-void bf_table_free(struct net *net)
+void bpfilter_table_free(struct net *net)
 {
-	struct bf_table *table, *next;
+	struct bpfilter_table *table, *next;
 
-	mutex_lock(&bf_tables_mutex);
-	list_for_each_entry_safe(table, next, &bf_net(net)->tables, in_net) {
-		struct bf_version *version = version_of(table);
+	mutex_lock(&tables_mutex);
+	list_for_each_entry_safe(table, next, &bpfilter_net(net)->tables, in_net) {
+		struct bpfilter_version *version = version_of(table);
 
 		list_del(&table->in_net);
 		list_del(&table->in_all);
 		unpin(version, NULL);
-		bf_version_put(version);
+		bpfilter_version_put(version);
 		kfree(table);
 	}
-	mutex_unlock(&bf_tables_mutex);
+	mutex_unlock(&tables_mutex);
 }

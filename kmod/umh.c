@@ -8,16 +8,13 @@
 
 #include "image.h"
 
-/* umh_image.S */
-extern const char bf_umh_image_start[];
-extern const u64 bf_umh_image_size;
-
-struct bf_umh_image bpfilter_umh_image __ro_after_init = { .start = bf_umh_image_start };
+struct bpfilter_umh_image bpfilter_umh_image __ro_after_init;
 EXPORT_SYMBOL_GPL(bpfilter_umh_image);
 
 static int __init bpfilter_umh_init(void)
 {
-	bpfilter_umh_image.size = bf_umh_image_size;
+	bpfilter_umh_image.start = bpfilter_umh_image_start;
+	bpfilter_umh_image.size = bpfilter_umh_image_size;
 	return 0;
 }
 

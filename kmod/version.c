@@ -9,7 +9,7 @@
 #include "pipe.h"
 #include "version.h"
 
-BF_IMPORT_BPF_INTERNAL;
+BPFILTER_IMPORT_BPF_INTERNAL;
 
 /*
  * hook.c does not prepare what direct packet access and ctx->cb need: skb->cb is IP's
@@ -20,7 +20,7 @@ static bool can_run(const struct bpf_prog *program)
 	return !program->cb_access && program->aux->max_pkt_offset == 0;
 }
 
-static int take_programs(struct bf_version *version, const struct bpfilter_commit *commit)
+static int take_programs(struct bpfilter_version *version, const struct bpfilter_commit *commit)
 {
 	u32 i;
 
@@ -41,7 +41,7 @@ static int take_programs(struct bf_version *version, const struct bpfilter_commi
 	return 0;
 }
 
-static int take_context(struct bf_version *version, s32 fd)
+static int take_context(struct bpfilter_version *version, s32 fd)
 {
 	struct bpf_map *map;
 
@@ -54,12 +54,13 @@ static int take_context(struct bf_version *version, s32 fd)
 	if (map->map_type != BPF_MAP_TYPE_PERCPU_ARRAY ||
 	    map->value_size < sizeof(struct bpfilter_context))
 		return -EINVAL;
-	version->context = (struct bpfilter_context __percpu *)
-				   container_of(map, struct bpf_array, map)->pptrs[0];
+	version->context =
+		(struct bpfilter_context __percpu *)container_of(map, struct bpf_array, map)
+			->pptrs[0];
 	return 0;
 }
 
-static int take_kept(struct bf_version *version, const struct bpfilter_commit *commit)
+static int take_kept(struct bpfilter_version *version, const struct bpfilter_commit *commit)
 {
 	u32 i;
 
@@ -70,15 +71,15 @@ static int take_kept(struct bf_version *version, const struct bpfilter_commit *c
 			return -EBADF;
 		version->kept[version->kept_count++] = file;
 		/* A pipe that holds itself would never be closed. */
-		if (bf_is_pipe(file))
+		if (bpfilter_is_pipe(file))
 			return -EINVAL;
 	}
 	return 0;
 }
 
-struct bf_version *bf_version_new(const struct bpfilter_commit *commit)
+struct bpfilter_version *bpfilter_version_new(const struct bpfilter_commit *commit)
 {
-	struct bf_version *version = kzalloc(sizeof(*version), GFP_KERNEL);
+	struct bpfilter_version *version = kzalloc(sizeof(*version), GFP_KERNEL);
 	int error;
 
 	if (!version)
@@ -93,19 +94,19 @@ struct bf_version *bf_version_new(const struct bpfilter_commit *commit)
 	if (!error)
 		error = take_kept(version, commit);
 	if (error) {
-		bf_version_put(version);
+		bpfilter_version_put(version);
 		return ERR_PTR(error);
 	}
 	return version;
 }
 
-struct bf_version *bf_version_get(struct bf_version *version)
+struct bpfilter_version *bpfilter_version_get(struct bpfilter_version *version)
 {
 	refcount_inc(&version->refs);
 	return version;
 }
 
-void bf_version_put(struct bf_version *version)
+void bpfilter_version_put(struct bpfilter_version *version)
 {
 	u32 i;
 

@@ -3,8 +3,8 @@
  * A version of a table: what one COMMIT put in force. Never changed after that, but for
  * the payload, which arrives at the moment of the COMMIT.
  */
-#ifndef BF_VERSION_H
-#define BF_VERSION_H
+#ifndef KMOD_VERSION_H
+#define KMOD_VERSION_H
 
 #include <linux/refcount.h>
 #include <linux/types.h>
@@ -16,7 +16,7 @@ struct bpf_map;
 struct bpf_prog;
 struct file;
 
-struct bf_version {
+struct bpfilter_version {
 	refcount_t refs;
 	struct bpf_prog *program[BPFILTER_HOOKS_MAX]; /* by hook number */
 	struct bpf_map *context_map; /* or NULL */
@@ -34,9 +34,9 @@ struct bf_version {
 };
 
 /* In the helper's context: its descriptors are resolved. May return ERR_PTR(). */
-struct bf_version *bf_version_new(const struct bpfilter_commit *commit);
-struct bf_version *bf_version_get(struct bf_version *version);
+struct bpfilter_version *bpfilter_version_new(const struct bpfilter_commit *commit);
+struct bpfilter_version *bpfilter_version_get(struct bpfilter_version *version);
 /* The last one needs a grace period behind the moment it went out of force. Sleeps. */
-void bf_version_put(struct bf_version *version);
+void bpfilter_version_put(struct bpfilter_version *version);
 
-#endif /* BF_VERSION_H */
+#endif /* KMOD_VERSION_H */

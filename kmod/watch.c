@@ -18,17 +18,17 @@
 
 static void changed(struct net *net)
 {
-	struct bf_request *request;
+	struct bpfilter_request *request;
 
-	if (!READ_ONCE(bf_net(net)->watch))
+	if (!READ_ONCE(bpfilter_net(net)->watch))
 		return;
 	/* The devices of a namespace that is going change too. */
 	net = maybe_get_net(net);
 	if (!net)
 		return;
-	request = bf_request_new(BPFILTER_OP_DEVICES, net, NFPROTO_UNSPEC);
+	request = bpfilter_request_new(BPFILTER_OP_DEVICES, net, NFPROTO_UNSPEC);
 	if (request)
-		bf_queue_notify(request);
+		bpfilter_queue_notify(request);
 	else
 		pr_warn_ratelimited("no memory to tell the helper that devices changed\n");
 }
@@ -37,7 +37,7 @@ static void changed(struct net *net)
  * netfilter tells nobody when hooks come and go. Conntrack and what it needs for it leave
  * addresses as they are; anything else may be NAT, or drop.
  */
-unsigned int bf_watch_early_hooks(struct net *net)
+unsigned int bpfilter_watch_early_hooks(struct net *net)
 {
 	const struct nf_hook_entries *entries;
 	unsigned int i, count = 0;
@@ -59,31 +59,31 @@ unsigned int bf_watch_early_hooks(struct net *net)
 
 static void look_at_hooks(struct net *net)
 {
-	unsigned int count = bf_watch_early_hooks(net);
+	unsigned int count = bpfilter_watch_early_hooks(net);
 
-	if (count == bf_net(net)->early_hooks)
+	if (count == bpfilter_net(net)->early_hooks)
 		return;
-	bf_net(net)->early_hooks = count;
+	bpfilter_net(net)->early_hooks = count;
 	changed(net);
 }
 
 static void look(struct work_struct *work);
 static DECLARE_DELAYED_WORK(look_work, look);
 
-void bf_watch_start(void)
+void bpfilter_watch_start(void)
 {
 	schedule_delayed_work(&look_work, WATCH_PERIOD);
 }
 
 static void look(struct work_struct *work)
 {
-	if (bf_table_each_watched(look_at_hooks))
-		bf_watch_start();
+	if (bpfilter_table_each_watched(look_at_hooks))
+		bpfilter_watch_start();
 }
 
-void bf_watch_all(void)
+void bpfilter_watch_all(void)
 {
-	bf_table_each_watched(changed);
+	bpfilter_table_each_watched(changed);
 }
 
 static int device_changed(struct notifier_block *block, unsigned long event, void *info)
@@ -112,7 +112,7 @@ static int address_changed(struct notifier_block *block, unsigned long event, vo
 static struct notifier_block device_block = { .notifier_call = device_changed };
 static struct notifier_block address_block = { .notifier_call = address_changed };
 
-int bf_watch_init(void)
+int bpfilter_watch_init(void)
 {
 	int error = register_netdevice_notifier(&device_block);
 
@@ -124,7 +124,7 @@ int bf_watch_init(void)
 	return error;
 }
 
-void bf_watch_exit(void)
+void bpfilter_watch_exit(void)
 {
 	unregister_inetaddr_notifier(&address_block);
 	unregister_netdevice_notifier(&device_block);

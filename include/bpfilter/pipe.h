@@ -9,11 +9,11 @@
  *   The helper finds the pipe as its descriptor 0. It is a message device in the
  *   manner of /dev/fuse:
  *
- *     read()   takes one whole request: struct bpfilter_request, then its payload.
+ *     read()   takes one whole request: struct bpfilter_request_header, then its payload.
  *              A buffer that is too small gives EMSGSIZE and leaves the request
  *              queued; ioctl(FIONREAD) tells the length of the next request
  *              (0 when there is none). With O_NONBLOCK an empty queue is EAGAIN.
- *     write()  gives one whole reply: struct bpfilter_reply, then `message_length`
+ *     write()  gives one whole reply: struct bpfilter_reply_header, then `message_length`
  *              bytes of message, then the payload. writev() works. An id that is
  *              not being processed (its caller was killed, say) gives ENOENT and
  *              the reply is dropped; the helper goes on. A reply that is malformed
@@ -108,8 +108,8 @@ enum bpfilter_opcode {
 	BPFILTER_OP_REPLACE = 5,
 	/*
 	 * The counters of the table that a REPLACE took out of force, for its caller.
-	 * in: bpfilter_count, out: `count` struct xt_counters, no more and no less. IOC_KEPT on this id gives
-	 * the descriptors kept with *that* table; no packet changes them any more.
+	 * in: bpfilter_count, out: `count` struct xt_counters, no more and no less. IOC_KEPT on
+	 * this id gives the descriptors kept with *that* table; no packet changes them any more.
 	 */
 	BPFILTER_OP_OLD_COUNTERS = 6,
 	/*
@@ -144,11 +144,11 @@ enum bpfilter_opcode {
 	BPFILTER_OP_DEVICES = 12,
 };
 
-/* bpfilter_request.flags */
+/* bpfilter_request_header.flags */
 #define BPFILTER_REQUEST_COMPAT 0x0001 /* the caller is 32-bit, its structures too */
 
 /* Header of a request. 40 bytes. */
-struct bpfilter_request {
+struct bpfilter_request_header {
 	__u32 length; /* bytes, this header included */
 	__u16 opcode; /* enum bpfilter_opcode */
 	__u16 flags; /* BPFILTER_REQUEST_* */
@@ -160,7 +160,7 @@ struct bpfilter_request {
 };
 
 /* Header of a reply. 24 bytes. On error there is no payload. */
-struct bpfilter_reply {
+struct bpfilter_reply_header {
 	__u32 length; /* bytes, this header, message and payload */
 	__s32 error; /* 0, or a negative errno */
 	__u64 id; /* of the request */

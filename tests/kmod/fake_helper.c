@@ -31,8 +31,8 @@
 #define ENTRIES_SIZE 632 /* what a fresh filter table has */
 
 /* The same in kmod/main.c: the contract does not depend on who builds it. */
-_Static_assert(sizeof(struct bpfilter_request) == 40, "request");
-_Static_assert(sizeof(struct bpfilter_reply) == 24, "reply");
+_Static_assert(sizeof(struct bpfilter_request_header) == 40, "request");
+_Static_assert(sizeof(struct bpfilter_reply_header) == 24, "reply");
 _Static_assert(sizeof(struct bpfilter_settings) == 8, "settings");
 _Static_assert(sizeof(struct bpfilter_init) == 16, "init");
 _Static_assert(sizeof(struct bpfilter_table_name) == 32, "table_name");
@@ -111,10 +111,10 @@ static void read_orders(const char *opcode)
 		fclose(file);
 }
 
-static void reply_with(const struct bpfilter_request *request, int error, const char *message,
+static void reply_with(const struct bpfilter_request_header *request, int error, const char *message,
 		       const void *payload, size_t size)
 {
-	struct bpfilter_reply reply = {
+	struct bpfilter_reply_header reply = {
 		.length = sizeof(reply) + strlen(message) + size,
 		.error = -error,
 		.id = request->id,
@@ -229,7 +229,7 @@ static void spoil(struct bpfilter_commit *commit)
 }
 
 /* Programs that do `verdict` at INPUT, FORWARD and OUTPUT. */
-static int commit(const struct bpfilter_request *request, const char *table, int verdict)
+static int commit(const struct bpfilter_request_header *request, const char *table, int verdict)
 {
 	struct bpfilter_commit commit = {
 		.id = request->id,
@@ -258,7 +258,7 @@ static int commit(const struct bpfilter_request *request, const char *table, int
 	return result;
 }
 
-static unsigned int count_kept(const struct bpfilter_request *request)
+static unsigned int count_kept(const struct bpfilter_request_header *request)
 {
 	struct bpfilter_kept kept = { .id = request->id };
 	unsigned int i;
@@ -273,7 +273,7 @@ static unsigned int count_kept(const struct bpfilter_request *request)
 	return kept.count;
 }
 
-static void check_netns(const struct bpfilter_request *request)
+static void check_netns(const struct bpfilter_request_header *request)
 {
 	struct stat namespace, own;
 	int fd = ioctl(PIPE, BPFILTER_IOC_NETNS, &request->id);
@@ -287,7 +287,7 @@ static void check_netns(const struct bpfilter_request *request)
 	close(fd);
 }
 
-static void answer_init(const struct bpfilter_request *request)
+static void answer_init(const struct bpfilter_request_header *request)
 {
 	struct bpfilter_init init = {
 		.major = told("other_version") ? BPFILTER_PIPE_MAJOR + 1 : BPFILTER_PIPE_MAJOR,
@@ -297,7 +297,7 @@ static void answer_init(const struct bpfilter_request *request)
 	reply_with(request, 0, "", &init, sizeof(init));
 }
 
-static void answer_info(const struct bpfilter_request *request, const void *payload)
+static void answer_info(const struct bpfilter_request_header *request, const void *payload)
 {
 	struct ipt_getinfo info = {
 		.valid_hooks = 0x0e,
@@ -326,7 +326,7 @@ static void answer_info(const struct bpfilter_request *request, const void *payl
 	reply_with(request, 0, "", &info, sizeof(info));
 }
 
-static void answer_entries(const struct bpfilter_request *request, const void *payload)
+static void answer_entries(const struct bpfilter_request_header *request, const void *payload)
 {
 	const struct bpfilter_get_entries *get = payload;
 	static char entries[ENTRIES_SIZE];
@@ -342,7 +342,7 @@ static void answer_entries(const struct bpfilter_request *request, const void *p
 /* A table of that number of entries drops everything, others accept. */
 #define DROPPING 66
 
-static void answer_replace(const struct bpfilter_request *request, const void *payload)
+static void answer_replace(const struct bpfilter_request_header *request, const void *payload)
 {
 	const struct ipt_replace *replace = payload;
 	int error = 0;
@@ -360,7 +360,7 @@ static void answer_replace(const struct bpfilter_request *request, const void *p
 	reply_with(request, error, "", NULL, 0);
 }
 
-static void answer_old_counters(const struct bpfilter_request *request, const void *payload)
+static void answer_old_counters(const struct bpfilter_request_header *request, const void *payload)
 {
 	const struct bpfilter_count *count = payload;
 	struct xt_counters *counters = calloc(count->count, sizeof(*counters));
@@ -375,7 +375,7 @@ static void answer_old_counters(const struct bpfilter_request *request, const vo
 	free(counters);
 }
 
-static void answer_well(const struct bpfilter_request *request, const void *payload)
+static void answer_well(const struct bpfilter_request_header *request, const void *payload)
 {
 	switch (request->opcode) {
 	case BPFILTER_OP_INIT:
@@ -413,9 +413,9 @@ static void write_raw(const void *data, size_t size)
 	note("write errno=%d\n", result < 0 ? errno : 0);
 }
 
-static void answer_malformed(const struct bpfilter_request *request)
+static void answer_malformed(const struct bpfilter_request_header *request)
 {
-	struct bpfilter_reply reply = { .length = sizeof(reply), .id = request->id };
+	struct bpfilter_reply_header reply = { .length = sizeof(reply), .id = request->id };
 
 	switch (number) {
 	case 0:
@@ -438,10 +438,10 @@ static void answer_malformed(const struct bpfilter_request *request)
 }
 
 /* Things that no reply is; the request is then answered well. */
-static void make_noise(const struct bpfilter_request *request)
+static void make_noise(const struct bpfilter_request_header *request)
 {
 	const void *volatile unmapped = (void *)8;
-	struct bpfilter_reply reply = { .length = sizeof(reply), .id = request->id + 1000 };
+	struct bpfilter_reply_header reply = { .length = sizeof(reply), .id = request->id + 1000 };
 
 	write_raw("x", 1);
 	write_raw(&reply, sizeof(reply));
@@ -452,7 +452,7 @@ static void make_noise(const struct bpfilter_request *request)
 		note("lseek errno=%d\n", errno);
 }
 
-static void reply_too_much(const struct bpfilter_request *request)
+static void reply_too_much(const struct bpfilter_request_header *request)
 {
 	size_t size = request->reply_limit + 1;
 	void *payload = calloc(1, size);
@@ -461,7 +461,7 @@ static void reply_too_much(const struct bpfilter_request *request)
 	free(payload);
 }
 
-static void carry_out(const struct bpfilter_request *request, const void *payload)
+static void carry_out(const struct bpfilter_request_header *request, const void *payload)
 {
 	if (told("crash"))
 		_exit(1);
@@ -516,7 +516,7 @@ static void *read_request(void)
 int main(void)
 {
 	for (;;) {
-		struct bpfilter_request *request = read_request();
+		struct bpfilter_request_header *request = read_request();
 		const char *opcode = request->opcode < sizeof(opcodes) / sizeof(opcodes[0]) ?
 					     opcodes[request->opcode] : "?";
 

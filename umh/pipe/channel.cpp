@@ -55,7 +55,7 @@ Result<bool> Channel::read_one()
     if (ioctl(fd, FIONREAD, &length) < 0)
         return fail(errno, "the pipe does not tell the length of a request");
 
-    Buffer message(static_cast<std::size_t>(length) + sizeof(bpfilter_request));
+    Buffer message(static_cast<std::size_t>(length) + sizeof(bpfilter_request_header));
     const ssize_t got = ::read(fd, message.data(), message.size());
     if (got == 0)
         return false;

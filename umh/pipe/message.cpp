@@ -36,7 +36,7 @@ Result<Request> parse_request(Buffer message)
     return request;
 }
 
-Buffer format_reply(const bpfilter_request &request, const Outcome &outcome)
+Buffer format_reply(const bpfilter_request_header &request, const Outcome &outcome)
 {
     if (outcome && outcome->size() > request.reply_limit)
         return format_reply(request, fail(EIO, "a reply is larger than the caller asked for"));
@@ -45,7 +45,7 @@ Buffer format_reply(const bpfilter_request &request, const Outcome &outcome)
     const std::span<const std::byte> payload =
         outcome ? std::span<const std::byte>(*outcome) : std::span<const std::byte>();
 
-    bpfilter_reply header{};
+    bpfilter_reply_header header{};
     header.length = static_cast<__u32>(sizeof(header) + message.size() + payload.size());
     header.error = outcome ? 0 : -outcome.error().code;
     header.id = request.id;

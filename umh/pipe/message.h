@@ -20,7 +20,7 @@ using Buffer = std::vector<std::byte>;
 
 // Holds the message as it was read: payloads can be tens of megabytes.
 struct Request {
-    bpfilter_request header{};
+    bpfilter_request_header header{};
     Buffer message;
 
     std::span<const std::byte> payload() const
@@ -36,7 +36,7 @@ using Outcome = Result<Buffer>;
 Result<Request> parse_request(Buffer message);
 
 // The reply to write. A payload over the request's limit becomes EIO.
-Buffer format_reply(const bpfilter_request &request, const Outcome &outcome);
+Buffer format_reply(const bpfilter_request_header &request, const Outcome &outcome);
 
 // The first sizeof(T) bytes of a payload as a T, copied out. EPROTO if it is shorter.
 template <typename T>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "umh/service/namespace.h"
 
+#include "umh/decode/layout.h"
 #include "umh/encode/entries.h"
 #include "umh/encode/info.h"
 #include "umh/encode/initial.h"
@@ -138,6 +139,9 @@ Outcome Namespace::replace(const Request &request)
     const auto rules = current_rule_count(*decoded);
     if (!rules)
         return fail(rules.error());
+    // ip_tables makes room for the old counters before it looks at the table.
+    if (decoded->num_counters > decode::max_table_size / sizeof(ir::Counters))
+        return fail(ENOMEM);
     if (decoded->num_counters != *rules)
         return fail(EAGAIN);
 

@@ -82,7 +82,8 @@ Result<> Attachments::serve(const Device &device, int program, bpfilter_xdp_mode
     if (const auto found = attachments_.find(device.index); found != attachments_.end()) {
         Attachment &attachment = found->second;
         attachment.device = device.name;
-        if (std::ranges::count(choices, attachment.flags) != 0 &&
+        // A link made under another setting may be the second choice of this one.
+        if (attachment.mode == mode &&
             bpf_link_update(attachment.link.get(), program, nullptr) == 0)
             return {};
         attachments_.erase(found);
@@ -92,7 +93,7 @@ Result<> Attachments::serve(const Device &device, int program, bpfilter_xdp_mode
         LIBBPF_OPTS(bpf_link_create_opts, options, .flags = flags);
         UniqueFd link(bpf_link_create(program, device.index, BPF_XDP, &options));
         if (link) {
-            attachments_[device.index] = Attachment{std::move(link), device.name, flags};
+            attachments_[device.index] = Attachment{std::move(link), device.name, mode};
             return {};
         }
         error = errno;

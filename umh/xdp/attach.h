@@ -49,7 +49,7 @@ private:
     struct Attachment {
         UniqueFd link;
         std::string device;
-        std::uint32_t flags = 0; // XDP_FLAGS_*_MODE it was made with
+        bpfilter_xdp_mode mode = BPFILTER_XDP_OFF; // the setting it was made under
     };
 
     Result<> serve(const Device &device, int program, bpfilter_xdp_mode mode);

@@ -33,7 +33,7 @@ protected:
     void send(std::uint64_t id, std::uint64_t netns, std::size_t payload = 0,
               std::uint16_t opcode = BPFILTER_OP_GET_INFO)
     {
-        bpfilter_request header{};
+        bpfilter_request_header header{};
         header.length = static_cast<__u32>(sizeof(header) + payload);
         header.id = id;
         header.netns = netns;
@@ -44,13 +44,13 @@ protected:
         ASSERT_EQ(write(ends_[0], message.data(), message.size()), ssize_t(message.size()));
     }
 
-    bpfilter_reply receive()
+    bpfilter_reply_header receive()
     {
         Buffer buffer(1 << 20);
         const auto got = read(ends_[0], buffer.data(), buffer.size());
         EXPECT_GT(got, 0);
         buffer.resize(static_cast<std::size_t>(got));
-        return payload_as<bpfilter_reply>(buffer).value();
+        return payload_as<bpfilter_reply_header>(buffer).value();
     }
 
     Result<> finish()

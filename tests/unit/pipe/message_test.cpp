@@ -10,7 +10,7 @@
 namespace bpfilter::pipe {
 namespace {
 
-Buffer message_of(bpfilter_request header, std::string_view payload)
+Buffer message_of(bpfilter_request_header header, std::string_view payload)
 {
     header.length = static_cast<__u32>(sizeof(header) + payload.size());
     Buffer message = bytes_of(header);
@@ -19,16 +19,16 @@ Buffer message_of(bpfilter_request header, std::string_view payload)
     return message;
 }
 
-bpfilter_reply header_of(const Buffer &reply)
+bpfilter_reply_header header_of(const Buffer &reply)
 {
-    return payload_as<bpfilter_reply>(reply).value();
+    return payload_as<bpfilter_reply_header>(reply).value();
 }
 
 // The module asserts the same numbers at build time: the layout is one for both.
 TEST(PipeLayout, StructuresHaveTheSizesOfTheProtocol)
 {
-    EXPECT_EQ(sizeof(bpfilter_request), 40u);
-    EXPECT_EQ(sizeof(bpfilter_reply), 24u);
+    EXPECT_EQ(sizeof(bpfilter_request_header), 40u);
+    EXPECT_EQ(sizeof(bpfilter_reply_header), 24u);
     EXPECT_EQ(sizeof(bpfilter_settings), 8u);
     EXPECT_EQ(sizeof(bpfilter_init), 16u);
     EXPECT_EQ(sizeof(bpfilter_table_name), 32u);
@@ -44,7 +44,7 @@ TEST(PipeLayout, StructuresHaveTheSizesOfTheProtocol)
 
 TEST(ParseRequest, SplitsHeaderAndPayload)
 {
-    bpfilter_request header{};
+    bpfilter_request_header header{};
     header.id = 7;
     header.opcode = BPFILTER_OP_GET_INFO;
     const auto request = parse_request(message_of(header, "abc"));
@@ -57,7 +57,7 @@ TEST(ParseRequest, SplitsHeaderAndPayload)
 TEST(ParseRequest, RefusesWhatIsNotOneWholeMessage)
 {
     EXPECT_EQ(parse_request({}).error().code, EPROTO);
-    EXPECT_EQ(parse_request(Buffer(sizeof(bpfilter_request) - 1)).error().code, EPROTO);
+    EXPECT_EQ(parse_request(Buffer(sizeof(bpfilter_request_header) - 1)).error().code, EPROTO);
 
     Buffer longer = message_of({}, "abc");
     longer.push_back(std::byte{0});
@@ -70,7 +70,7 @@ TEST(ParseRequest, RefusesWhatIsNotOneWholeMessage)
 
 TEST(FormatReply, CarriesThePayload)
 {
-    bpfilter_request request{};
+    bpfilter_request_header request{};
     request.id = 9;
     request.reply_limit = 3;
     const Buffer reply = format_reply(request, Buffer(3, std::byte{5}));
@@ -105,7 +105,7 @@ TEST(FormatReply, MakesTheSentenceOneShortPrintableLine)
 
 TEST(FormatReply, NeverExceedsWhatTheCallerAskedFor)
 {
-    bpfilter_request request{};
+    bpfilter_request_header request{};
     request.reply_limit = 2;
     EXPECT_EQ(header_of(format_reply(request, Buffer(3))).error, -EIO);
 }
