@@ -77,7 +77,7 @@ Result<> add_counters(int base_fd, std::span<const ir::Counters> added)
         return {};
     auto count = static_cast<std::uint32_t>(added.size());
     std::vector<ir::Counters> values(count);
-    const Result<> base =
+    Result<> base =
         read_map(base_fd, count, 1, [&](std::uint32_t id, std::span<const ir::Counters> value) {
             values[id] = value.front();
             values[id] += added[id];
