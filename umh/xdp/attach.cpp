@@ -154,6 +154,7 @@ void Attachments::clear()
 std::vector<std::string> Attachments::devices() const
 {
     std::vector<std::string> names;
+    names.reserve(attachments_.size());
     for (const auto &[index, attachment] : attachments_)
         names.push_back(attachment.device);
     return names;
