@@ -122,25 +122,19 @@ static long ioctl_kept(struct bpfilter_session *session, void __user *argument)
 	return error;
 }
 
-static long ioctl_netns(struct bpfilter_session *session, void __user *argument)
+static int open_netns(struct net *net)
 {
-	struct bpfilter_request *request;
-	int result;
-	u64 id;
-
-	if (copy_from_user(&id, argument, sizeof(id)))
-		return -EFAULT;
-	request = bpfilter_queue_hold(session, id);
-	if (IS_ERR(request))
-		return PTR_ERR(request);
-	result = -EINVAL;
-	if (request->net)
-		result = open_related_ns(&request->net->ns, get_net_ns);
-	bpfilter_queue_release(session, request);
-	return result;
+	return open_related_ns(&net->ns, get_net_ns);
 }
 
-static long ioctl_early_hooks(struct bpfilter_session *session, void __user *argument)
+static int count_early_hooks(struct net *net)
+{
+	return bpfilter_watch_early_hooks(net);
+}
+
+/* What `ask` says of the namespace of the request whose id the argument points to. */
+static long ioctl_net(struct bpfilter_session *session, void __user *argument,
+		      int (*ask)(struct net *net))
 {
 	struct bpfilter_request *request;
 	int result;
@@ -151,7 +145,7 @@ static long ioctl_early_hooks(struct bpfilter_session *session, void __user *arg
 	request = bpfilter_queue_hold(session, id);
 	if (IS_ERR(request))
 		return PTR_ERR(request);
-	result = request->net ? bpfilter_watch_early_hooks(request->net) : -EINVAL;
+	result = request->net ? ask(request->net) : -EINVAL;
 	bpfilter_queue_release(session, request);
 	return result;
 }
@@ -172,9 +166,9 @@ long bpfilter_pipe_ioctl(struct file *file, unsigned int command, unsigned long 
 	case BPFILTER_IOC_KEPT:
 		return ioctl_kept(session, pointer);
 	case BPFILTER_IOC_NETNS:
-		return ioctl_netns(session, pointer);
+		return ioctl_net(session, pointer, open_netns);
 	case BPFILTER_IOC_EARLY_HOOKS:
-		return ioctl_early_hooks(session, pointer);
+		return ioctl_net(session, pointer, count_early_hooks);
 	case FIONREAD:
 		return ioctl_length(session, pointer);
 	default:
