@@ -344,6 +344,29 @@ def local_address_appears() -> None:
 
 
 @test
+def early_hooks_keep_it_away() -> None:
+    """A packet that something at PREROUTING may rewrite is not judged on the wire."""
+    space = pair().server
+    rules(space, f"-A INPUT -i s0 -s {CLIENT} -j DROP")
+    wait_xdp(space, "s0", "native")
+
+    def nft(command: str) -> None:
+        with space:
+            subprocess.run(["nft", command], check=True)
+
+    nft("add table ip early; "
+        "add chain ip early rewrite { type nat hook prerouting priority -100; }")
+    try:
+        wait_xdp(space, "s0", "none")
+        pair().relink()
+        expect_equal(pair().send(3), 0, "delivered, by netfilter alone")
+        expect_equal(input_counters(space)[0].packets, 3, "counted, by netfilter alone")
+    finally:
+        nft("delete table ip early")
+    wait_xdp(space, "s0", "native")
+
+
+@test
 def devices_left_alone() -> None:
     """A device with VLANs on it, or in a bridge, does not get a program; netfilter does it."""
     space = pair().server
