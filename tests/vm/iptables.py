@@ -11,6 +11,7 @@ from lib import iptables as tables
 from lib.check import expect, expect_equal, expect_in, main, test, wait_for
 from lib.iptables import IPTABLES, RESTORE, SAVE, Counter, Counters, iptables, must, run, try_iptables
 from lib.netns import CLONE_NEWNET, unshare
+from lib.system import open_files
 
 unshare(CLONE_NEWNET)
 
@@ -384,9 +385,7 @@ def lock_is_waited_for() -> None:
         expect_equal(done.status, 4, "status without the lock")
         expect_in("lock", done.errors, "message")
         with subprocess.Popen([IPTABLES, "-w", "60", "-A", "INPUT", "-j", "DROP"]) as waiting:
-            wait_for(lambda: os.path.exists(f"/proc/{waiting.pid}/fd")
-                     and any("xtables.lock" in os.readlink(f"/proc/{waiting.pid}/fd/{fd}")
-                             for fd in os.listdir(f"/proc/{waiting.pid}/fd")), "iptables to ask for the lock")
+            wait_for(lambda: "/run/xtables.lock" in open_files(waiting.pid), "iptables to ask for the lock")
             expect_equal(waiting.poll(), None, "still waiting")
             fcntl.flock(lock, fcntl.LOCK_UN)
             expect_equal(waiting.wait(), 0, "status with the lock")

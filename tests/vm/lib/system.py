@@ -5,6 +5,7 @@ Everything in tests/vm but xdp, module and the demo must pass with both: a test 
 original fails is a wrong test. tests/vm/run says which one by BPFILTER_SYSTEM.
 """
 
+import contextlib
 import os
 import subprocess
 
@@ -39,6 +40,16 @@ def kernel_log() -> list[str]:
             lines.append(record.split(";", 1)[-1].split("\n")[0])
     finally:
         os.close(opened)
+
+
+def open_files(pid: int) -> set[str]:
+    """What a process has open; a descriptor that is closed meanwhile is left out."""
+    files = set()
+    directory = f"/proc/{pid}/fd"
+    for fd in os.listdir(directory):
+        with contextlib.suppress(FileNotFoundError):
+            files.add(os.readlink(f"{directory}/{fd}"))
+    return files
 
 
 def load() -> None:
