@@ -28,7 +28,7 @@ static int take_programs(struct bpfilter_version *version, const struct bpfilter
 		const struct bpfilter_commit_hook *hook = &commit->hook[i];
 		struct bpf_prog *program;
 
-		if (hook->hook >= BPFILTER_HOOKS_MAX || hook->reserved ||
+		if (hook->hook >= BPFILTER_HOOKS_MAX ||
 		    version->program[hook->hook])
 			return -EINVAL;
 		program = bpf_prog_get_type_dev(hook->prog_fd, BPF_PROG_TYPE_SCHED_CLS, false);

@@ -220,8 +220,8 @@ struct bpfilter_extensions {
  *
  * For a first commit of this table in this namespace the hooks are registered; for
  * any later one the programs of all hooks are swapped with one pointer, and COMMIT
- * returns after a grace period: no packet is in the old programs any more. `hook`
- * and `priority` must then be the same as in the first.
+ * returns after a grace period: no packet is in the old programs any more. `hook`,
+ * `priority` and `flags` must then be the same as in the first.
  *
  * The module takes references of its own to all programs, maps and kept descriptors;
  * the helper closes its copies as it likes. Kept descriptors (maps with counters,
@@ -242,8 +242,19 @@ struct bpfilter_commit_hook {
 	__u32 hook; /* enum nf_inet_hooks */
 	__s32 priority; /* enum nf_ip_hook_priorities */
 	__s32 prog_fd; /* BPF_PROG_TYPE_SCHED_CLS; see context.h */
-	__u32 reserved;
+	__u32 flags; /* BPFILTER_HOOK_* */
 };
+
+/*
+ * bpfilter_commit_hook.flags
+ *
+ * NAT: called by the nat core, for the first packet of a connection, as iptable_nat is. The
+ * module loads nf_nat for it; ENOENT or ENOSYS if there is none.
+ * REROUTE: at LOCAL_OUT. A packet that the program lets go on is routed anew if its mark,
+ * TOS or one of its addresses is not what it was before.
+ */
+#define BPFILTER_HOOK_NAT 0x0001
+#define BPFILTER_HOOK_REROUTE 0x0002
 
 /* bpfilter_commit.flags */
 #define BPFILTER_COMMIT_PIN 0x0001 /* more than first contents: keep the module loaded */

@@ -24,7 +24,7 @@ Result<const TableProperties *> check_table(const Request &request, const Layout
 {
     if (request.num_counters > max_table_size / counters_size)
         return fail(ENOMEM, fmt::format("too many counters: {}", request.num_counters));
-    auto properties = find_table(layout.family, request.table);
+    auto properties = find_table(request.table);
     if (properties && (*properties)->valid_hooks != request.valid_hooks)
         return fail(EINVAL,
                     fmt::format("hooks {:#x} for table {}, which has {:#x}", request.valid_hooks,
@@ -51,6 +51,8 @@ void set_hooks(DecodedTable &decoded, const Request &request, const HookTable &h
             .entry = hooks[hook].entry,
             .underflow = hooks[hook].underflow,
             .priority = decoded.properties->priority[hook],
+            .nat = decoded.properties->nat,
+            .reroute = (decoded.properties->reroutes >> hook & 1) != 0,
         };
     }
 }

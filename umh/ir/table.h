@@ -68,6 +68,9 @@ struct HookEntry {
     RuleId entry = 0;     // first rule
     RuleId underflow = 0; // the policy
     std::int32_t priority = 0;
+    bool nat = false;     // called by the nat core, for the first packet of a connection
+    bool reroute = false; // a packet that was changed here is routed anew
+    bool operator==(const HookEntry &) const = default;
 };
 
 struct Table {

@@ -65,6 +65,10 @@ bpfilter_commit describe(const ir::Table &table, const std::vector<HookProgram> 
         auto &hook = commit.hook[commit.hook_count++];
         hook.hook = static_cast<__u32>(number);
         hook.priority = table.hooks[number]->priority;
+        if (table.hooks[number]->nat)
+            hook.flags |= BPFILTER_HOOK_NAT;
+        if (table.hooks[number]->reroute)
+            hook.flags |= BPFILTER_HOOK_REROUTE;
         hook.prog_fd = program.fd.get();
     }
     return commit;

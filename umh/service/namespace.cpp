@@ -68,7 +68,7 @@ Result<TableState *> Namespace::table(const Request &request, std::string_view n
     if (found != tables_.end())
         return &found->second;
 
-    const auto properties = decode::find_table(family_of(request), name);
+    const auto properties = decode::find_table(name);
     if (!properties)
         return fail(properties.error());
     const auto layout = layout_of(request);
@@ -205,7 +205,7 @@ Outcome Namespace::replay(const Request &request)
     const auto layout = layout_of(request);
     if (!layout)
         return fail(layout.error());
-    const auto properties = decode::find_table(family_of(request), name_in(in->name));
+    const auto properties = decode::find_table(name_in(in->name));
     if (!properties)
         return fail(properties.error());
 

@@ -23,7 +23,7 @@ T entry_field(const decode::DecodedTable &table, Bytes entries, std::size_t id, 
 
 decode::DecodedTable initial_filter()
 {
-    const auto *properties = *decode::find_table(ir::Family::ipv4, "filter");
+    const auto *properties = *decode::find_table("filter");
     return *decode::decode_replace(encode::initial_replace(*properties, native_ipv4()),
                                    native_ipv4());
 }
