@@ -20,7 +20,7 @@ namespace {
 constexpr std::size_t counters_size = 16; // struct xt_counters
 
 // What do_replace asks once the blob is good.
-Result<const TableProperties *> check_table(const Request &request, const Layout &layout)
+Result<const TableProperties *> check_table(const Request &request)
 {
     if (request.num_counters > max_table_size / counters_size)
         return fail(ENOMEM, fmt::format("too many counters: {}", request.num_counters));
@@ -84,7 +84,7 @@ Result<DecodedTable> decode_replace(Bytes payload, const Layout &layout)
     auto rules = decode_rules({layout, request->table, *entries, *reach, chains});
     if (!rules)
         return fail(std::move(rules.error()));
-    const auto properties = check_table(*request, layout);
+    const auto properties = check_table(*request);
     if (!properties)
         return fail(properties.error());
 
