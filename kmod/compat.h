@@ -25,6 +25,11 @@ static inline void bpf_net_ctx_clear(struct bpf_net_context *context)
 }
 #endif
 
+/* The matches icmp and icmp6 are part of ip_tables and ip6_tables; since 6.4 of xt_tcpudp. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 4, 0)
+#define BPFILTER_IP_TABLES_OWNS_ICMP
+#endif
+
 /* The namespace of bpf_map_get(); an import of one that does not exist is harmless. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 13, 0)
 #define BPFILTER_IMPORT_BPF_INTERNAL MODULE_IMPORT_NS(BPF_INTERNAL)

@@ -1,15 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <linux/bottom_half.h>
 #include <linux/filter.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
 #include <linux/netdevice.h>
+#include <linux/netfilter_ipv4.h>
+#include <linux/netfilter_ipv6.h>
 #include <linux/percpu.h>
 #include <linux/rcupdate.h>
 #include <linux/skbuff.h>
+#include <net/ipv6.h>
 
 #include <bpfilter/context.h>
 
 #include "compat.h"
 #include "hook.h"
+#include "nat.h"
 #include "table.h"
 #include "version.h"
 
@@ -40,7 +46,7 @@ static unsigned int run(const struct bpfilter_version *version, struct sk_buff *
 	return verdict;
 }
 
-unsigned int bpfilter_hook(void *priv, struct sk_buff *skb, const struct nf_hook_state *state)
+static unsigned int evaluate(void *priv, struct sk_buff *skb, const struct nf_hook_state *state)
 {
 	const struct bpfilter_table *table = priv;
 	unsigned int verdict;
@@ -58,4 +64,109 @@ unsigned int bpfilter_hook(void *priv, struct sk_buff *skb, const struct nf_hook
 	default:
 		return NF_DROP;
 	}
+}
+
+/* What the route of a packet was chosen by. All bytes are compared. */
+struct route_key {
+	struct in6_addr source;
+	struct in6_addr destination;
+	u32 mark;
+	u32 class; /* IPv4: TOS; IPv6: traffic class and flow label */
+	u32 hop_limit; /* IPv6 */
+};
+
+static struct route_key route_key(const struct sk_buff *skb, u8 family)
+{
+	struct route_key key = { .mark = skb->mark };
+
+	if (family == NFPROTO_IPV4) {
+		key.source.s6_addr32[0] = ip_hdr(skb)->saddr;
+		key.destination.s6_addr32[0] = ip_hdr(skb)->daddr;
+		key.class = ip_hdr(skb)->tos;
+	} else {
+		key.source = ipv6_hdr(skb)->saddr;
+		key.destination = ipv6_hdr(skb)->daddr;
+		key.class = (__force u32)ip6_flowinfo(ipv6_hdr(skb));
+		key.hop_limit = ipv6_hdr(skb)->hop_limit;
+	}
+	return key;
+}
+
+static int reroute(struct sk_buff *skb, const struct nf_hook_state *state)
+{
+	if (state->pf == NFPROTO_IPV4)
+		return ip_route_me_harder(state->net, state->sk, skb, RTN_UNSPEC);
+	return nf_ip6_route_me_harder(state->net, state->sk, skb);
+}
+
+/* BPFILTER_HOOK_REROUTE */
+static unsigned int evaluate_and_reroute(void *priv, struct sk_buff *skb,
+					 const struct nf_hook_state *state)
+{
+	const struct route_key before = route_key(skb, state->pf);
+	const unsigned int verdict = evaluate(priv, skb, state);
+	struct route_key after;
+	int error;
+
+	if (verdict == NF_DROP)
+		return verdict;
+	after = route_key(skb, state->pf);
+	if (!memcmp(&before, &after, sizeof(before)))
+		return verdict;
+	error = reroute(skb, state);
+	return error < 0 ? NF_DROP_ERR(error) : verdict;
+}
+
+void bpfilter_hook_describe(struct bpfilter_table *table, u32 number,
+			    const struct bpfilter_commit_hook *hook)
+{
+	const bool rerouting = hook->flags & BPFILTER_HOOK_REROUTE;
+
+	table->hook[number].hook = rerouting ? evaluate_and_reroute : evaluate;
+	table->hook[number].priv = table;
+	table->hook[number].pf = table->family;
+	table->hook[number].hooknum = hook->hook;
+	table->hook[number].priority = hook->priority;
+	table->hook_flags[number] = hook->flags;
+}
+
+static int register_one(struct bpfilter_table *table, u32 number)
+{
+	if (table->hook_flags[number] & BPFILTER_HOOK_NAT)
+		return bpfilter_nat_register(table->net, &table->hook[number]);
+	return nf_register_net_hook(table->net, &table->hook[number]);
+}
+
+static void unregister_one(struct bpfilter_table *table, u32 number)
+{
+	if (table->hook_flags[number] & BPFILTER_HOOK_NAT)
+		bpfilter_nat_unregister(table->net, &table->hook[number]);
+	else
+		nf_unregister_net_hook(table->net, &table->hook[number]);
+}
+
+int bpfilter_hook_register(struct bpfilter_table *table)
+{
+	int error = 0;
+	u32 i;
+
+	for (i = 0; i < table->hook_count; i++) {
+		error = register_one(table, i);
+		if (error)
+			goto err_register;
+	}
+	return 0;
+
+err_register:
+	while (i--)
+		unregister_one(table, i);
+	return error;
+}
+
+void bpfilter_hook_unregister(struct bpfilter_table *table)
+{
+	u32 i;
+
+	for (i = 0; i < table->hook_count; i++)
+		unregister_one(table, i);
 }

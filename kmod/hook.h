@@ -3,9 +3,14 @@
 #ifndef KMOD_HOOK_H
 #define KMOD_HOOK_H
 
-#include <linux/netfilter.h>
+struct bpfilter_commit_hook;
+struct bpfilter_table;
 
-/* `table` is a struct bpfilter_table. */
-unsigned int bpfilter_hook(void *table, struct sk_buff *skb, const struct nf_hook_state *state);
+/* The hooks of a table that is not in force yet, as the COMMIT describes them. */
+void bpfilter_hook_describe(struct bpfilter_table *table, u32 number,
+			    const struct bpfilter_commit_hook *hook);
+/* With its first version in place. An error leaves none registered. Sleeps. */
+int bpfilter_hook_register(struct bpfilter_table *table);
+void bpfilter_hook_unregister(struct bpfilter_table *table);
 
 #endif /* KMOD_HOOK_H */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <linux/file.h>
 #include <linux/fs.h>
+#include <linux/netfilter.h>
 #include <linux/proc_fs.h>
 #include <linux/proc_ns.h>
 #include <linux/uaccess.h>
@@ -16,10 +17,21 @@
 #include "version.h"
 #include "watch.h"
 
+static bool is_hook_valid(const struct bpfilter_commit_hook *hook)
+{
+	return !(hook->flags & ~(BPFILTER_HOOK_NAT | BPFILTER_HOOK_REROUTE)) &&
+	       (!(hook->flags & BPFILTER_HOOK_REROUTE) || hook->hook == NF_INET_LOCAL_OUT) &&
+	       (!(hook->flags & BPFILTER_HOOK_NAT) || hook->hook != NF_INET_FORWARD);
+}
+
 static bool is_commit_valid(const struct bpfilter_commit *commit)
 {
 	const u32 flags = BPFILTER_COMMIT_PIN | BPFILTER_COMMIT_WATCH;
+	u32 i;
 
+	for (i = 0; i < min_t(u32, commit->hook_count, BPFILTER_HOOKS_MAX); i++)
+		if (!is_hook_valid(&commit->hook[i]))
+			return false;
 	return !(commit->flags & ~flags) && commit->hook_count <= BPFILTER_HOOKS_MAX &&
 	       commit->kept_count <= BPFILTER_KEPT_MAX && commit->table[0] &&
 	       strnlen(commit->table, sizeof(commit->table)) < sizeof(commit->table);

@@ -15,6 +15,7 @@
 #include "queue.h"
 #include "sockopt.h"
 #include "watch.h"
+#include "xtables.h"
 
 /* The contract with the helper, as its own tests have it. */
 static_assert(sizeof(struct bpfilter_request_header) == 40);
@@ -24,8 +25,6 @@ static_assert(sizeof(struct bpfilter_init) == 16);
 static_assert(sizeof(struct bpfilter_table_name) == 32);
 static_assert(sizeof(struct bpfilter_get_entries) == 40);
 static_assert(sizeof(struct bpfilter_count) == 8);
-static_assert(sizeof(struct bpfilter_revision) == 40);
-static_assert(sizeof(struct bpfilter_extensions) == 8);
 static_assert(sizeof(struct bpfilter_commit_hook) == 16);
 static_assert(sizeof(struct bpfilter_commit) == 168);
 static_assert(sizeof(struct bpfilter_kept) == 48);
@@ -49,6 +48,9 @@ static int __init bpfilter_init(void)
 	error = bpfilter_watch_init();
 	if (error)
 		goto err_watch;
+	error = bpfilter_xtables_init();
+	if (error)
+		goto err_xtables;
 	error = bpfilter_sockopt_init();
 	if (error)
 		goto err_sockopt;
@@ -60,6 +62,8 @@ static int __init bpfilter_init(void)
 err_proc:
 	bpfilter_sockopt_exit();
 err_sockopt:
+	bpfilter_xtables_exit();
+err_xtables:
 	bpfilter_watch_exit();
 err_watch:
 	bpfilter_netns_exit();
@@ -75,6 +79,7 @@ static void __exit bpfilter_exit(void)
 	bpfilter_sockopt_exit();
 	bpfilter_queue_stop();
 	bpfilter_proc_exit();
+	bpfilter_xtables_exit();
 	bpfilter_helper_exit();
 	bpfilter_watch_exit();
 	bpfilter_netns_exit();

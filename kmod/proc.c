@@ -2,79 +2,47 @@
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/netfilter.h>
+#include <linux/netfilter/x_tables.h>
 #include <linux/proc_fs.h>
 #include <linux/seq_file.h>
 #include <net/net_namespace.h>
 
 #include "netns.h"
 #include "proc.h"
-#include "queue.h"
-#include "request.h"
 #include "table.h"
 
-/* Far more than the names of all extensions there are. */
-#define EXTENSIONS_MAX (64 * 1024)
-
-struct proc_file {
-	const char *name;
+/*
+ * x_tables makes the files of a family: the matches and targets, which it lists for us as
+ * it does for ip_tables, and the names of the tables registered with it, which ours are not.
+ */
+struct proc_family {
 	u8 family;
-	int (*show)(struct seq_file *seq, void *unused);
+	const char *names;
 };
 
-static const struct proc_file *file_of(struct seq_file *seq)
-{
-	return pde_data(file_inode(seq->file));
-}
+static const struct proc_family families[] = {
+	{ NFPROTO_IPV4, "ip_tables_names" },
+	{ NFPROTO_IPV6, "ip6_tables_names" },
+};
 
 static int show_names(struct seq_file *seq, void *unused)
 {
-	bpfilter_table_list(seq->private, file_of(seq)->family, seq);
+	const struct proc_family *family = pde_data(file_inode(seq->file));
+
+	bpfilter_table_list(seq->private, family->family, seq);
 	return 0;
 }
 
-/* Only the helper knows which matches and targets there are. */
-static int show_extensions(struct seq_file *seq, bool targets)
-{
-	struct bpfilter_extensions head = { .targets = targets };
-	struct bpfilter_request *request;
-	int error = -ENOMEM;
-
-	request = bpfilter_request_new(BPFILTER_OP_EXTENSIONS, NULL, file_of(seq)->family);
-	if (!request)
-		return error;
-	bpfilter_request_set_head(request, &head, sizeof(head));
-	error = bpfilter_request_reserve_reply(request, EXTENSIONS_MAX);
-	if (!error)
-		error = bpfilter_queue_perform(request);
-	if (!error)
-		seq_write(seq, request->reply, request->reply_length);
-	bpfilter_request_put(request);
-	return error;
-}
-
-static int show_matches(struct seq_file *seq, void *unused)
-{
-	return show_extensions(seq, false);
-}
-
-static int show_targets(struct seq_file *seq, void *unused)
-{
-	return show_extensions(seq, true);
-}
-
-static const struct proc_file files[] = {
-	{ "ip_tables_names", NFPROTO_IPV4, show_names },
-	{ "ip_tables_matches", NFPROTO_IPV4, show_matches },
-	{ "ip_tables_targets", NFPROTO_IPV4, show_targets },
-};
-
-static int create_file(struct net *net, const struct proc_file *file)
+/* Puts a file of ours in the place of the one with the names. */
+static int create_names(struct net *net, const struct proc_family *family)
 {
 	kuid_t uid = make_kuid(net->user_ns, 0);
 	kgid_t gid = make_kgid(net->user_ns, 0);
 	struct proc_dir_entry *entry;
 
-	entry = proc_create_net_single(file->name, 0440, net->proc_net, file->show, (void *)file);
+	remove_proc_entry(family->names, net->proc_net);
+	entry = proc_create_net_single(family->names, 0440, net->proc_net, show_names,
+				       (void *)family);
 	if (!entry)
 		return -ENOMEM;
 	if (uid_valid(uid) && gid_valid(gid))
@@ -82,23 +50,39 @@ static int create_file(struct net *net, const struct proc_file *file)
 	return 0;
 }
 
-static int create_files(struct net *net)
+static int create_files(struct net *net, const struct proc_family *family)
+{
+	int error = xt_proto_init(net, family->family) ? -ENOMEM : 0;
+
+	if (error)
+		return error;
+	error = create_names(net, family);
+	if (error)
+		xt_proto_fini(net, family->family);
+	return error;
+}
+
+/* Of the first `count` families; the file of the names goes with its neighbours. */
+static void remove_files(struct net *net, size_t count)
+{
+	while (count--)
+		xt_proto_fini(net, families[count].family);
+}
+
+static int create_all(struct net *net)
 {
 	int error;
 	size_t i;
 
-	for (i = 0; i < ARRAY_SIZE(files); i++) {
-		error = create_file(net, &files[i]);
-		if (error)
-			goto err_create;
+	for (i = 0; i < ARRAY_SIZE(families); i++) {
+		error = create_files(net, &families[i]);
+		if (error) {
+			remove_files(net, i);
+			return error;
+		}
 	}
 	bpfilter_net(net)->has_proc = true;
 	return 0;
-
-err_create:
-	while (i--)
-		remove_proc_entry(files[i].name, net->proc_net);
-	return error;
 }
 
 /*
@@ -109,7 +93,7 @@ static bool is_loaded;
 
 static int __net_init proc_net_init(struct net *net)
 {
-	int error = create_files(net);
+	int error = create_all(net);
 
 	if (error && !is_loaded) {
 		pr_warn("cannot make the files in /proc/net (error %d)\n", error);
@@ -120,12 +104,8 @@ static int __net_init proc_net_init(struct net *net)
 
 static void __net_exit proc_net_exit(struct net *net)
 {
-	size_t i;
-
-	if (!bpfilter_net(net)->has_proc)
-		return;
-	for (i = 0; i < ARRAY_SIZE(files); i++)
-		remove_proc_entry(files[i].name, net->proc_net);
+	if (bpfilter_net(net)->has_proc)
+		remove_files(net, ARRAY_SIZE(families));
 }
 
 static struct pernet_operations proc_net_ops = {

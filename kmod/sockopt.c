@@ -5,6 +5,7 @@
 #include <linux/compat.h>
 #include <linux/mm.h>
 #include <linux/netfilter_ipv4/ip_tables.h>
+#include <linux/netfilter_ipv6/ip6_tables.h>
 #include <linux/sockptr.h>
 #include <linux/uaccess.h>
 #include <net/net_namespace.h>
@@ -13,6 +14,7 @@
 #include "queue.h"
 #include "request.h"
 #include "sockopt.h"
+#include "xtables.h"
 
 /*
  * The numbers of one family. Structures are the same for all, but for what is inside an
@@ -20,7 +22,7 @@
  */
 struct sockopt_family {
 	struct nf_sockopt_ops ops;
-	const char *name;
+	const char *prefix; /* of tables, tools and modules */
 	u8 family;
 	int set_replace;
 	int set_add_counters;
@@ -37,6 +39,10 @@ struct layout {
 	u32 counters_info;
 	u16 request_flags;
 };
+
+static_assert(sizeof(struct ipt_replace) == sizeof(struct ip6t_replace));
+static_assert(sizeof(struct ipt_get_entries) == sizeof(struct ip6t_get_entries));
+static_assert(sizeof(struct ipt_getinfo) == sizeof(struct ip6t_getinfo));
 
 static const struct layout native_layout = {
 	.replace = sizeof(struct ipt_replace),
@@ -257,22 +263,19 @@ static int do_get_entries(struct bpfilter_request *request, void __user *user, i
 	return perform_and_copy(request, user + header, head.size);
 }
 
-static int do_get_revision(struct bpfilter_request *request, void __user *user, int length,
-			   bool target)
+/* x_tables knows, without the helper. */
+static int get_revision(const struct sockopt_family *family, void __user *user, int length,
+			bool target)
 {
-	struct bpfilter_revision head = { .target = target };
 	struct xt_get_revision revision;
 
-	BUILD_BUG_ON(sizeof(revision.name) > sizeof(head.name));
 	if (length != sizeof(revision))
 		return -EINVAL;
 	if (copy_from_user(&revision, user, sizeof(revision)))
 		return -EFAULT;
 	revision.name[sizeof(revision.name) - 1] = '\0';
-	strscpy_pad(head.name, revision.name, sizeof(head.name));
-	head.revision = revision.revision;
-	bpfilter_request_set_head(request, &head, sizeof(head));
-	return bpfilter_queue_perform(request);
+	return bpfilter_xtables_find_revision(family->family, revision.name, revision.revision,
+					      target);
 }
 
 static bool may_administrate(struct sock *sk)
@@ -303,53 +306,45 @@ static int set_sockopt(const struct sockopt_family *family, struct sock *sk, int
 	return error;
 }
 
-static int get_opcode(const struct sockopt_family *family, int option)
+static int get_table(const struct sockopt_family *family, struct sock *sk, int option,
+		     void __user *user, int length)
 {
-	if (option == family->get_info)
-		return BPFILTER_OP_GET_INFO;
-	if (option == family->get_entries)
-		return BPFILTER_OP_GET_ENTRIES;
-	if (option == family->get_revision_match || option == family->get_revision_target)
-		return BPFILTER_OP_REVISION;
-	return -EINVAL;
+	const bool info = option == family->get_info;
+	struct bpfilter_request *request;
+	int error;
+
+	request = new_request(sk, family, info ? BPFILTER_OP_GET_INFO : BPFILTER_OP_GET_ENTRIES);
+	if (!request)
+		return -ENOMEM;
+	if (info)
+		error = do_get_info(request, user, length);
+	else
+		error = do_get_entries(request, user, length);
+	bpfilter_request_put(request);
+	return error;
 }
 
 static int get_sockopt(const struct sockopt_family *family, struct sock *sk, int option,
 		       void __user *user, int *length)
 {
-	struct bpfilter_request *request;
-	int opcode, error;
-
 	if (!may_administrate(sk))
 		return -EPERM;
-	opcode = get_opcode(family, option);
-	if (opcode < 0)
-		return opcode;
-	request = new_request(sk, family, opcode);
-	if (!request)
-		return -ENOMEM;
-	switch (opcode) {
-	case BPFILTER_OP_GET_INFO:
-		error = do_get_info(request, user, *length);
-		break;
-	case BPFILTER_OP_GET_ENTRIES:
-		error = do_get_entries(request, user, *length);
-		break;
-	default:
-		error = do_get_revision(request, user, *length,
-					option == family->get_revision_target);
-		break;
-	}
-	bpfilter_request_put(request);
-	return error;
+	if (option == family->get_info || option == family->get_entries)
+		return get_table(family, sk, option, user, *length);
+	if (option == family->get_revision_match || option == family->get_revision_target)
+		return get_revision(family, user, *length, option == family->get_revision_target);
+	return -EINVAL;
 }
 
 static int set_ipv4(struct sock *sk, int option, sockptr_t from, unsigned int length);
 static int get_ipv4(struct sock *sk, int option, void __user *user, int *length);
+static int set_ipv6(struct sock *sk, int option, sockptr_t from, unsigned int length);
+static int get_ipv6(struct sock *sk, int option, void __user *user, int *length);
 
-/* IPv6 has other numbers for the revisions: 68 and 69. */
+enum { IPV4, IPV6 };
+
 static struct sockopt_family families[] = {
-	{
+	[IPV4] = {
 		.ops = {
 			.pf = PF_INET,
 			.set_optmin = IPT_BASE_CTL,
@@ -360,7 +355,7 @@ static struct sockopt_family families[] = {
 			.get = get_ipv4,
 			.owner = THIS_MODULE,
 		},
-		.name = "ip_tables",
+		.prefix = "ip",
 		.family = NFPROTO_IPV4,
 		.set_replace = IPT_SO_SET_REPLACE,
 		.set_add_counters = IPT_SO_SET_ADD_COUNTERS,
@@ -369,16 +364,58 @@ static struct sockopt_family families[] = {
 		.get_revision_match = IPT_SO_GET_REVISION_MATCH,
 		.get_revision_target = IPT_SO_GET_REVISION_TARGET,
 	},
+	/* 66 and 67 are IPv6's own: the revisions have other numbers here. */
+	[IPV6] = {
+		.ops = {
+			.pf = PF_INET6,
+			.set_optmin = IP6T_BASE_CTL,
+			.set_optmax = IP6T_SO_SET_MAX + 1,
+			.set = set_ipv6,
+			.get_optmin = IP6T_BASE_CTL,
+			.get_optmax = IP6T_SO_GET_MAX + 1,
+			.get = get_ipv6,
+			.owner = THIS_MODULE,
+		},
+		.prefix = "ip6",
+		.family = NFPROTO_IPV6,
+		.set_replace = IP6T_SO_SET_REPLACE,
+		.set_add_counters = IP6T_SO_SET_ADD_COUNTERS,
+		.get_info = IP6T_SO_GET_INFO,
+		.get_entries = IP6T_SO_GET_ENTRIES,
+		.get_revision_match = IP6T_SO_GET_REVISION_MATCH,
+		.get_revision_target = IP6T_SO_GET_REVISION_TARGET,
+	},
 };
 
 static int set_ipv4(struct sock *sk, int option, sockptr_t from, unsigned int length)
 {
-	return set_sockopt(&families[0], sk, option, from, length);
+	return set_sockopt(&families[IPV4], sk, option, from, length);
 }
 
 static int get_ipv4(struct sock *sk, int option, void __user *user, int *length)
 {
-	return get_sockopt(&families[0], sk, option, user, length);
+	return get_sockopt(&families[IPV4], sk, option, user, length);
+}
+
+static int set_ipv6(struct sock *sk, int option, sockptr_t from, unsigned int length)
+{
+	return set_sockopt(&families[IPV6], sk, option, from, length);
+}
+
+static int get_ipv6(struct sock *sk, int option, void __user *user, int *length)
+{
+	return get_sockopt(&families[IPV6], sk, option, user, length);
+}
+
+static int register_family(struct sockopt_family *family)
+{
+	const char *prefix = family->prefix;
+	int error = nf_register_sockopt(&family->ops);
+
+	if (error == -EBUSY)
+		pr_err("%s_tables is loaded and holds the socket options of %stables; remove it and what uses it first, as with: modprobe -r %stable_filter %stable_nat %stable_mangle %stable_raw %stable_security %s_tables\n",
+		       prefix, prefix, prefix, prefix, prefix, prefix, prefix, prefix);
+	return error;
 }
 
 int bpfilter_sockopt_init(void)
@@ -387,10 +424,7 @@ int bpfilter_sockopt_init(void)
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(families); i++) {
-		error = nf_register_sockopt(&families[i].ops);
-		if (error == -EBUSY)
-			pr_err("%s is loaded and holds the socket options of iptables; remove it and what uses it first, as with: modprobe -r iptable_filter iptable_nat iptable_mangle iptable_raw iptable_security %s\n",
-			       families[i].name, families[i].name);
+		error = register_family(&families[i]);
 		if (error)
 			goto err_register;
 	}

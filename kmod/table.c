@@ -138,13 +138,8 @@ static struct bpfilter_table *new_table(struct bpfilter_request *request,
 	table->family = request->header.family;
 	strscpy(table->name, commit->table, sizeof(table->name));
 	table->hook_count = commit->hook_count;
-	for (i = 0; i < commit->hook_count; i++) {
-		table->hook[i].hook = bpfilter_hook;
-		table->hook[i].priv = table;
-		table->hook[i].pf = table->family;
-		table->hook[i].hooknum = commit->hook[i].hook;
-		table->hook[i].priority = commit->hook[i].priority;
-	}
+	for (i = 0; i < commit->hook_count; i++)
+		bpfilter_hook_describe(table, i, &commit->hook[i]);
 	return table;
 }
 
@@ -168,7 +163,7 @@ static int create_table(struct bpfilter_request *request, const struct bpfilter_
 	if (error)
 		goto err_commit;
 	rcu_assign_pointer(table->version, version);
-	error = nf_register_net_hooks(request->net, table->hook, table->hook_count);
+	error = bpfilter_hook_register(table);
 	if (error)
 		goto err_hooks;
 	take_payload(version, request);
@@ -198,7 +193,8 @@ static bool has_same_hooks(const struct bpfilter_table *table, const struct bpfi
 	for (i = 0; i < commit->hook_count; i++) {
 		for (j = 0; j < table->hook_count; j++)
 			if (table->hook[j].hooknum == commit->hook[i].hook &&
-			    table->hook[j].priority == commit->hook[i].priority)
+			    table->hook[j].priority == commit->hook[i].priority &&
+			    table->hook_flags[j] == commit->hook[i].flags)
 				break;
 		if (j == table->hook_count)
 			return false;
@@ -234,7 +230,7 @@ static int swap_version(struct bpfilter_table *table, struct bpfilter_request *r
 
 int bpfilter_table_commit(struct bpfilter_request *request, const struct bpfilter_commit *commit)
 {
-	struct bpfilter_version *version = bpfilter_version_new(commit);
+	struct bpfilter_version *version = bpfilter_version_new(commit, request->header.family);
 	struct bpfilter_table *table;
 	int error;
 
@@ -304,7 +300,7 @@ void bpfilter_table_unhook(struct net *net)
 	struct bpfilter_table *table;
 
 	list_for_each_entry(table, &bpfilter_net(net)->tables, in_net)
-		nf_unregister_net_hooks(net, table->hook, table->hook_count);
+		bpfilter_hook_unregister(table);
 }
 
 void bpfilter_table_free(struct net *net)

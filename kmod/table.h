@@ -26,6 +26,7 @@ struct bpfilter_table {
 	struct bpfilter_version __rcu *version;
 	u32 hook_count;
 	struct nf_hook_ops hook[BPFILTER_HOOKS_MAX];
+	u32 hook_flags[BPFILTER_HOOKS_MAX]; /* BPFILTER_HOOK_* */
 };
 
 /* IOC_COMMIT, for a request that is held. */

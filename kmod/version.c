@@ -6,6 +6,7 @@
 #include <linux/slab.h>
 
 #include "compat.h"
+#include "nat.h"
 #include "pipe.h"
 #include "version.h"
 
@@ -77,7 +78,23 @@ static int take_kept(struct bpfilter_version *version, const struct bpfilter_com
 	return 0;
 }
 
-struct bpfilter_version *bpfilter_version_new(const struct bpfilter_commit *commit)
+static int take_nat(struct bpfilter_version *version, const struct bpfilter_commit *commit)
+{
+	int error;
+	u32 i;
+
+	for (i = 0; i < commit->hook_count; i++) {
+		if (version->nat || !(commit->hook[i].flags & BPFILTER_HOOK_NAT))
+			continue;
+		error = bpfilter_nat_get(version->family);
+		if (error)
+			return error;
+		version->nat = true;
+	}
+	return 0;
+}
+
+struct bpfilter_version *bpfilter_version_new(const struct bpfilter_commit *commit, u8 family)
 {
 	struct bpfilter_version *version = kzalloc(sizeof(*version), GFP_KERNEL);
 	int error;
@@ -87,12 +104,15 @@ struct bpfilter_version *bpfilter_version_new(const struct bpfilter_commit *comm
 	refcount_set(&version->refs, 1);
 	version->pin = commit->flags & BPFILTER_COMMIT_PIN;
 	version->watch = commit->flags & BPFILTER_COMMIT_WATCH;
+	version->family = family;
 
 	error = take_programs(version, commit);
 	if (!error)
 		error = take_context(version, commit->context_fd);
 	if (!error)
 		error = take_kept(version, commit);
+	if (!error)
+		error = take_nat(version, commit);
 	if (error) {
 		bpfilter_version_put(version);
 		return ERR_PTR(error);
@@ -119,6 +139,8 @@ void bpfilter_version_put(struct bpfilter_version *version)
 		bpf_map_put(version->context_map);
 	for (i = 0; i < version->kept_count; i++)
 		fput(version->kept[i]);
+	if (version->nat)
+		bpfilter_nat_put(version->family);
 	kvfree(version->payload);
 	kfree(version);
 }

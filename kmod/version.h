@@ -25,6 +25,8 @@ struct bpfilter_version {
 	struct file *kept[BPFILTER_KEPT_MAX];
 	bool pin;
 	bool watch;
+	bool nat; /* holds the nat core of `family` */
+	u8 family;
 
 	/* For REPLAY: the REPLACE that brought it. Nothing for first contents. */
 	void *payload; /* kvmalloc'ed */
@@ -34,7 +36,7 @@ struct bpfilter_version {
 };
 
 /* In the helper's context: its descriptors are resolved. May return ERR_PTR(). */
-struct bpfilter_version *bpfilter_version_new(const struct bpfilter_commit *commit);
+struct bpfilter_version *bpfilter_version_new(const struct bpfilter_commit *commit, u8 family);
 struct bpfilter_version *bpfilter_version_get(struct bpfilter_version *version);
 /* The last one needs a grace period behind the moment it went out of force. Sleeps. */
 void bpfilter_version_put(struct bpfilter_version *version);

@@ -72,7 +72,6 @@
 
 #define BPFILTER_MESSAGE_MAX 240
 #define BPFILTER_TABLE_NAME_LEN 32 /* XT_TABLE_MAXNAMELEN, NUL included */
-#define BPFILTER_EXTENSION_NAME_LEN 32 /* XT_EXTENSION_MAXNAMELEN (29), padded */
 #define BPFILTER_HOOKS_MAX 5 /* NF_INET_NUMHOOKS */
 #define BPFILTER_KEPT_MAX 8
 
@@ -117,31 +116,21 @@ enum bpfilter_opcode {
 	 */
 	BPFILTER_OP_ADD_COUNTERS = 7,
 	/*
-	 * Is this match or target known? in: bpfilter_revision, out: nothing; error 0,
-	 * ENOENT (no such name) or EPROTONOSUPPORT (no such revision).
-	 */
-	BPFILTER_OP_REVISION = 8,
-	/*
-	 * The text of /proc/net/ip_tables_matches or _targets: one name per line and
-	 * revision. in: bpfilter_extensions, out: text. No namespace.
-	 */
-	BPFILTER_OP_EXTENSIONS = 9,
-	/*
 	 * A table is in force that this helper does not know, because it was committed
 	 * through its predecessor. in: bpfilter_table_name, then the payload of the REPLACE
 	 * that brought it (nothing, if it is the first contents). out: nothing. IOC_KEPT
 	 * on this id gives the kept descriptors. No COMMIT: the programs are in force.
 	 */
-	BPFILTER_OP_REPLAY = 10,
+	BPFILTER_OP_REPLAY = 8,
 	/*
 	 * The namespace is gone, and its tables with it: forget it. in, out: nothing.
 	 */
-	BPFILTER_OP_NETNS_GONE = 11,
+	BPFILTER_OP_NETNS_GONE = 9,
 	/*
 	 * Devices, local addresses or early hooks of the namespace changed; sent, coalesced,
 	 * where the last COMMIT asked for it with BPFILTER_COMMIT_WATCH. in, out: nothing.
 	 */
-	BPFILTER_OP_DEVICES = 12,
+	BPFILTER_OP_DEVICES = 10,
 };
 
 /* bpfilter_request_header.flags */
@@ -199,18 +188,6 @@ struct bpfilter_get_entries {
 
 struct bpfilter_count {
 	__u32 count;
-	__u32 reserved;
-};
-
-struct bpfilter_revision {
-	char name[BPFILTER_EXTENSION_NAME_LEN]; /* NUL-terminated */
-	__u8 revision;
-	__u8 target; /* 1: a target, 0: a match */
-	__u8 reserved[6];
-};
-
-struct bpfilter_extensions {
-	__u32 targets; /* 1: targets, 0: matches */
 	__u32 reserved;
 };
 

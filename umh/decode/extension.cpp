@@ -29,32 +29,6 @@ Result<const T *> find(std::span<const T *const> rows, std::string_view kind, ir
                 fmt::format("{} {} revision {} is not supported", kind, printable(name), revision));
 }
 
-template <typename T>
-Result<> revision_of(std::span<const T *const> rows, ir::Family family, std::string_view name,
-                     std::uint8_t revision)
-{
-    bool known = false;
-    for (const T *row : rows) {
-        if (row->family != family || row->name != name)
-            continue;
-        if (row->revision == revision)
-            return {};
-        known = true;
-    }
-    // iptables probes revisions as a matter of course: nothing worth logging.
-    return fail(known ? EPROTONOSUPPORT : ENOENT);
-}
-
-template <typename T> std::string list(std::span<const T *const> rows, ir::Family family)
-{
-    std::string text;
-    for (const T *row : rows) {
-        if (row->family == family && !row->name.empty())
-            text.append(row->name).append("\n");
-    }
-    return text;
-}
-
 } // namespace
 
 Result<> check_use(std::string_view kind, const Extension &extension, const Layout &layout,
@@ -91,20 +65,6 @@ Result<const TargetExtension *> find_target(ir::Family family, std::string_view 
                                             std::uint8_t revision)
 {
     return find<TargetExtension>(targets, "target", family, name, revision);
-}
-
-Result<> find_revision(ir::Family family, bool target, std::string_view name, std::uint8_t revision)
-{
-    if (target)
-        return revision_of<TargetExtension>(targets, family, name, revision);
-    return revision_of<MatchExtension>(matches, family, name, revision);
-}
-
-std::string list_extensions(ir::Family family, bool of_targets)
-{
-    if (of_targets)
-        return list<TargetExtension>(targets, family);
-    return list<MatchExtension>(matches, family);
 }
 
 } // namespace bpfilter::decode

@@ -72,13 +72,6 @@ Result<const MatchExtension *> find_match(ir::Family family, std::string_view na
 Result<const TargetExtension *> find_target(ir::Family family, std::string_view name,
                                             std::uint8_t revision);
 
-// BPFILTER_OP_REVISION: ENOENT (no such name) or EPROTONOSUPPORT (no such revision).
-Result<> find_revision(ir::Family family, bool target, std::string_view name,
-                       std::uint8_t revision);
-
-// BPFILTER_OP_EXTENSIONS: the text of /proc/net/ip_tables_matches or _targets.
-std::string list_extensions(ir::Family family, bool targets);
-
 // The rows, one per file.
 extern const MatchExtension tcp_match;
 extern const MatchExtension udp_match;

@@ -1,16 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "umh/service/service.h"
 
-#include "umh/decode/extension.h"
-
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <iterator>
-#include <span>
-#include <string>
 
 namespace bpfilter::service {
 
@@ -33,8 +28,6 @@ const Service::Row Service::rows[] = {
     {BPFILTER_OP_REPLACE, "REPLACE", nullptr, &Namespace::replace},
     {BPFILTER_OP_OLD_COUNTERS, "OLD_COUNTERS", nullptr, &Namespace::old_counters},
     {BPFILTER_OP_ADD_COUNTERS, "ADD_COUNTERS", nullptr, &Namespace::add_counters},
-    {BPFILTER_OP_REVISION, "REVISION", &Service::revision, nullptr},
-    {BPFILTER_OP_EXTENSIONS, "EXTENSIONS", &Service::extensions, nullptr},
     {BPFILTER_OP_REPLAY, "REPLAY", nullptr, &Namespace::replay},
     {BPFILTER_OP_NETNS_GONE, "NETNS_GONE", &Service::netns_gone, nullptr},
     {BPFILTER_OP_DEVICES, "DEVICES", nullptr, &Namespace::devices},
@@ -85,30 +78,6 @@ Outcome Service::change_settings(const Request &request)
         return fail(in.error());
     settings_.xdp = static_cast<bpfilter_xdp_mode>(in->xdp);
     return pipe::Buffer();
-}
-
-Outcome Service::revision(const Request &request)
-{
-    const auto in = pipe::payload_as<bpfilter_revision>(request.payload());
-    if (!in)
-        return fail(in.error());
-    const std::string_view name(in->name, strnlen(in->name, sizeof(in->name)));
-    auto known = decode::find_revision(static_cast<ir::Family>(request.header.family),
-                                       in->target != 0, name, in->revision);
-    if (!known)
-        return fail(std::move(known.error()));
-    return pipe::Buffer();
-}
-
-Outcome Service::extensions(const Request &request)
-{
-    const auto in = pipe::payload_as<bpfilter_extensions>(request.payload());
-    if (!in)
-        return fail(in.error());
-    const std::string text =
-        decode::list_extensions(static_cast<ir::Family>(request.header.family), in->targets != 0);
-    const auto bytes = std::as_bytes(std::span(text));
-    return pipe::Buffer(bytes.begin(), bytes.end());
 }
 
 Outcome Service::netns_gone(const Request &request)

@@ -28,8 +28,6 @@ private:
 
     pipe::Outcome init(const pipe::Request &request);
     pipe::Outcome change_settings(const pipe::Request &request);
-    pipe::Outcome revision(const pipe::Request &request);
-    pipe::Outcome extensions(const pipe::Request &request);
     pipe::Outcome netns_gone(const pipe::Request &request);
 
     std::shared_ptr<Namespace> find_namespace(std::uint64_t netns);

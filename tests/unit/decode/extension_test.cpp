@@ -152,35 +152,6 @@ TEST(Extension, UseIsRestricted)
         << "size first";
 }
 
-TEST(Extension, Revisions)
-{
-    const auto answer = [](bool target, std::string_view name, std::uint8_t revision) {
-        const auto found = decode::find_revision(ir::Family::ipv4, target, name, revision);
-        return found ? 0 : found.error().code;
-    };
-    for (const auto *name : {"tcp", "udp", "udplite", "icmp"}) {
-        EXPECT_EQ(answer(false, name, 0), 0) << name;
-        EXPECT_EQ(answer(false, name, 1), EPROTONOSUPPORT) << name;
-        EXPECT_EQ(answer(true, name, 0), ENOENT) << name;
-    }
-    for (const auto *name : {"", "ERROR"}) {
-        EXPECT_EQ(answer(true, name, 0), 0) << name;
-        EXPECT_EQ(answer(true, name, 1), EPROTONOSUPPORT) << name;
-        EXPECT_EQ(answer(false, name, 0), ENOENT) << name;
-    }
-    EXPECT_EQ(answer(false, "icmp6", 0), ENOENT);
-    EXPECT_EQ(answer(false, "standard", 0), ENOENT);
-    EXPECT_EQ(answer(true, "standard", 0), ENOENT);
-    EXPECT_EQ(answer(true, "NOPE", 0), ENOENT);
-}
-
-TEST(Extension, AreListedOneNamePerLine)
-{
-    EXPECT_EQ(decode::list_extensions(ir::Family::ipv4, false), "udplite\nudp\ntcp\nicmp\n");
-    EXPECT_EQ(decode::list_extensions(ir::Family::ipv4, true), "ERROR\n");
-    EXPECT_EQ(decode::list_extensions(ir::Family::ipv6, false), "");
-}
-
 } // namespace
 
 } // namespace bpfilter::test

@@ -34,8 +34,6 @@ TEST(PipeLayout, StructuresHaveTheSizesOfTheProtocol)
     EXPECT_EQ(sizeof(bpfilter_table_name), 32u);
     EXPECT_EQ(sizeof(bpfilter_get_entries), 40u);
     EXPECT_EQ(sizeof(bpfilter_count), 8u);
-    EXPECT_EQ(sizeof(bpfilter_revision), 40u);
-    EXPECT_EQ(sizeof(bpfilter_extensions), 8u);
     EXPECT_EQ(sizeof(bpfilter_commit_hook), 16u);
     EXPECT_EQ(sizeof(bpfilter_commit), 168u);
     EXPECT_EQ(sizeof(bpfilter_kept), 48u);

@@ -326,20 +326,5 @@ TEST_F(ServiceTest, NamespacesAreSeparateAndForgotten)
     EXPECT_EQ(info().num_entries, 4u);
 }
 
-TEST_F(ServiceTest, KnowsItsExtensions)
-{
-    bpfilter_revision tcp{};
-    std::strcpy(tcp.name, "tcp");
-    EXPECT_TRUE(ask(BPFILTER_OP_REVISION, pipe::bytes_of(tcp)));
-    tcp.revision = 9;
-    EXPECT_EQ(ask(BPFILTER_OP_REVISION, pipe::bytes_of(tcp)).error().code, EPROTONOSUPPORT);
-    std::strcpy(tcp.name, "nosuch");
-    EXPECT_EQ(ask(BPFILTER_OP_REVISION, pipe::bytes_of(tcp)).error().code, ENOENT);
-
-    const auto text = ask(BPFILTER_OP_EXTENSIONS, pipe::bytes_of(bpfilter_extensions{}), 0).value();
-    const std::string names(reinterpret_cast<const char *>(text.data()), text.size());
-    EXPECT_NE(names.find("tcp\n"), std::string::npos);
-}
-
 } // namespace
 } // namespace bpfilter::service

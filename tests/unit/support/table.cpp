@@ -155,7 +155,8 @@ ir::Table TableBuilder::build() const
         const ir::RuleId first = firsts.at(chain.name_);
         table.chains.push_back(ir::Chain{chain.name_, first, foot, chain.hook_});
         if (chain.hook_)
-            table.hooks[static_cast<std::size_t>(*chain.hook_)] = ir::HookEntry{.entry = first, .underflow = foot};
+            table.hooks[static_cast<std::size_t>(*chain.hook_)] =
+                ir::HookEntry{.entry = first, .underflow = foot};
     }
     add({}, ir::Drop{});
     ++table.stack_depth;
