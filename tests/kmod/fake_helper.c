@@ -38,8 +38,6 @@ _Static_assert(sizeof(struct bpfilter_init) == 16, "init");
 _Static_assert(sizeof(struct bpfilter_table_name) == 32, "table_name");
 _Static_assert(sizeof(struct bpfilter_get_entries) == 40, "get_entries");
 _Static_assert(sizeof(struct bpfilter_count) == 8, "count");
-_Static_assert(sizeof(struct bpfilter_revision) == 40, "revision");
-_Static_assert(sizeof(struct bpfilter_extensions) == 8, "extensions");
 _Static_assert(sizeof(struct bpfilter_commit_hook) == 16, "commit_hook");
 _Static_assert(sizeof(struct bpfilter_commit) == 168, "commit");
 _Static_assert(sizeof(struct bpfilter_kept) == 48, "kept");
@@ -53,8 +51,6 @@ static const char *const opcodes[] = {
 	[BPFILTER_OP_REPLACE] = "REPLACE",
 	[BPFILTER_OP_OLD_COUNTERS] = "OLD_COUNTERS",
 	[BPFILTER_OP_ADD_COUNTERS] = "ADD_COUNTERS",
-	[BPFILTER_OP_REVISION] = "REVISION",
-	[BPFILTER_OP_EXTENSIONS] = "EXTENSIONS",
 	[BPFILTER_OP_REPLAY] = "REPLAY",
 	[BPFILTER_OP_NETNS_GONE] = "NETNS_GONE",
 	[BPFILTER_OP_DEVICES] = "DEVICES",
@@ -174,6 +170,25 @@ static int load_direct_access(void)
 	return bpf(BPF_PROG_LOAD, &attr);
 }
 
+/* Gives the packet a mark, and lets it go on. */
+static int load_marking(int mark)
+{
+	struct bpf_insn code[] = {
+		{ BPF_ALU64 | BPF_MOV | BPF_K, 2, 0, 0, mark },
+		{ BPF_STX | BPF_W | BPF_MEM, 1, 2, offsetof(struct __sk_buff, mark), 0 },
+		{ BPF_ALU64 | BPF_MOV | BPF_K, 0, 0, 0, 1 },
+		{ BPF_JMP | BPF_EXIT, 0, 0, 0, 0 },
+	};
+	union bpf_attr attr = {
+		.prog_type = BPF_PROG_TYPE_SCHED_CLS,
+		.insns = (unsigned long)code,
+		.insn_cnt = sizeof(code) / sizeof(code[0]),
+		.license = (unsigned long)"GPL",
+	};
+
+	return bpf(BPF_PROG_LOAD, &attr);
+}
+
 static int create_map(enum bpf_map_type type, unsigned int value_size)
 {
 	union bpf_attr attr = {
@@ -224,7 +239,19 @@ static void spoil(struct bpfilter_commit *commit)
 		commit->hook[0].priority++;
 	else if (told("commit_fewer_hooks"))
 		commit->hook_count--;
-	else if (told("commit_other_id"))
+	else if (told("commit_other_hook_flags"))
+		commit->hook[2].flags = BPFILTER_HOOK_REROUTE;
+	else if (told("commit_unknown_hook_flags"))
+		commit->hook[2].flags = 4;
+	else if (told("commit_reroute_at_input"))
+		commit->hook[0].flags = BPFILTER_HOOK_REROUTE;
+	else if (told("commit_nat_at_forward"))
+		commit->hook[1].flags = BPFILTER_HOOK_NAT;
+	else if (told("mark") || told("mark_and_reroute"))
+		commit->hook[2].prog_fd = load_marking(number);
+	if (told("mark_and_reroute"))
+		commit->hook[2].flags = BPFILTER_HOOK_REROUTE;
+	if (told("commit_other_id"))
 		commit->id += 1000;
 }
 
@@ -392,9 +419,6 @@ static void answer_well(const struct bpfilter_request_header *request, const voi
 		break;
 	case BPFILTER_OP_OLD_COUNTERS:
 		answer_old_counters(request, payload);
-		break;
-	case BPFILTER_OP_EXTENSIONS:
-		reply_with(request, 0, "", "tcp\nudp\n", 8);
 		break;
 	case BPFILTER_OP_REPLAY:
 		count_kept(request);

@@ -99,7 +99,8 @@ def nothing_left() -> None:
     for kind in ("prog", "map"):
         wait_for(lambda: not objects(kind), f"our BPF {kind}s to go")  # pylint: disable=cell-var-from-loop
     for name in ("names", "matches", "targets"):
-        expect(not os.path.exists(f"/proc/net/ip_tables_{name}"), f"ip_tables_{name} is still there")
+        for prefix in ("ip", "ip6"):
+            expect(not os.path.exists(f"/proc/net/{prefix}_tables_{name}"), f"{prefix}_tables_{name} is still there")
     for line in must("ip", "link", "show").splitlines():
         expect("xdp" not in line, f"XDP is still there: {line}")
 
@@ -129,9 +130,10 @@ def iptables_loads_the_module() -> None:
     iptables("-L")
     expect(loaded("bpfilter"), "bpfilter is not loaded")
     unload()
-    for alias in ("ip_tables", "iptable_filter"):
+    for alias in ("ip_tables", "iptable_filter", "ip6_tables", "ip6table_security"):
         must("modprobe", alias)
-        expect(loaded("bpfilter") and not loaded("ip_tables"), f"modprobe {alias} loaded another")
+        expect(loaded("bpfilter") and not loaded("ip_tables") and not loaded("ip6_tables"),
+               f"modprobe {alias} loaded another")
         unload()
 
 
@@ -251,13 +253,36 @@ def unsupported_rules() -> None:
 
 
 @test
-def tables_that_do_not_exist_yet() -> None:
+def every_table_of_both_families() -> None:
     fresh()
-    for name in ("nat", "mangle", "raw", "security"):
-        done = try_iptables(f"-t {name} -L")
-        expect_equal(done.status, 3, f"status for {name}: {done.errors.strip()}")
-        expect_in("Table does not exist", done.errors, name)
-    expect(not loaded("ip_tables"), "ip_tables has been loaded")
+    for command in (IPTABLES, "ip6tables-legacy"):
+        for name in ("filter", "nat", "mangle", "raw", "security"):
+            must(command, "-t", name, "-A", "OUTPUT", "-j", "ACCEPT")
+            must(command, "-t", name, "-F")
+    expect(not loaded("ip_tables") and not loaded("ip6_tables"), "one of the kernel's own has been loaded")
+    unload()
+    nothing_left()
+    must("modprobe", "-r", "nf_nat")
+    load()
+
+
+@test
+def works_beside_iptables_nft() -> None:
+    """Its extensions are those of x_tables, of which ip_tables has some on 6.1."""
+    fresh()
+    for command, match in (("iptables-nft", "icmp --icmp-type 8"), ("ip6tables-nft", "icmpv6 --icmpv6-type 128"),
+                           ("iptables-nft", "tcp --dport 80"), ("ip6tables-nft", "udp --dport 53")):
+        must(command, "-A", "OUTPUT", "-p", *match.split(), "-j", "DROP")
+    expect(loaded("bpfilter") and not loaded("ip_tables") and not loaded("ip6_tables"), "ip_tables has been loaded")
+    must("ip", "link", "set", "lo", "up")
+    iptables("-A INPUT -i lo -p icmp -j ACCEPT")
+    for command, dropped in (("ping -4 -c 1 -W 2 127.0.0.1", "-4"), ("ping -6 -c 1 -W 2 ::1", "-6")):
+        expect(run(*command.split()).status != 0, f"the rule of nft does not drop ping {dropped}")
+    for command in ("iptables-nft", "ip6tables-nft"):
+        must(command, "-F")
+    expect_equal(run("ping", "-4", "-c", "1", "-W", "2", "127.0.0.1").status, 0, "ping without the rule")
+    expect_equal(Counters().rules["INPUT"], [Counter(2, 168)], "our rule counts request and reply")
+    iptables("-F")
 
 
 @test

@@ -20,8 +20,8 @@ from typing import Callable
 
 from lib import fake, options, system
 from lib.check import expect, expect_equal, expect_in, main, test, wait_for
-from lib.netns import Namespace
-from lib.options import (GET_ENTRIES, GET_INFO, GET_REVISION_MATCH, GET_REVISION_TARGET, SET_ADD_COUNTERS,
+from lib.netns import Namespace, sysctl
+from lib.options import (GET_ENTRIES, GET_INFO, GET_REVISION_TARGET, SET_ADD_COUNTERS,
                          SET_REPLACE, getsockopt, name, setsockopt)
 
 SIZE = 632  # of the fake helper's table
@@ -40,8 +40,8 @@ def get_entries(size: int = SIZE) -> tuple[int, bytes]:
     return error, data[40:]
 
 
-def revision(extension: str = "tcp") -> int:
-    return getsockopt(GET_REVISION_MATCH, extension.encode().ljust(29, b"\0") + b"\0")[0]
+def listing() -> int:
+    return get_entries()[0]
 
 
 def replace_data(counters: int, num_counters: int, entries: int = 4, size: int = SIZE) -> bytes:
@@ -98,7 +98,6 @@ def works() -> None:
     fake.order()
     wait_for(lambda: get_info() == 0, "GET_INFO to work")
     expect_equal(get_entries(), (0, b"e" * SIZE), "entries")
-    expect_equal(revision(), 0, "revision")
 
 
 # INIT
@@ -112,8 +111,6 @@ def well_behaved() -> None:
     expect_equal(fake.last("COMMIT"), {"errno": 0}, "commit")
     with open("/proc/net/ip_tables_names", encoding="ascii") as file:
         expect_equal(file.read(), "filter\n", "tables")
-    with open("/proc/net/ip_tables_matches", encoding="ascii") as file:
-        expect_equal(file.read(), "tcp\nudp\n", "matches")
     error, counters = replace()
     expect_equal((error, counters), (0, OLD_COUNTERS + [UNTOUCHED]), "replace")
     expect_equal(add_counters(), 0, "add_counters")
@@ -168,7 +165,7 @@ def no_helper() -> None:
         subprocess.run(["insmod", path], check=True)
         for _ in range(3):
             expect_equal(get_info(), errno.ENOENT, "GET_INFO")
-        expect_equal(revision(), errno.ENOENT, "revision")
+        expect_equal(listing(), errno.ENOENT, "GET_ENTRIES")
         subprocess.run(["insmod", fake.MODULE], check=True)
         works()
     finally:
@@ -204,16 +201,16 @@ def killed_over_a_request() -> None:
     """The successor answers it; what was queued behind it keeps its order."""
     fake.fresh()
     works()
-    fake.order("REVISION hang")
+    fake.order("GET_ENTRIES hang")
     fake.forget()
-    children = [Child(revision)]
-    fake.wait_for_line("REVISION")
-    children += [Child(get_info), Child(lambda: get_entries()[0])]
+    children = [Child(listing)]
+    fake.wait_for_line("GET_ENTRIES")
+    children += [Child(get_info), Child(listing)]
     fake.order()
     fake.kill()
     expect_equal([child.result() for child in children], [0, 0, 0], "results")
     order = [line.what for line in fake.log() if "pid" in line.fields]
-    expect_equal(order[:4], ["REVISION", "INIT", "REPLAY", "REVISION"], "requests")
+    expect_equal(order[:4], ["GET_ENTRIES", "INIT", "REPLAY", "GET_ENTRIES"], "requests")
 
 
 @test
@@ -221,16 +218,16 @@ def hang() -> None:
     fake.fresh()
     works()
     fake.parameter("deadline", 1)
-    fake.order("REVISION hang")
+    fake.order("GET_ENTRIES hang")
     fake.forget()
     start = time.monotonic()
-    hanging = Child(revision)
-    fake.wait_for_line("REVISION")
+    hanging = Child(listing)
+    fake.wait_for_line("GET_ENTRIES")
     behind = Child(get_info)
     expect_equal(hanging.result(), errno.EIO, "the request that hung")
     expect_equal(behind.result(), 0, "the request behind it")
     expect(time.monotonic() - start < 20, "it took 20 s")
-    expect_equal(len(fake.log("REVISION")), 1, "helpers that were given it")
+    expect_equal(len(fake.log("GET_ENTRIES")), 1, "helpers that were given it")
     works()
 
 
@@ -240,9 +237,9 @@ def one_request_ignored() -> None:
     fake.fresh()
     works()
     fake.parameter("deadline", 1)
-    fake.order("REVISION ignore")
-    ignored = Child(revision)
-    fake.wait_for_line("REVISION", 2)
+    fake.order("GET_ENTRIES ignore")
+    ignored = Child(listing)
+    fake.wait_for_line("GET_ENTRIES", 2)
     expect_equal(get_info(), 0, "another request")
     expect_equal(ignored.result(), errno.EIO, "the ignored request")
     works()
@@ -256,8 +253,8 @@ def malformed_replies() -> None:
     works()
     helper = fake.pid()
     for number in range(5):
-        fake.order(f"REVISION malformed {number}")
-        expect_equal(revision(), errno.EIO, f"malformed {number}")
+        fake.order(f"GET_ENTRIES malformed {number}")
+        expect_equal(listing(), errno.EIO, f"malformed {number}")
         expect_equal(fake.last("write"), {"errno": errno.EINVAL}, "write")
     works()
     expect_equal(fake.pid(), helper, "the helper")
@@ -271,8 +268,6 @@ def wrong_lengths() -> None:
         fake.order(f"GET_INFO {what}", f"GET_ENTRIES {what}")
         expect_equal(get_info(), errno.EIO, f"GET_INFO {what}")
         expect_equal(get_entries()[0], errno.EIO, f"GET_ENTRIES {what}")
-    fake.order("REVISION long")
-    expect_equal(revision(), errno.EIO, "REVISION long")
     works()
 
 
@@ -303,10 +298,10 @@ def errors() -> None:
 def messages() -> None:
     fake.fresh()
     works()
-    fake.order(f"REVISION error {errno.EINVAL}")
+    fake.order(f"GET_ENTRIES error {errno.EINVAL}")
     old = system.kernel_log()
     for _ in range(30):
-        expect_equal(revision(), errno.EINVAL, "REVISION")
+        expect_equal(listing(), errno.EINVAL, "GET_ENTRIES")
     new = [line for line in system.kernel_log()[len(old):] if "as ordered" in line]
     expect_equal(new[0], "bpfilter: as ordered,??? with control characters", "message")
     expect(len(new) <= 10, f"{len(new)} messages: no limit")
@@ -328,6 +323,8 @@ def bad_commits() -> None:
             ("pipe_kept", errno.EINVAL), ("bad_context", errno.EBADF), ("small_context", errno.EINVAL),
             ("plain_context", errno.EINVAL), ("flags", errno.EINVAL), ("other_table", errno.EINVAL),
             ("unterminated", errno.EINVAL), ("other_priority", errno.EINVAL), ("fewer_hooks", errno.EINVAL),
+            ("other_hook_flags", errno.EINVAL), ("unknown_hook_flags", errno.EINVAL),
+            ("reroute_at_input", errno.EINVAL), ("nat_at_forward", errno.EINVAL),
             ("other_id", errno.ENOENT)):
         fake.order(f"REPLACE commit_{what}")
         expect_equal(replace(), (error, [UNTOUCHED] * 5), what)
@@ -336,6 +333,44 @@ def bad_commits() -> None:
     works()
     expect_equal(replace()[0], 0, "a good one")
     expect(passes(), "it is not in force")
+
+
+@test
+def rerouting() -> None:
+    """A packet that gets a mark at OUTPUT goes where its new route leads, if the hook is said to reroute."""
+    fake.fresh()
+    mark = 7
+    for action, devices in (("mark", ["d0", "d0"]), ("mark_and_reroute", ["d1", "d1"])):
+        fake.order(f"GET_INFO {action} {mark}")
+        space = Namespace("routes")
+        space.ip(["link add d0 type dummy", "link add d1 type dummy", "link set d0 up", "link set d1 up",
+                  "address add 10.0.0.1/24 dev d0", "route add 192.0.2.0/24 dev d0",
+                  "route add 192.0.2.0/24 dev d1 table 100", f"rule add fwmark {mark} lookup 100"])
+        with space:
+            sysctl("net/ipv6/conf/all/disable_ipv6", 0)
+            sysctl("net/ipv6/conf/d0/disable_ipv6", 0)
+            sysctl("net/ipv6/conf/d1/disable_ipv6", 0)
+        space.ip(["address add fd00::1/64 dev d0 nodad", "route add 2001:db8::/64 dev d0",
+                  "route add 2001:db8::/64 dev d1 table 100", f"rule add from ::/0 fwmark {mark} lookup 100"])
+        with space:
+            left = [leaves_by(socket.AF_INET, "192.0.2.9"), leaves_by(socket.AF_INET6, "2001:db8::9")]
+        expect_equal(left, devices, action)
+        space.delete()
+
+
+def leaves_by(family: socket.AddressFamily, address: str) -> str:
+    """The device through which datagrams leave, once a table is in force."""
+    expect_equal(getsockopt(GET_INFO, name("filter").ljust(84, b"\0"), family)[0], 0, "GET_INFO")
+    before = {device: sent_by(device) for device in ("d0", "d1")}
+    with socket.socket(family, socket.SOCK_DGRAM) as sender:
+        for _ in range(100):
+            sender.sendto(b"x", (address, 9))
+    return max(before, key=lambda device: sent_by(device) - before[device])
+
+
+def sent_by(device: str) -> int:
+    with open(f"/sys/class/net/{device}/statistics/tx_packets", encoding="ascii") as file:
+        return int(file.read())
 
 
 @test
@@ -441,10 +476,10 @@ def killed_while_it_is_carried_out() -> None:
 def killed_while_it_is_queued() -> None:
     fake.fresh()
     works()
-    fake.order("REVISION slow 500")
+    fake.order("GET_ENTRIES slow 500")
     fake.forget()
-    first = Child(revision)
-    fake.wait_for_line("REVISION")
+    first = Child(listing)
+    fake.wait_for_line("GET_ENTRIES")
     second = Child(lambda: replace()[0])
     wait_for(lambda: open(f"/proc/{second.pid}/wchan", encoding="ascii").read() not in ("", "0"), "it to wait")
     second.kill()
@@ -462,7 +497,7 @@ def killed_at_any_moment() -> None:
     seed = random.randrange(1 << 32)
     print(f"# seed {seed}", flush=True)
     chance = random.Random(seed)
-    requests: list[Callable[[], int]] = [get_info, revision, add_counters, lambda: get_entries()[0],
+    requests: list[Callable[[], int]] = [get_info, add_counters, listing,
                                          lambda: replace()[0]]
     for _ in range(60):
         children = [Child(chance.choice(requests)) for _ in range(3)]
@@ -489,7 +524,7 @@ def rules_survive_the_helper() -> None:
     expect_equal(replace(entries=DROPPING)[0], 0, "a table that drops")
     for step in range(3):
         fake.forget()
-        expect_equal(revision(), 0, "revision")
+        expect_equal(listing(), 0, "a listing")
         fake.kill()
         expect(not passes(), "the table that drops is not in force")
         replay = fake.wait_for_line("REPLAY")
@@ -509,7 +544,7 @@ def replay_that_kills() -> None:
     fake.order("REPLAY crash")
     fake.kill()
     fake.wait_for_line("REPLAY", 2)
-    wait_for(lambda: revision() == 0, "a helper")
+    wait_for(lambda: listing() == 0, "a helper")
     expect_equal(len(fake.log("REPLAY")), 2, "replays")
     expect(not passes(), "the table that drops is not in force")
     works()
@@ -545,9 +580,9 @@ def unloading_fifty_times() -> None:
 @test
 def unloading_a_hung_helper() -> None:
     fake.fresh()
-    fake.order("REVISION hang")
-    child = Child(revision)
-    fake.wait_for_line("REVISION")
+    fake.order("GET_ENTRIES hang")
+    child = Child(listing)
+    fake.wait_for_line("GET_ENTRIES")
     expect(subprocess.run(["rmmod", "bpfilter"], stderr=subprocess.DEVNULL).returncode != 0,
            "removed with a caller inside")
     child.kill()

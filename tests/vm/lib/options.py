@@ -5,28 +5,24 @@ import ctypes
 import socket
 import struct
 
-SOL_IP = 0
+LEVEL = {socket.AF_INET: 0, socket.AF_INET6: 41}
 SET_REPLACE, SET_ADD_COUNTERS = 64, 65
 GET_INFO, GET_ENTRIES, GET_REVISION_MATCH, GET_REVISION_TARGET = 64, 65, 66, 67
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def _socket() -> socket.socket:
-    return socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-
-
-def setsockopt(option: int, data: bytes) -> int:
-    with _socket() as sock:
-        result = _libc.setsockopt(sock.fileno(), SOL_IP, option, data, len(data))
+def setsockopt(option: int, data: bytes, family: socket.AddressFamily = socket.AF_INET) -> int:
+    with socket.socket(family, socket.SOCK_DGRAM) as sock:
+        result = _libc.setsockopt(sock.fileno(), LEVEL[family], option, data, len(data))
         return ctypes.get_errno() if result else 0
 
 
-def getsockopt(option: int, data: bytes) -> tuple[int, bytes]:
+def getsockopt(option: int, data: bytes, family: socket.AddressFamily = socket.AF_INET) -> tuple[int, bytes]:
     buffer = ctypes.create_string_buffer(data, max(len(data), 1))
     length = ctypes.c_uint(len(data))
-    with _socket() as sock:
-        result = _libc.getsockopt(sock.fileno(), SOL_IP, option, buffer, ctypes.byref(length))
+    with socket.socket(family, socket.SOCK_DGRAM) as sock:
+        result = _libc.getsockopt(sock.fileno(), LEVEL[family], option, buffer, ctypes.byref(length))
         return (ctypes.get_errno() if result else 0), buffer.raw[:len(data)]
 
 
