@@ -14,7 +14,7 @@ namespace bpfilter::decode {
 namespace {
 
 // Newest first, as the kernel lists them.
-const std::array matches{&udplite_match, &udp_match, &tcp_match, &icmp_match};
+const std::array matches{&udplite_match, &udp_match, &tcp_match, &icmp_match, &icmp6_match};
 const std::array targets{&error_target, &standard_target};
 
 template <typename T>
@@ -22,7 +22,7 @@ Result<const T *> find(std::span<const T *const> rows, std::string_view kind, ir
                        std::string_view name, std::uint8_t revision)
 {
     for (const T *row : rows) {
-        if (row->family == family && row->name == name && row->revision == revision)
+        if (row->serves(family) && row->name == name && row->revision == revision)
             return row;
     }
     return fail(ENOENT,
@@ -35,7 +35,7 @@ Result<> revision_of(std::span<const T *const> rows, ir::Family family, std::str
 {
     bool known = false;
     for (const T *row : rows) {
-        if (row->family != family || row->name != name)
+        if (!row->serves(family) || row->name != name)
             continue;
         if (row->revision == revision)
             return {};
@@ -49,7 +49,7 @@ template <typename T> std::string list(std::span<const T *const> rows, ir::Famil
 {
     std::string text;
     for (const T *row : rows) {
-        if (row->family == family && !row->name.empty())
+        if (row->serves(family) && !row->name.empty())
             text.append(row->name).append("\n");
     }
     return text;
