@@ -41,9 +41,9 @@ void emit_search(Assembler &as, std::span<const Place> places)
 class BlocksEmitter {
 public:
     BlocksEmitter(Assembler &as, const ir::Table &table, ir::Hook hook, const Flow &flow,
-                  Label count)
+                  const Needs &needs, Label count)
         : as_(as), table_(table), hook_(*table.hooks[static_cast<std::size_t>(hook)]), flow_(flow),
-          count_(count), capacity_(stack_need(table))
+          needs_(needs), count_(count), capacity_(stack_need(table))
     {
     }
 
@@ -84,7 +84,7 @@ private:
                 continue;
             }
             const Label next = as_.label();
-            emit_rule(as_, table_.rules[id], Counting{count_}, next, exits);
+            emit_rule(as_, table_.rules[id], needs_, Counting{count_}, next, exits);
             as_.bind(next);
             falls = as_.falls_through();
         }
@@ -220,6 +220,7 @@ private:
     const ir::Table &table_;
     const ir::HookEntry &hook_;
     const Flow &flow_;
+    const Needs &needs_;
     Label count_;
     std::uint32_t capacity_;
     std::vector<Place> blocks_;
@@ -245,9 +246,9 @@ void emit_loop(Assembler &as, ir::RuleId entry, Label dispatcher)
 }
 
 void emit_blocks(Assembler &as, const ir::Table &table, ir::Hook hook, const Flow &flow,
-                 Label dispatcher, Label count)
+                 const Needs &needs, Label dispatcher, Label count)
 {
-    BlocksEmitter(as, table, hook, flow, count).run(dispatcher);
+    BlocksEmitter(as, table, hook, flow, needs, count).run(dispatcher);
 }
 
 } // namespace bpfilter::codegen

@@ -15,6 +15,7 @@
 
 #include "umh/codegen/assembler.h"
 #include "umh/codegen/flow.h"
+#include "umh/codegen/match.h"
 #include "umh/ir/table.h"
 
 namespace bpfilter::codegen {
@@ -24,7 +25,7 @@ void emit_loop(Assembler &as, ir::RuleId entry, Label dispatcher);
 
 // All blocks, and the dispatcher.
 void emit_blocks(Assembler &as, const ir::Table &table, ir::Hook hook, const Flow &flow,
-                 Label dispatcher, Label count);
+                 const Needs &needs, Label dispatcher, Label count);
 
 // Bounds of one subprogram: jumps are 16 bit, and the verifier keeps at most 8,192 branches
 // in mind.

@@ -4,6 +4,7 @@
 #include "umh/codegen/assembler.h"
 #include "umh/codegen/blocks.h"
 #include "umh/codegen/flow.h"
+#include "umh/codegen/ipv6.h"
 #include "umh/codegen/key.h"
 #include "umh/codegen/match.h"
 #include "umh/codegen/prologue.h"
@@ -36,11 +37,10 @@ class HookEmitter {
 public:
     HookEmitter(const ir::Table &table, ir::Hook hook, const Backend &backend)
         : table_(table), hook_id_(hook), hook_(*table.hooks[static_cast<std::size_t>(hook)]),
-          backend_(backend), flow_(find_flow(table, hook))
+          backend_(backend), flow_(find_flow(table, hook)), needs_{.family = table.family}
     {
         for (const ir::RuleId id : flow_.rules)
-            for (const ir::Match &match : table.rules[id].matches)
-                needs_.add(match);
+            needs_.add(table_.rules[id]);
     }
 
     // One subprogram for all rules, or nothing if that is not possible.
@@ -64,7 +64,7 @@ public:
         emit_loop(as_, hook_.entry, dispatcher);
         as_.emit(exit_insn());
         finish_main();
-        emit_blocks(as_, table_, hook_id_, flow_, dispatcher, count_);
+        emit_blocks(as_, table_, hook_id_, flow_, needs_, dispatcher, count_);
         emit_functions();
     }
 
@@ -89,8 +89,10 @@ private:
         if (backend_.l3 != 0)
             as_.emit(alu(BPF_SUB, r1, backend_.l3));
         as_.emit(store(BPF_W, r7, offsetof(Key, length), r1));
-        emit_ip_header(as_, backend_, exits_.drop);
-        if (needs_.l4)
+        emit_ip_header(as_, backend_, needs_.family, exits_.drop);
+        if (needs_.family == ir::Family::ipv6)
+            emit_ipv6_headers(as_, backend_, needs_, {.step = step_, .options = options_});
+        else if (needs_.l4)
             emit_l4_header(as_, backend_, needs_, options_);
     }
 
@@ -122,7 +124,7 @@ private:
         if (id == hook_.underflow)
             as_.bind(exits_.back);
         const Label next = as_.label();
-        emit_rule(as_, table_.rules[id], Counting{count_}, next, exits_);
+        emit_rule(as_, table_.rules[id], needs_, Counting{count_}, next, exits_);
         as_.bind(next);
         return as_.falls_through();
     }
@@ -146,6 +148,8 @@ private:
 
     void emit_functions()
     {
+        if (as_.used(step_))
+            emit_step_function(as_, backend_, step_);
         if (as_.used(options_))
             emit_options_function(as_, backend_, options_);
         if (as_.used(count_))
@@ -160,6 +164,7 @@ private:
     Needs needs_;
     Assembler as_;
     Label count_ = as_.label();
+    Label step_ = as_.label();
     Label options_ = as_.label();
     Label drop_ = as_.label(); // hotdrop too
     RuleExits exits_{as_.label(), drop_, drop_, as_.label(), as_.label(), as_.label(), as_.label()};

@@ -14,10 +14,21 @@ namespace bpfilter::codegen {
 
 namespace {
 
-constexpr std::size_t ip_fragment = offsetof(Key, ip) + 6;
-constexpr std::size_t ip_protocol = offsetof(Key, ip) + 9;
-constexpr std::size_t ip_source = offsetof(Key, ip) + 12;
-constexpr std::size_t ip_destination = offsetof(Key, ip) + 16;
+constexpr std::size_t ip = offsetof(Key, ip);
+constexpr std::size_t ipv4_fragment = ip + 6;
+constexpr std::size_t ipv4_protocol = ip + 9;
+
+// Where the addresses are.
+struct Addresses {
+    std::size_t source;
+    std::size_t destination;
+    std::size_t words; // of four bytes
+};
+constexpr Addresses ipv4_addresses{ip + 12, ip + 16, 1};
+constexpr Addresses ipv6_addresses{ip + 8, ip + 24, 4};
+
+constexpr std::size_t tcp_state = offsetof(Transport, tcp);
+constexpr std::size_t short_state = offsetof(Transport, short_header);
 
 // The number that these bytes are when the program loads them.
 template <typename Byte> std::uint32_t word(const Byte *bytes)
@@ -29,16 +40,22 @@ template <typename Byte> std::uint32_t word(const Byte *bytes)
 
 class MatchEmitter {
 public:
-    MatchEmitter(Assembler &as, const MatchExits &exits) : as_(as), exits_(exits) {}
+    MatchEmitter(Assembler &as, const Needs &needs, const MatchExits &exits)
+        : as_(as), needs_(needs), exits_(exits), is_ipv6_(needs.family == ir::Family::ipv6),
+          addresses_(is_ipv6_ ? ipv6_addresses : ipv4_addresses)
+    {
+    }
 
     void operator()(const ir::SourceAddress &match)
     {
-        bytes(ip_source, match.value.data(), match.mask.data(), 1, match.invert);
+        bytes(addresses_.source, match.value.data(), match.mask.data(), addresses_.words,
+              match.invert);
     }
 
     void operator()(const ir::DestinationAddress &match)
     {
-        bytes(ip_destination, match.value.data(), match.mask.data(), 1, match.invert);
+        bytes(addresses_.destination, match.value.data(), match.mask.data(), addresses_.words,
+              match.invert);
     }
 
     void operator()(const ir::InInterface &match)
@@ -53,13 +70,23 @@ public:
 
     void operator()(const ir::Protocol &match)
     {
-        as_.emit(load(BPF_B, r1, r7, ip_protocol));
+        if (is_ipv6_) {
+            as_.emit(load(BPF_W, r1, r7, offsetof(Key, walk.protocol)));
+            as_.jump_if32(BPF_JEQ, r1, protocol_missing, exits_.hotdrop);
+            if (needs_.start)
+                as_.emit(store(BPF_W, r7, offsetof(Key, walk.asked), 1));
+            transport_ = offsetof(Key, l4);
+            if (match.value == 0)
+                return;
+        } else {
+            as_.emit(load(BPF_B, r1, r7, ipv4_protocol));
+        }
         as_.jump_if32(match.invert ? BPF_JEQ : BPF_JNE, r1, match.value, exits_.next);
     }
 
     void operator()(const ir::Fragment &match)
     {
-        as_.emit(load(BPF_H, r1, r7, ip_fragment));
+        as_.emit(load(BPF_H, r1, r7, ipv4_fragment));
         as_.emit(alu32(BPF_AND, r1, htons(IP_OFFMASK)));
         as_.jump_if32(match.invert ? BPF_JNE : BPF_JEQ, r1, 0, exits_.next);
     }
@@ -68,10 +95,10 @@ public:
 
     void operator()(const ir::Tcp &match)
     {
-        state(offsetof(Key, tcp));
+        transport_state(tcp_state);
         ports(match.source, match.destination);
         if (match.flags_mask != 0 || match.flags_value != 0 || match.flags_invert) {
-            as_.emit(load(BPF_B, r1, r7, offsetof(Key, l4) + 13));
+            as_.emit(load(BPF_B, r1, r7, transport_ + 13));
             as_.emit(alu32(BPF_AND, r1, match.flags_mask));
             as_.jump_if32(match.flags_invert ? BPF_JEQ : BPF_JNE, r1, match.flags_value,
                           exits_.next);
@@ -82,25 +109,25 @@ public:
 
     void operator()(const ir::Udp &match)
     {
-        state(offsetof(Key, short_header));
+        transport_state(short_state);
         ports(match.source, match.destination);
     }
 
     void operator()(const ir::Icmp &match)
     {
-        state(offsetof(Key, short_header));
+        transport_state(short_state);
         if (match.type == 0xff) {
             if (match.invert)
                 as_.jump(exits_.next);
             return;
         }
-        const Label other = match.invert ? as_.label() : exits_.next;
-        as_.emit(load(BPF_B, r1, r7, offsetof(Key, l4)));
-        as_.jump_if32(BPF_JNE, r1, match.type, other);
-        as_.emit(load(BPF_B, r1, r7, offsetof(Key, l4) + 1));
-        range(match.code_min, match.code_max, match.invert, other);
-        if (match.invert)
-            as_.bind(other);
+        type_and_code(match);
+    }
+
+    void operator()(const ir::Icmp6 &match)
+    {
+        transport_state(short_state);
+        type_and_code(match);
     }
 
 private:
@@ -138,14 +165,40 @@ private:
     void state(std::size_t offset)
     {
         as_.emit(load(BPF_W, r1, r7, offset));
-        as_.jump_if32(BPF_JEQ, r1, l4_hotdrop, exits_.hotdrop);
-        as_.jump_if32(BPF_JNE, r1, l4_present, exits_.next);
+        as_.jump_if32(BPF_JEQ, r1, header_hotdrop, exits_.hotdrop);
+        as_.jump_if32(BPF_JNE, r1, header_present, exits_.next);
+    }
+
+    // Of a field in struct Transport.
+    void transport_state(std::size_t field)
+    {
+        if (transport_ == offsetof(Key, start)) {
+            const Label not_asked = as_.label();
+            as_.emit(load(BPF_W, r1, r7, offsetof(Key, walk.asked)));
+            as_.jump_if32(BPF_JEQ, r1, 0, not_asked);
+            as_.emit(load(BPF_W, r1, r7, offsetof(Key, walk.fragment)));
+            as_.jump_if32(BPF_JNE, r1, 0, exits_.next);
+            as_.bind(not_asked);
+        }
+        state(transport_ + field);
+    }
+
+    // T: Icmp or Icmp6.
+    template <typename T> void type_and_code(const T &match)
+    {
+        const Label other = match.invert ? as_.label() : exits_.next;
+        as_.emit(load(BPF_B, r1, r7, transport_));
+        as_.jump_if32(BPF_JNE, r1, match.type, other);
+        as_.emit(load(BPF_B, r1, r7, transport_ + 1));
+        range(match.code_min, match.code_max, match.invert, other);
+        if (match.invert)
+            as_.bind(other);
     }
 
     void ports(const ir::PortRange &source, const ir::PortRange &destination)
     {
-        port(offsetof(Key, l4), source);
-        port(offsetof(Key, l4) + 2, destination);
+        port(transport_, source);
+        port(transport_ + 2, destination);
     }
 
     void port(std::size_t offset, const ir::PortRange &ports)
@@ -181,8 +234,9 @@ private:
 
     void option(std::uint8_t kind, bool invert)
     {
-        state(offsetof(Key, options));
-        as_.emit(load(BPF_W, r1, r7, offsetof(Key, option_kinds) + kind / 32 * 4));
+        state(transport_ + offsetof(Transport, options));
+        as_.emit(
+            load(BPF_W, r1, r7, transport_ + offsetof(Transport, option_kinds) + kind / 32 * 4));
         const std::uint32_t bit = std::uint32_t{1} << kind % 32;
         if (invert) {
             as_.jump_if32(BPF_JSET, r1, bit, exits_.next);
@@ -193,24 +247,50 @@ private:
     }
 
     Assembler &as_;
+    const Needs &needs_;
     const MatchExits &exits_;
+    const bool is_ipv6_;
+    const Addresses &addresses_;
+    // Where the transport header is in the key. IPv6: elsewhere, before a protocol was asked.
+    std::size_t transport_ = is_ipv6_ ? offsetof(Key, start) : offsetof(Key, l4);
 };
+
+bool asks_transport(const ir::Match &match)
+{
+    return std::holds_alternative<ir::Tcp>(match) || std::holds_alternative<ir::Udp>(match) ||
+           std::holds_alternative<ir::Icmp>(match) || std::holds_alternative<ir::Icmp6>(match);
+}
+
+bool asks_options(const ir::Match &match)
+{
+    const auto *tcp = std::get_if<ir::Tcp>(&match);
+    return tcp != nullptr && tcp->option != 0;
+}
 
 } // namespace
 
-void emit_match(Assembler &as, const ir::Match &match, const MatchExits &exits)
+void emit_matches(Assembler &as, const ir::Rule &rule, const Needs &needs, const MatchExits &exits)
 {
-    std::visit(MatchEmitter(as, exits), match);
+    MatchEmitter emitter(as, needs, exits);
+    for (const ir::Match &match : rule.matches) {
+        std::visit(emitter, match);
+        if (!as.falls_through())
+            return; // it never matches
+    }
 }
 
-void Needs::add(const ir::Match &match)
+void Needs::add(const ir::Rule &rule)
 {
-    const auto *tcp = std::get_if<ir::Tcp>(&match);
-    if (tcp != nullptr || std::holds_alternative<ir::Udp>(match) ||
-        std::holds_alternative<ir::Icmp>(match))
-        l4 = true;
-    if (tcp != nullptr && tcp->option != 0)
-        options = true;
+    bool located = family == ir::Family::ipv4;
+    for (const ir::Match &match : rule.matches) {
+        if (family == ir::Family::ipv6 && std::holds_alternative<ir::Protocol>(match))
+            located = walk = true;
+        if (!asks_transport(match))
+            continue;
+        (located ? l4 : start) = true;
+        if (asks_options(match))
+            (located ? options : start_options) = true;
+    }
 }
 
 } // namespace bpfilter::codegen

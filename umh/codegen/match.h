@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// codegen: the instructions for one match. They read the key at r7 and use r0 to r2.
+// codegen: the instructions for one match. They read the key at r7 and use r0 to r5.
 //
 // What matches falls through; what does not jumps to `next`. With most rules not matching
 // most packets, and the rest of the rule behind the fall-through, the verifier is done with
@@ -9,22 +9,29 @@
 
 #include "umh/codegen/assembler.h"
 #include "umh/ir/match.h"
+#include "umh/ir/table.h"
 
 namespace bpfilter::codegen {
+
+// What the rules of a program ask for beyond the IP header.
+struct Needs {
+    ir::Family family = ir::Family::ipv4;
+    bool l4 = false;
+    bool options = false;
+    // IPv6
+    bool walk = false;
+    bool start = false; // a rule that did not ask for a protocol asks for a transport header
+    bool start_options = false;
+
+    void add(const ir::Rule &rule);
+};
 
 struct MatchExits {
     Label next;    // no match
     Label hotdrop; // the packet is dropped, and the rule not counted
 };
 
-void emit_match(Assembler &as, const ir::Match &match, const MatchExits &exits);
-
-// What matches ask for beyond the IP header.
-struct Needs {
-    bool l4 = false;
-    bool options = false;
-
-    void add(const ir::Match &match);
-};
+// The matches of a rule, in order.
+void emit_matches(Assembler &as, const ir::Rule &rule, const Needs &needs, const MatchExits &exits);
 
 } // namespace bpfilter::codegen

@@ -17,30 +17,27 @@ constexpr std::int32_t short_header = 8; // UDP, ICMP
 constexpr std::int32_t options_max = 40;
 static_assert(options_max < scratch_size);
 
-void emit_state(Assembler &as, std::size_t offset, L4State state)
-{
-    as.emit(store(BPF_W, r7, static_cast<std::int32_t>(offset), static_cast<std::int32_t>(state)));
-}
-
-// Loads `length` bytes at r9 behind the IP header's start into key.l4.
-void emit_load_l4(Assembler &as, const Backend &backend, std::int32_t length, Label missing)
+// Loads `length` bytes at r9 behind the IP header's start to `to` in the key.
+void emit_load_l4(Assembler &as, const Backend &backend, std::size_t to, std::int32_t length,
+                  Label missing)
 {
     as.emit(move(r1, r6));
     as.emit(move(r2, r9));
     as.emit(alu(BPF_ADD, r2, backend.l3));
     as.emit(move(r3, r7));
-    as.emit(alu(BPF_ADD, r3, offsetof(Key, l4)));
+    as.emit(alu(BPF_ADD, r3, static_cast<std::int32_t>(to)));
     as.emit(move(r4, length));
     as.emit(call_helper(backend.load_bytes));
     as.jump_if(BPF_JNE, r0, 0, missing);
 }
 
-// One step over the options: r6 the key, r7 their length, key.pc the place of this one.
+// One step over the options: r6 the key, r7 their length, r8 the struct Transport, key.pc the
+// place of this one.
 // Walks as tcp_find_option of xt_tcpudp does, with the same treatment of broken lengths.
 void emit_option_step(Assembler &as, Label done)
 {
     const Label advance = as.label();
-    constexpr std::size_t kinds = offsetof(Key, option_kinds);
+    constexpr std::size_t kinds = offsetof(Transport, option_kinds);
     constexpr std::size_t scratch = offsetof(Key, scratch);
 
     as.emit(load(BPF_W, r1, r6, offsetof(Key, pc)));
@@ -53,7 +50,7 @@ void emit_option_step(Assembler &as, Label done)
     as.emit(move(r4, r3));
     as.emit(alu(BPF_RSH, r4, 5));
     as.emit(alu(BPF_LSH, r4, 2));
-    as.emit(alu(BPF_ADD, r4, r6));
+    as.emit(alu(BPF_ADD, r4, r8));
     as.emit(move(r5, r3));
     as.emit(alu32(BPF_AND, r5, 31));
     as.emit(move32(r0, 1));
@@ -100,17 +97,21 @@ void emit_load_bytes(Assembler &as, const Backend &backend, std::int32_t offset,
     as.emit(call_helper(backend.load_bytes));
 }
 
-void emit_ip_header(Assembler &as, const Backend &backend, Label fail)
+void emit_ip_header(Assembler &as, const Backend &backend, ir::Family family, Label fail)
 {
-    emit_load_bytes(as, backend, backend.l3, offsetof(Key, ip), sizeof(Key::ip));
+    emit_load_bytes(as, backend, backend.l3, offsetof(Key, ip),
+                    family == ir::Family::ipv6 ? ipv6_header : ipv4_header);
     as.jump_if(BPF_JNE, r0, 0, fail);
+}
+
+void emit_state(Assembler &as, std::size_t offset, HeaderState state)
+{
+    as.emit(store(BPF_W, r7, static_cast<std::int32_t>(offset), static_cast<std::int32_t>(state)));
 }
 
 void emit_l4_header(Assembler &as, const Backend &backend, const Needs &needs, Label options)
 {
     const Label whole = as.label();
-    const Label overlap = as.label();
-    const Label only_short = as.label();
     const Label done = as.label();
 
     // Offset 0: a whole packet or a first fragment. 1: would overwrite the TCP flags.
@@ -118,37 +119,50 @@ void emit_l4_header(Assembler &as, const Backend &backend, const Needs &needs, L
     as.emit(from_network16(r8));
     as.emit(alu(BPF_AND, r8, IP_OFFMASK));
     as.jump_if(BPF_JEQ, r8, 0, whole);
-    emit_state(as, offsetof(Key, short_header), l4_fragment);
-    emit_state(as, offsetof(Key, tcp), l4_hotdrop);
-    as.jump_if(BPF_JEQ, r8, 1, overlap);
-    emit_state(as, offsetof(Key, tcp), l4_fragment);
-    as.bind(overlap);
+    emit_state(as, offsetof(Key, l4.short_header), header_absent);
+    emit_state(as, offsetof(Key, l4.tcp), header_hotdrop);
+    as.jump_if(BPF_JEQ, r8, 1, done);
+    emit_state(as, offsetof(Key, l4.tcp), header_absent);
     as.jump(done);
 
     as.bind(whole);
-    emit_state(as, offsetof(Key, tcp), l4_hotdrop);
-    emit_state(as, offsetof(Key, short_header), l4_hotdrop);
     as.emit(load(BPF_B, r9, r7, offsetof(Key, ip)));
     as.emit(alu(BPF_AND, r9, 0xf));
     as.emit(alu(BPF_LSH, r9, 2));
+    emit_transport(as, backend, offsetof(Key, l4), needs.options, options);
+    as.bind(done);
+}
+
+void emit_transport(Assembler &as, const Backend &backend, std::size_t to, bool with_options,
+                    Label options)
+{
+    const Label only_short = as.label();
+    const Label done = as.label();
+    const std::size_t tcp = to + offsetof(Transport, tcp);
+    const std::size_t short_state = to + offsetof(Transport, short_header);
+
+    emit_state(as, tcp, header_hotdrop);
+    emit_state(as, short_state, header_hotdrop);
     as.emit(load(BPF_W, r8, r7, offsetof(Key, length)));
     as.emit(alu(BPF_SUB, r8, r9));
     as.jump_if(BPF_JSLT, r8, short_header, done);
     as.jump_if(BPF_JSLT, r8, tcp_header, only_short);
-    emit_load_l4(as, backend, tcp_header, done);
-    emit_state(as, offsetof(Key, tcp), l4_present);
-    emit_state(as, offsetof(Key, short_header), l4_present);
-    if (needs.options) {
+    emit_load_l4(as, backend, to, tcp_header, done);
+    emit_state(as, tcp, header_present);
+    emit_state(as, short_state, header_present);
+    if (with_options) {
         as.emit(move(r1, r6));
         as.emit(move(r2, r7));
         as.emit(move(r3, r9));
+        as.emit(move(r4, r7));
+        as.emit(alu(BPF_ADD, r4, static_cast<std::int32_t>(to)));
         as.call(options);
     }
     as.jump(done);
 
     as.bind(only_short);
-    emit_load_l4(as, backend, short_header, done);
-    emit_state(as, offsetof(Key, short_header), l4_present);
+    emit_load_l4(as, backend, to, short_header, done);
+    emit_state(as, short_state, header_present);
     as.bind(done);
 }
 
@@ -157,24 +171,26 @@ void emit_options_function(Assembler &as, const Backend &backend, Label label)
     const Label step = as.label();
     const Label done = as.label();
     const Label leave = as.label();
+    constexpr auto kinds = static_cast<std::int32_t>(offsetof(Transport, option_kinds));
 
-    as.function(label, Function{.name = "bf_tcp_options", .arguments = 3});
+    as.function(label, Function{.name = "bf_tcp_options", .arguments = 4});
     as.emit(move(r6, r2));
-    as.emit(store(BPF_W, r6, offsetof(Key, options), l4_hotdrop));
-    for (std::size_t i = 0; i < sizeof(Key::option_kinds); i += 8)
-        as.emit(store(BPF_DW, r6, static_cast<std::int32_t>(offsetof(Key, option_kinds) + i), 0));
+    as.emit(move(r8, r4));
+    as.emit(store(BPF_W, r8, offsetof(Transport, options), header_hotdrop));
+    for (std::int32_t i = 0; i < static_cast<std::int32_t>(sizeof(Transport::option_kinds)); i += 8)
+        as.emit(store(BPF_DW, r8, kinds + i, 0));
 
     // Data offset in words, at least the fixed header, and all of it there.
-    as.emit(load(BPF_B, r7, r6, offsetof(Key, l4) + 12));
+    as.emit(load(BPF_B, r7, r8, offsetof(Transport, bytes) + 12));
     as.emit(alu(BPF_RSH, r7, 4));
     as.emit(alu(BPF_LSH, r7, 2));
     as.jump_if(BPF_JLT, r7, tcp_header, leave);
-    as.emit(move(r8, r3));
-    as.emit(alu(BPF_ADD, r8, r7));
+    as.emit(move(r5, r3));
+    as.emit(alu(BPF_ADD, r5, r7));
     as.emit(load(BPF_W, r4, r6, offsetof(Key, length)));
     as.emit(alu(BPF_SUB, r7, tcp_header));
     as.jump_if(BPF_JLT, r7, 1, done);
-    as.jump_if(BPF_JGT, r8, r4, leave);
+    as.jump_if(BPF_JGT, r5, r4, leave);
 
     as.emit(move(r2, r3));
     as.emit(alu(BPF_ADD, r2, backend.l3 + tcp_header));
@@ -193,7 +209,7 @@ void emit_options_function(Assembler &as, const Backend &backend, Label label)
     as.jump(done);
 
     as.bind(done);
-    as.emit(store(BPF_W, r6, offsetof(Key, options), l4_present));
+    as.emit(store(BPF_W, r8, offsetof(Transport, options), header_present));
     as.bind(leave);
     as.emit(move(r0, 0));
     as.emit(exit_insn());

@@ -7,6 +7,7 @@
 
 #include "umh/codegen/assembler.h"
 #include "umh/codegen/backend.h"
+#include "umh/codegen/key.h"
 #include "umh/codegen/match.h"
 
 namespace bpfilter::codegen {
@@ -18,14 +19,26 @@ void emit_entry(Assembler &as, Label fail);
 void emit_load_bytes(Assembler &as, const Backend &backend, std::int32_t offset, std::size_t to,
                      std::int32_t length);
 
-// The fixed part of the IP header into the key; jumps to `fail` without one.
-void emit_ip_header(Assembler &as, const Backend &backend, Label fail);
+inline constexpr std::int32_t ipv4_header = 20;
+inline constexpr std::int32_t ipv6_header = 40;
 
-// The L4 header and its state, from the IP header and the length in the key. `options` is
-// the subprogram of emit_options_function().
+// The fixed part of the IP header into the key; jumps to `fail` without one.
+void emit_ip_header(Assembler &as, const Backend &backend, ir::Family family, Label fail);
+
+// IPv4: the L4 header and its state, from the IP header and the length in the key. `options`
+// is the subprogram of emit_options_function().
 void emit_l4_header(Assembler &as, const Backend &backend, const Needs &needs, Label options);
 
-// int bf_tcp_options(context, key, offset of the TCP header in the packet from the IP header)
+// The transport header r9 bytes behind the beginning of the IP header, which is no fragment,
+// into the struct Transport at `to` in the key. Options are looked at if `with_options`.
+void emit_transport(Assembler &as, const Backend &backend, std::size_t to, bool with_options,
+                    Label options);
+
+// Sets a HeaderState in the key.
+void emit_state(Assembler &as, std::size_t offset, HeaderState state);
+
+// int bf_tcp_options(context, key, offset of the TCP header from the IP header, Transport in
+// the key)
 void emit_options_function(Assembler &as, const Backend &backend, Label label);
 
 // int bf_count(rule, length)

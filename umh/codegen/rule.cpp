@@ -3,7 +3,6 @@
 
 #include "umh/codegen/flow.h"
 #include "umh/codegen/key.h"
-#include "umh/codegen/match.h"
 #include "umh/codegen/prologue.h"
 
 #include <cstddef>
@@ -46,15 +45,13 @@ private:
 
 } // namespace
 
-void emit_rule(Assembler &as, const ir::Rule &rule, const Counting &counting, Label next,
-               const RuleExits &exits)
+void emit_rule(Assembler &as, const ir::Rule &rule, const Needs &needs, const Counting &counting,
+               Label next, const RuleExits &exits)
 {
     as.line(rule.id + 1, rule.text);
-    for (const ir::Match &match : rule.matches) {
-        emit_match(as, match, MatchExits{.next = next, .hotdrop = exits.hotdrop});
-        if (!as.falls_through())
-            return; // it never matches
-    }
+    emit_matches(as, rule, needs, MatchExits{.next = next, .hotdrop = exits.hotdrop});
+    if (!as.falls_through())
+        return; // it never matches
     const Label skip = as.label();
     if (counting.second_time) {
         as.emit(load(BPF_W, r1, r7, offsetof(Key, counting)));

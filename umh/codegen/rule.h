@@ -4,6 +4,7 @@
 #pragma once
 
 #include "umh/codegen/assembler.h"
+#include "umh/codegen/match.h"
 #include "umh/ir/table.h"
 
 namespace bpfilter::codegen {
@@ -26,7 +27,7 @@ struct Counting {
 };
 
 // Falls through, or jumps to `next`, to the next rule.
-void emit_rule(Assembler &as, const ir::Rule &rule, const Counting &counting, Label next,
-               const RuleExits &exits);
+void emit_rule(Assembler &as, const ir::Rule &rule, const Needs &needs, const Counting &counting,
+               Label next, const RuleExits &exits);
 
 } // namespace bpfilter::codegen

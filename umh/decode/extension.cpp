@@ -14,7 +14,7 @@ namespace bpfilter::decode {
 namespace {
 
 // Newest first, as the kernel lists them.
-const std::array matches{&udplite_match, &udp_match, &tcp_match, &icmp_match};
+const std::array matches{&udplite_match, &udp_match, &tcp_match, &icmp_match, &icmp6_match};
 const std::array targets{&error_target, &standard_target};
 
 template <typename T>
@@ -22,7 +22,7 @@ Result<const T *> find(std::span<const T *const> rows, std::string_view kind, ir
                        std::string_view name, std::uint8_t revision)
 {
     for (const T *row : rows) {
-        if (row->family == family && row->name == name && row->revision == revision)
+        if (row->serves(family) && row->name == name && row->revision == revision)
             return row;
     }
     return fail(ENOENT,

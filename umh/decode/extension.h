@@ -14,6 +14,7 @@
 #include "umh/util/result.h"
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -23,13 +24,14 @@ namespace bpfilter::decode {
 struct Extension {
     std::string_view name;
     std::uint8_t revision = 0;
-    ir::Family family = ir::Family::ipv4;
-    std::size_t size = 0;        // of its structure; the payload is that, aligned
-    std::size_t user_size = 0;   // bytes that a listing gives back; 0: all of `size`
-    std::uint16_t protocol = 0;  // needs -p this, not inverted; 0: none
-    std::uint32_t hooks = 0;     // only reachable from these (bit n: hook n); 0: all
-    std::string_view table = {}; // only in this one; empty: all
+    std::optional<ir::Family> family = {}; // nothing: both
+    std::size_t size = 0;                  // of its structure; the payload is that, aligned
+    std::size_t user_size = 0;             // bytes that a listing gives back; 0: all of `size`
+    std::uint16_t protocol = 0;            // needs -p this, not inverted; 0: none
+    std::uint32_t hooks = 0;               // only reachable from these (bit n: hook n); 0: all
+    std::string_view table = {};           // only in this one; empty: all
 
+    bool serves(ir::Family asked) const { return !family || *family == asked; }
     std::size_t listed_size() const { return user_size ? user_size : size; }
 };
 
@@ -77,6 +79,7 @@ extern const MatchExtension tcp_match;
 extern const MatchExtension udp_match;
 extern const MatchExtension udplite_match;
 extern const MatchExtension icmp_match;
+extern const MatchExtension icmp6_match;
 extern const TargetExtension standard_target;
 extern const TargetExtension error_target;
 

@@ -43,7 +43,10 @@ std::string icmp_text(Bytes payload)
 } // namespace
 
 constexpr MatchExtension icmp_match{
-    {.name = "icmp", .size = sizeof(ipt_icmp), .protocol = IPPROTO_ICMP},
+    {.name = "icmp",
+     .family = ir::Family::ipv4,
+     .size = sizeof(ipt_icmp),
+     .protocol = IPPROTO_ICMP},
     decode_icmp,
     icmp_text,
 };

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "umh/decode/ipv4.h"
 
+#include "umh/decode/conditional.h"
 #include "umh/decode/text.h"
 #include "umh/ir/names.h"
 
 #include <fmt/format.h>
 #include <linux/netfilter_ipv4/ip_tables.h>
 
+#include <array>
 #include <bit>
 #include <cstdint>
 
@@ -14,64 +16,9 @@ namespace bpfilter::decode {
 
 namespace {
 
-using ir::InterfaceName;
 using ir::Match;
 
 using Address4 = std::array<std::uint8_t, 4>;
-
-// What one question comes to, once its constant part is known.
-enum class Answer { always, never, depends };
-
-Answer constant(bool matches)
-{
-    return matches ? Answer::always : Answer::never;
-}
-
-// The questions that are really asked.
-struct Collector {
-    std::vector<Match> matches;
-    bool never = false;
-
-    void add(Answer answer, const Match &match)
-    {
-        if (answer == Answer::depends)
-            matches.push_back(match);
-        never |= answer == Answer::never;
-    }
-};
-
-template <typename T>
-void ask_address(Collector &collector, Bytes ip, std::size_t value, std::size_t mask, bool invert)
-{
-    const auto value_bytes = load<Address4>(ip, value);
-    const auto mask_bytes = load<Address4>(ip, mask);
-    T match{.invert = invert};
-    bool asks = false;
-    bool possible = true;
-    for (std::size_t i = 0; i < 4; ++i) {
-        match.value[i] = std::byte{value_bytes[i]};
-        match.mask[i] = std::byte{mask_bytes[i]};
-        asks |= mask_bytes[i] != 0;
-        possible &= (value_bytes[i] & ~mask_bytes[i]) == 0;
-    }
-    if (!possible)
-        collector.add(constant(invert), match);
-    else
-        collector.add(asks ? Answer::depends : constant(!invert), match);
-}
-
-template <typename T>
-void ask_interface(Collector &collector, Bytes ip, std::size_t name, std::size_t mask, bool invert)
-{
-    T match{load<InterfaceName>(ip, name), load<InterfaceName>(ip, mask), invert};
-    bool asks = false;
-    for (std::size_t i = 0; i < match.name.size(); ++i) {
-        // Bits outside the mask are not compared: no two spellings of one question.
-        match.name[i] = static_cast<char>(match.name[i] & match.mask[i]);
-        asks |= match.mask[i] != 0;
-    }
-    collector.add(asks ? Answer::depends : constant(!invert), match);
-}
 
 void ask_protocol(Collector &collector, std::uint16_t value, bool invert)
 {
@@ -109,26 +56,6 @@ std::string address_text(const char *option, Bytes ip, std::size_t value_offset,
                        dotted(value) + "/" + (prefix ? std::to_string(ones) : dotted(mask)));
 }
 
-std::string interface_text(const char *option, Bytes ip, std::size_t name_offset,
-                           std::size_t mask_offset, bool invert)
-{
-    const auto name = load<InterfaceName>(ip, name_offset);
-    const auto mask = load<InterfaceName>(ip, mask_offset);
-    if (mask[0] == 0)
-        return {};
-    std::string text;
-    for (std::size_t i = 0; i < name.size(); ++i) {
-        if (mask[i] == 0) {
-            if (name[i - 1] != 0)
-                text += '+';
-            break;
-        }
-        if (name[i] != 0)
-            text += name[i];
-    }
-    return option_text(option, invert, printable(text));
-}
-
 } // namespace
 
 std::vector<Match> ipv4_matches(Bytes ip)
@@ -139,9 +66,10 @@ std::vector<Match> ipv4_matches(Bytes ip)
     Collector collector;
 
     ask_address<ir::SourceAddress>(collector, ip, offsetof(ipt_ip, src), offsetof(ipt_ip, smsk),
-                                   inverts(IPT_INV_SRCIP));
+                                   sizeof(Address4), inverts(IPT_INV_SRCIP));
     ask_address<ir::DestinationAddress>(collector, ip, offsetof(ipt_ip, dst),
-                                        offsetof(ipt_ip, dmsk), inverts(IPT_INV_DSTIP));
+                                        offsetof(ipt_ip, dmsk), sizeof(Address4),
+                                        inverts(IPT_INV_DSTIP));
     ask_interface<ir::InInterface>(collector, ip, offsetof(ipt_ip, iniface),
                                    offsetof(ipt_ip, iniface_mask), inverts(IPT_INV_VIA_IN));
     ask_interface<ir::OutInterface>(collector, ip, offsetof(ipt_ip, outiface),

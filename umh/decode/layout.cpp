@@ -2,8 +2,12 @@
 #include "umh/decode/layout.h"
 
 #include "umh/decode/ipv4.h"
+#include "umh/decode/ipv6.h"
+
+#include <netinet/in.h> // the kernel's headers give way to it, if it comes first
 
 #include <linux/netfilter_ipv4/ip_tables.h>
+#include <linux/netfilter_ipv6/ip6_tables.h>
 
 #include <cerrno>
 
@@ -33,7 +37,31 @@ constexpr Layout ipv4{
     .ip_text = ipv4_text,
 };
 
+constexpr Layout ipv6{
+    .family = ir::Family::ipv6,
+    .alignment = XT_ALIGN(1),
+    .replace_size = sizeof(ip6t_replace),
+    .table_overhead = 64, // struct xt_table_info
+    .ip_size = sizeof(ip6t_ip6),
+    .target_offset = offsetof(ip6t_entry, target_offset),
+    .next_offset = offsetof(ip6t_entry, next_offset),
+    .comefrom = offsetof(ip6t_entry, comefrom),
+    .counters = offsetof(ip6t_entry, counters),
+    .entry_size = sizeof(ip6t_entry),
+    .flags = offsetof(ip6t_ip6, flags),
+    .flags_mask = IP6T_F_MASK,
+    .goto_flag = IP6T_F_GOTO,
+    .inversion = offsetof(ip6t_ip6, invflags),
+    .inversion_mask = IP6T_INV_MASK,
+    .inverted_protocol = IP6T_INV_PROTO,
+    .protocol = offsetof(ip6t_ip6, proto),
+    .ip_matches = ipv6_matches,
+    .ip_text = ipv6_text,
+};
+
 static_assert(offsetof(ipt_entry, ip) == 0);
+static_assert(offsetof(ip6t_entry, ipv6) == 0);
+static_assert(sizeof(ip6t_replace) == sizeof(ipt_replace));
 static_assert(sizeof(xt_entry_match) == extension_header_size);
 static_assert(sizeof(xt_entry_target) == extension_header_size);
 static_assert(offsetof(xt_entry_target, u.user.name) == extension_name_offset);
@@ -55,9 +83,13 @@ Result<const Layout *> find_layout(ir::Family family, bool compat)
 {
     if (compat)
         return fail(EINVAL, "32-bit callers are not supported");
-    if (family != ir::Family::ipv4)
-        return fail(EINVAL, "this protocol family is not supported");
-    return &ipv4;
+    switch (family) {
+    case ir::Family::ipv4:
+        return &ipv4;
+    case ir::Family::ipv6:
+        return &ipv6;
+    }
+    return fail(EINVAL, "this protocol family is not supported");
 }
 
 } // namespace bpfilter::decode

@@ -2,10 +2,10 @@
 //
 // Layout: where things are in the requests and entries of one family and word size.
 //
-// All that decode and encode know about struct ipt_entry (and, one row later, ip6t_entry
-// and the 32-bit layouts) is here; the code that walks entries is the same for all. What
-// differs in kind, the conditional part at the start of an entry (struct ipt_ip), is read
-// by the two functions of the row.
+// All that decode and encode know about struct ipt_entry and ip6t_entry (and, one row
+// later, the 32-bit layouts) is here; the code that walks entries is the same for all. What
+// differs in kind, the conditional part at the start of an entry (struct ipt_ip, ip6t_ip6),
+// is read by the two functions of the row.
 #pragma once
 
 #include "umh/ir/match.h"

@@ -6,7 +6,14 @@
 // Semantics are those of ip_tables, given beside each type. Three outcomes exist: the
 // packet matches, it does not, or it is dropped on the spot ("hotdrop": the header that
 // was asked about is not there); the rule is then not counted.
+//
+// IPv6: the transport header is looked for by Protocol, once it is asked; see match6.h for
+// how. Tcp, Udp, Icmp6 and Mobility of a rule that does not ask for a protocol (a hand-made
+// one: iptables refuses it) read the packet from its first byte on; it is a fragment to
+// them only if an earlier rule asked for a protocol, in vain or not.
 #pragma once
+
+#include "umh/ir/match6.h"
 
 #include <array>
 #include <cstddef>
@@ -51,14 +58,16 @@ struct OutInterface {
     bool operator==(const OutInterface &) const = default;
 };
 
-// (protocol == value) != invert. IPv4: the header's field. A value over 255 never equals.
+// (protocol == value) != invert. A value over 255 never equals. IPv4: the header's field.
+// IPv6: that of the transport header; one that is missing: hotdrop. Value 0 matches all
+// others, inverted or not.
 struct Protocol {
     std::uint16_t value = 0;
     bool invert = false;
     bool operator==(const Protocol &) const = default;
 };
 
-// -f: not the first fragment (fragment offset != 0), != invert.
+// -f, IPv4: not the first fragment (fragment offset != 0), != invert.
 struct Fragment {
     bool invert = false;
     bool operator==(const Fragment &) const = default;
@@ -77,7 +86,7 @@ struct PortRange {
     bool operator==(const PortRange &) const = default;
 };
 
-// Fragment offset 1: hotdrop. Other fragments: no match. Fewer than 20 bytes: hotdrop.
+// Fragment offset 1 (IPv4): hotdrop. Other fragments: no match. Fewer than 20 bytes: hotdrop.
 // Then, in order: ports; ((byte 13 & flags_mask) == flags_value) != flags_invert; and if
 // option is not 0: data offset < 5 words, or header longer than the packet: hotdrop, else
 // (some option has that kind) != option_invert.
@@ -110,6 +119,6 @@ struct Icmp {
 };
 
 using Match = std::variant<SourceAddress, DestinationAddress, InInterface, OutInterface, Protocol,
-                           Fragment, Never, Tcp, Udp, Icmp>;
+                           Fragment, Never, Tcp, Udp, Icmp, Icmp6>;
 
 } // namespace bpfilter::ir

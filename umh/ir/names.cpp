@@ -17,22 +17,11 @@ struct ProtocolName {
 
 // As Debian's /etc/protocols has them, which is what iptables prints.
 constexpr auto protocol_names = std::to_array<ProtocolName>({
-    {1, "icmp"},
-    {2, "igmp"},
-    {4, "ipencap"},
-    {6, "tcp"},
-    {17, "udp"},
-    {33, "dccp"},
-    {41, "ipv6"},
-    {47, "gre"},
-    {50, "esp"},
-    {51, "ah"},
-    {58, "ipv6-icmp"},
-    {89, "ospf"},
-    {103, "pim"},
-    {112, "vrrp"},
-    {132, "sctp"},
-    {135, "mobility-header"},
+    {1, "icmp"},       {2, "igmp"},        {4, "ipencap"},    {6, "tcp"},
+    {17, "udp"},       {33, "dccp"},       {41, "ipv6"},      {43, "ipv6-route"},
+    {44, "ipv6-frag"}, {47, "gre"},        {50, "esp"},       {51, "ah"},
+    {58, "ipv6-icmp"}, {59, "ipv6-nonxt"}, {60, "ipv6-opts"}, {89, "ospf"},
+    {103, "pim"},      {112, "vrrp"},      {132, "sctp"},     {135, "mobility-header"},
     {136, "udplite"},
 });
 

@@ -36,6 +36,7 @@ struct HeaderOnly {
     bool operator()(const ir::Tcp &) const { return true; }
     bool operator()(const ir::Udp &) const { return true; }
     bool operator()(const ir::Icmp &) const { return true; }
+    bool operator()(const ir::Icmp6 &) const { return false; } // of the other family
 };
 
 bool decidable(const ir::Rule &rule)

@@ -49,8 +49,7 @@ public:
         : lead_(lead), device_(device)
     {
         for (const ir::Rule &rule : lead)
-            for (const ir::Match &match : rule.matches)
-                needs_.add(match);
+            needs_.add(rule);
     }
 
     Result<Program> run() &&
@@ -81,7 +80,7 @@ private:
         as_.function(as_.label(), Function{.name = program_name(device_), .arguments = 1});
         emit_entry(as_, pass_);
         frame();
-        emit_ip_header(as_, backend, pass_);
+        emit_ip_header(as_, backend, needs_.family, pass_);
         header();
         if (needs_.l4)
             emit_l4_header(as_, backend, needs_, options_);
@@ -135,7 +134,7 @@ private:
         as_.jump_if32(BPF_JNE, r1, 0, pass_);
         as_.emit(load(BPF_H, r8, r7, ip + 2));
         as_.emit(from_network16(r8));
-        as_.jump_if(BPF_JLT, r8, sizeof(Key::ip), pass_);
+        as_.jump_if(BPF_JLT, r8, ipv4_header, pass_);
         as_.emit(store(BPF_W, r7, offsetof(Key, length), r8));
         as_.emit(move(r1, r6));
         as_.emit(call_helper(BPF_FUNC_xdp_get_buff_len));
@@ -147,7 +146,7 @@ private:
     void checksum()
     {
         as_.emit(move(r1, 0));
-        for (std::size_t i = 0; i < sizeof(Key::ip); i += 4) {
+        for (std::size_t i = 0; i < ipv4_header; i += 4) {
             as_.emit(load(BPF_W, r2, r7, ip + i));
             as_.emit(alu(BPF_ADD, r1, r2));
         }
@@ -207,7 +206,8 @@ private:
         as_.emit(move(r7, r1));
         for (const ir::Rule &rule : lead_) {
             const Label next = as_.label();
-            emit_rule(as_, rule, Counting{.function = count_, .second_time = true}, next, exits);
+            emit_rule(as_, rule, needs_, Counting{.function = count_, .second_time = true}, next,
+                      exits);
             as_.bind(next);
             if (!as_.falls_through())
                 break;

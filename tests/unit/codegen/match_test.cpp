@@ -1,13 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// Each match at each hook, with packets that it must and must not match, stated here by
-// hand: neither codegen nor the reference is asked for the expected answer.
-#include "tests/unit/support/bpf.h"
-#include "tests/unit/support/table.h"
+// Each match of IPv4 at each hook.
+#include "tests/unit/codegen/checking.h"
 
-#include "bpfilter/context.h"
-
-#include <gtest/gtest.h>
 #include <netinet/in.h>
 
 namespace bpfilter {
@@ -15,67 +10,13 @@ namespace {
 
 using namespace test;
 
-enum class Answer { yes, no, hotdrop };
+#define CHECK(matches, ...) check<Packet>(ir::Family::ipv4, matches, {__VA_ARGS__}, __LINE__)
 
-struct Ask {
-    Packet packet;
-    Answer answer;
-    Devices devices = {};
-    std::size_t cut = 0; // bytes taken off the end
-};
-
-const std::vector<ir::Hook> hooks = {ir::Hook::local_in, ir::Hook::forward, ir::Hook::local_out};
-
-// The rule queues, the policy accepts; a packet dropped on the spot is counted nowhere.
-void check(const Matches &matches, const std::vector<Ask> &asks, int line)
-{
-    for (const ir::Hook hook : hooks) {
-        TableBuilder builder;
-        builder.chain("C", hook, ir::Accept{}).rule(matches, ir::Queue{});
-        LoadedHook loaded(builder.build(), hook);
-        std::vector<ir::Counters> expected(3);
-        for (std::size_t i = 0; i < asks.size(); ++i) {
-            PacketBytes bytes = asks[i].packet.bytes();
-            bytes.resize(bytes.size() - asks[i].cut);
-            const Answer answer = asks[i].answer;
-            const std::uint32_t verdict = answer == Answer::yes  ? BPFILTER_QUEUE
-                                          : answer == Answer::no ? BPFILTER_ACCEPT
-                                                                 : BPFILTER_DROP;
-            if (answer != Answer::hotdrop)
-                expected[answer == Answer::yes ? 0 : 1] += {1, bytes.size()};
-            EXPECT_EQ(loaded.run(bytes, asks[i].devices), verdict)
-                << "line " << line << ", packet " << i << ", hook " << static_cast<int>(hook);
-        }
-        EXPECT_TRUE(loaded.counters() == expected) << "line " << line;
-    }
-}
-
-#define CHECK(matches, ...) check(matches, {__VA_ARGS__}, __LINE__)
-
-class Match : public testing::Test {
-protected:
-    void SetUp() override
-    {
-        if (const std::string why = why_no_bpf(); !why.empty())
-            GTEST_SKIP() << why;
-    }
-};
-
-constexpr auto yes = Answer::yes;
-constexpr auto no = Answer::no;
-constexpr auto hotdrop = Answer::hotdrop;
+using Match = NeedsBpf;
 
 Packet tcp(std::uint16_t source = 1000, std::uint16_t destination = 80)
 {
     return Packet().tcp(source, destination);
-}
-
-PacketBytes bytes_of(std::initializer_list<int> values)
-{
-    PacketBytes result;
-    for (const int value : values)
-        result.push_back(static_cast<std::byte>(value));
-    return result;
 }
 
 TEST_F(Match, Source)

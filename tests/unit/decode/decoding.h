@@ -12,14 +12,19 @@
 
 namespace bpfilter::test {
 
+inline const decode::Layout &native(ir::Family family)
+{
+    return **decode::find_layout(family, false);
+}
+
 inline const decode::Layout &native_ipv4()
 {
-    return **decode::find_layout(ir::Family::ipv4, false);
+    return native(ir::Family::ipv4);
 }
 
 inline Result<decode::DecodedTable> decode_payload(const Payload &payload)
 {
-    return decode::decode_replace(payload.bytes, native_ipv4());
+    return decode::decode_replace(payload.bytes, native(payload.family));
 }
 
 // The errno, 0 if all is well.
@@ -45,14 +50,14 @@ inline decode::DecodedTable decoded(const Payload &payload)
 }
 
 // The first rule of INPUT of a table that has only this one.
-inline ir::Rule rule_of(const Rule &rule)
+inline ir::Rule rule_of(const Rule &rule, ir::Family family = ir::Family::ipv4)
 {
-    return decoded(Blob().rule("INPUT", rule).build()).table.rules.at(0);
+    return decoded(Blob(family).rule("INPUT", rule).build()).table.rules.at(0);
 }
 
-inline int error_of(const Rule &rule)
+inline int error_of(const Rule &rule, ir::Family family = ir::Family::ipv4)
 {
-    return error_of(Blob().rule("INPUT", rule).build());
+    return error_of(Blob(family).rule("INPUT", rule).build());
 }
 
 // Where things are in an entry.

@@ -222,9 +222,26 @@ TEST(Layout, CallersOf32BitsAreRefused)
 
 TEST(Layout, OtherFamiliesAreRefused)
 {
-    const auto layout = decode::find_layout(ir::Family::ipv6, false);
+    const auto layout = decode::find_layout(static_cast<ir::Family>(3), false);
     ASSERT_FALSE(layout);
     EXPECT_EQ(layout.error().code, EINVAL);
+}
+
+TEST(Layout, OfIpv6IsTheDocumentedOne)
+{
+    const auto &layout = native(ir::Family::ipv6);
+    EXPECT_EQ(layout.replace_size, 96U);
+    EXPECT_EQ(layout.entry_size, 168U);
+    EXPECT_EQ(layout.ip_size, 136U);
+    EXPECT_EQ(layout.target_offset, 140U);
+    EXPECT_EQ(layout.next_offset, 142U);
+    EXPECT_EQ(layout.comefrom, 144U);
+    EXPECT_EQ(layout.counters, 152U);
+    EXPECT_EQ(layout.flags, 131U);
+    EXPECT_EQ(layout.inversion, 132U);
+    EXPECT_EQ(layout.protocol, 128U);
+    EXPECT_EQ(layout.goto_flag, 4U);
+    EXPECT_EQ(layout.flags_mask, 7U);
 }
 
 TEST(Layout, IsTheDocumentedOne)

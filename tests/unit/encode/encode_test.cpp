@@ -6,6 +6,8 @@
 #include "umh/encode/info.h"
 #include "umh/encode/initial.h"
 
+#include <map>
+
 namespace bpfilter::test {
 
 namespace {
@@ -39,6 +41,24 @@ TEST(Initial, IsTheTableOfAFreshKernel)
     EXPECT_EQ(table.table.stack_depth, 1U);
     EXPECT_EQ(table.num_counters, 4U);
     EXPECT_EQ(table.entries, decoded(Blob().build()).entries);
+}
+
+// Entries and bytes, as ip6_tables has them on a fresh kernel.
+TEST(Initial, SizesOfIpv6)
+{
+    const auto &layout = native(ir::Family::ipv6);
+    const std::map<std::string, std::pair<std::size_t, std::size_t>> tables = {
+        {"filter", {4, 856}}, {"nat", {5, 1064}},     {"mangle", {6, 1272}},
+        {"raw", {3, 648}},    {"security", {4, 856}},
+    };
+    for (const auto &[name, size] : tables) {
+        const auto table = decode::decode_replace(
+            encode::initial_replace(**decode::find_table(name), layout), layout);
+        ASSERT_TRUE(table) << name << ": " << table.error().message;
+        EXPECT_EQ(table->table.rules.size(), size.first) << name;
+        EXPECT_EQ(table->entries.size(), size.second) << name;
+        EXPECT_EQ(table->table.family, ir::Family::ipv6);
+    }
 }
 
 TEST(Info, OfAFreshTable)

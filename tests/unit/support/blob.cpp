@@ -36,6 +36,41 @@ std::pair<in_addr, in_addr> address_and_mask(std::string_view text)
     return {address, {bits ? htonl(0xffffffffU << (32 - bits)) : 0}};
 }
 
+bool is_ipv6(std::string_view text)
+{
+    return text.find(':') != text.npos;
+}
+
+in6_addr colons(std::string_view text)
+{
+    in6_addr address{};
+    if (inet_pton(AF_INET6, std::string(text).c_str(), &address) != 1)
+        throw std::invalid_argument("no address: " + std::string(text));
+    return address;
+}
+
+void set_address(std::string_view text, in6_addr &address, in6_addr &mask)
+{
+    const auto slash = text.find('/');
+    const auto rest = slash == text.npos ? "128" : text.substr(slash + 1);
+    if (is_ipv6(rest)) {
+        mask = colons(rest);
+    } else {
+        const auto bits = std::stoul(std::string(rest));
+        mask = {};
+        for (unsigned i = 0; i < bits; ++i)
+            mask.s6_addr[i / 8] |= static_cast<std::uint8_t>(0x80U >> i % 8);
+    }
+    address = colons(text.substr(0, slash));
+    for (std::size_t i = 0; i < sizeof(address); ++i)
+        address.s6_addr[i] &= mask.s6_addr[i];
+}
+
+std::size_t entry_size(ir::Family family)
+{
+    return family == ir::Family::ipv6 ? sizeof(ip6t_entry) : sizeof(ipt_entry);
+}
+
 void set_interface(std::string_view text, char (&name)[IFNAMSIZ], unsigned char (&mask)[IFNAMSIZ])
 {
     const bool prefix = text.ends_with('+');
@@ -76,6 +111,11 @@ Rule error_rule(std::string_view name)
 
 Rule &Rule::source(std::string_view address, bool invert)
 {
+    if (is_ipv6(address)) {
+        set_address(address, ip6_.src, ip6_.smsk);
+        set_flag(ip6_.invflags, IP6T_INV_SRCIP, invert);
+        return *this;
+    }
     std::tie(ip_.src, ip_.smsk) = address_and_mask(address);
     ip_.src.s_addr &= ip_.smsk.s_addr;
     set_flag(ip_.invflags, IPT_INV_SRCIP, invert);
@@ -84,6 +124,11 @@ Rule &Rule::source(std::string_view address, bool invert)
 
 Rule &Rule::destination(std::string_view address, bool invert)
 {
+    if (is_ipv6(address)) {
+        set_address(address, ip6_.dst, ip6_.dmsk);
+        set_flag(ip6_.invflags, IP6T_INV_DSTIP, invert);
+        return *this;
+    }
     std::tie(ip_.dst, ip_.dmsk) = address_and_mask(address);
     ip_.dst.s_addr &= ip_.dmsk.s_addr;
     set_flag(ip_.invflags, IPT_INV_DSTIP, invert);
@@ -93,21 +138,27 @@ Rule &Rule::destination(std::string_view address, bool invert)
 Rule &Rule::in(std::string_view name, bool invert)
 {
     set_interface(name, ip_.iniface, ip_.iniface_mask);
+    set_interface(name, ip6_.iniface, ip6_.iniface_mask);
     set_flag(ip_.invflags, IPT_INV_VIA_IN, invert);
+    set_flag(ip6_.invflags, IP6T_INV_VIA_IN, invert);
     return *this;
 }
 
 Rule &Rule::out(std::string_view name, bool invert)
 {
     set_interface(name, ip_.outiface, ip_.outiface_mask);
+    set_interface(name, ip6_.outiface, ip6_.outiface_mask);
     set_flag(ip_.invflags, IPT_INV_VIA_OUT, invert);
+    set_flag(ip6_.invflags, IP6T_INV_VIA_OUT, invert);
     return *this;
 }
 
 Rule &Rule::protocol(std::uint16_t number, bool invert)
 {
-    ip_.proto = number;
+    ip_.proto = ip6_.proto = number;
+    ip6_.flags |= IP6T_F_PROTO;
     set_flag(ip_.invflags, IPT_INV_PROTO, invert);
+    set_flag(ip6_.invflags, IP6T_INV_PROTO, invert);
     return *this;
 }
 
@@ -152,6 +203,17 @@ Rule &Rule::icmp(const IcmpOptions &options)
     return protocol(IPPROTO_ICMP).match("icmp", 0, bytes_of(icmp));
 }
 
+Rule &Rule::icmp6(const IcmpOptions &options)
+{
+    const ip6t_icmp icmp{
+        .type = options.type,
+        .code = {static_cast<std::uint8_t>(options.codes.first),
+                 static_cast<std::uint8_t>(options.codes.second)},
+        .invflags = options.invert,
+    };
+    return protocol(IPPROTO_ICMPV6).match("icmp6", 0, bytes_of(icmp));
+}
+
 Rule &Rule::match(std::string_view name, std::uint8_t revision, Bytes payload)
 {
     const auto bytes = extension(name, revision, payload);
@@ -174,6 +236,7 @@ Rule &Rule::jump(std::string_view chain)
 Rule &Rule::go_to(std::string_view chain)
 {
     ip_.flags |= IPT_F_GOTO;
+    ip6_.flags |= IP6T_F_GOTO;
     return jump(chain);
 }
 
@@ -183,25 +246,41 @@ Rule &Rule::target(std::string_view name, std::uint8_t revision, Bytes payload)
     return *this;
 }
 
-std::vector<std::byte> Rule::bytes(std::uint32_t offset, std::int32_t number) const
+std::vector<std::byte> Rule::extensions(std::size_t entry_size, std::uint32_t offset,
+                                        std::int32_t number) const
 {
-    const auto target_offset = sizeof(ipt_entry) + matches_.size();
     auto target = target_.empty() ? extension("", 0, bytes_of(number)) : target_;
-    const auto size = target_offset + target.size();
+    const auto size = entry_size + matches_.size() + target.size();
     if (target_.empty() && !chain_ && !verdict_)
         store(target, header_size, static_cast<std::int32_t>(offset + size));
-
-    std::vector<std::byte> bytes(size);
-    store(bytes, 0, ip_);
-    store(bytes, offsetof(ipt_entry, target_offset), static_cast<std::uint16_t>(target_offset));
-    store(bytes, offsetof(ipt_entry, next_offset), static_cast<std::uint16_t>(size));
-    store_bytes(bytes, sizeof(ipt_entry), matches_);
-    store_bytes(bytes, target_offset, target);
+    auto bytes = matches_;
+    bytes.insert(bytes.end(), target.begin(), target.end());
     return bytes;
 }
 
-Blob::Blob(std::string table, std::uint32_t valid_hooks)
-    : table_(std::move(table)), valid_hooks_(valid_hooks)
+std::vector<std::byte> Rule::bytes(ir::Family family, std::uint32_t offset,
+                                   std::int32_t number) const
+{
+    const auto start = entry_size(family);
+    const auto rest = extensions(start, offset, number);
+    const auto target = static_cast<std::uint16_t>(start + matches_.size());
+    std::vector<std::byte> bytes(start + rest.size());
+    const auto next = static_cast<std::uint16_t>(bytes.size());
+    if (family == ir::Family::ipv6) {
+        store(bytes, 0, ip6_);
+        store(bytes, offsetof(ip6t_entry, target_offset), target);
+        store(bytes, offsetof(ip6t_entry, next_offset), next);
+    } else {
+        store(bytes, 0, ip_);
+        store(bytes, offsetof(ipt_entry, target_offset), target);
+        store(bytes, offsetof(ipt_entry, next_offset), next);
+    }
+    store_bytes(bytes, start, rest);
+    return bytes;
+}
+
+Blob::Blob(std::string table, std::uint32_t valid_hooks, ir::Family family)
+    : table_(std::move(table)), valid_hooks_(valid_hooks), family_(family)
 {
     for (std::size_t hook = 0; hook < ir::hook_count; ++hook) {
         const auto which = static_cast<ir::Hook>(hook);
@@ -275,11 +354,11 @@ Payload Blob::build(std::optional<std::uint32_t> num_counters) const
 {
     const auto entries = all_entries();
     const auto first = first_entries();
-    Payload payload;
+    Payload payload{.bytes = {}, .offsets = {}, .family = family_};
     std::vector<std::byte> blob;
     for (const auto &entry : entries) {
         payload.offsets.push_back(static_cast<std::uint32_t>(blob.size()));
-        const auto bytes = entry.bytes(payload.offsets.back(), entry.verdict_.value_or(0));
+        const auto bytes = entry.bytes(family_, payload.offsets.back(), entry.verdict_.value_or(0));
         blob.insert(blob.end(), bytes.begin(), bytes.end());
     }
     for (std::size_t id = 0; id < entries.size(); ++id) {
@@ -287,7 +366,7 @@ Payload Blob::build(std::optional<std::uint32_t> num_counters) const
             continue;
         const auto target = payload.offsets.at(first.at(*entries[id].chain_));
         store(blob,
-              payload.offsets[id] + sizeof(ipt_entry) + entries[id].matches_.size() + header_size,
+              payload.offsets[id] + entry_size(family_) + entries[id].matches_.size() + header_size,
               static_cast<std::int32_t>(target));
     }
     payload.bytes = header(payload.offsets, static_cast<std::uint32_t>(blob.size()), num_counters);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// Blobs for tests: the payload of a SET_REPLACE, IPv4, native layout, from a few words.
+// Blobs for tests: the payload of a SET_REPLACE, native layout, from a few words.
 //
 //     Blob blob;                                   // filter: INPUT, FORWARD, OUTPUT, ACCEPT
 //     blob.policy("INPUT", verdict::drop);
@@ -9,6 +9,9 @@
 //     blob.chain("c1");
 //     blob.rule("c1", Rule().udp({}).drop());
 //     Payload payload = blob.build();              // payload.bytes
+//
+// The same rules are good for Blob(ir::Family::ipv6), with its addresses in source() and
+// destination(), and icmp6().
 //
 // The order is libiptc's: built-in chains in the order of hooks, user chains as they were
 // named, the end. build() gives what the rules say and checks nothing: a chain that is
@@ -23,6 +26,7 @@
 
 #include <linux/netfilter/xt_tcpudp.h>
 #include <linux/netfilter_ipv4/ip_tables.h>
+#include <linux/netfilter_ipv6/ip6_tables.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -62,13 +66,14 @@ struct UdpOptions {
 struct IcmpOptions {
     std::uint8_t type = 0xff;
     Ports codes{0, 0xff};
-    std::uint8_t invert = 0; // IPT_ICMP_INV
+    std::uint8_t invert = 0; // IPT_ICMP_INV, IP6T_ICMP_INV
 };
 
 // One rule. Without a verdict: a rule without target, which goes on to the next.
 class Rule {
 public:
-    // "10.0.0.0/8", "10.0.0.0/255.0.255.0", "10.0.0.1"
+    // "10.0.0.0/8", "10.0.0.0/255.0.255.0", "10.0.0.1", and the same for IPv6: what holds a
+    // colon is for its conditional part only.
     Rule &source(std::string_view address, bool invert = false);
     Rule &destination(std::string_view address, bool invert = false);
     // "eth0", "eth+"
@@ -81,6 +86,7 @@ public:
     Rule &tcp(const TcpOptions &options = {});
     Rule &udp(const UdpOptions &options = {});
     Rule &icmp(const IcmpOptions &options = {});
+    Rule &icmp6(const IcmpOptions &options = {});
     // Any match. The payload is padded to alignment.
     Rule &match(std::string_view name, std::uint8_t revision, Bytes payload);
 
@@ -96,13 +102,19 @@ public:
 
     // The conditional part, for what iptables cannot say.
     ipt_ip &ip() { return ip_; }
+    ip6t_ip6 &ip6() { return ip6_; }
 
 private:
     friend class Blob;
 
-    std::vector<std::byte> bytes(std::uint32_t offset, std::int32_t number) const;
+    std::vector<std::byte> bytes(ir::Family family, std::uint32_t offset,
+                                 std::int32_t number) const;
+    // Behind the fixed part of an entry.
+    std::vector<std::byte> extensions(std::size_t entry_size, std::uint32_t offset,
+                                      std::int32_t number) const;
 
     ipt_ip ip_{};
+    ip6t_ip6 ip6_{};
     std::vector<std::byte> matches_;
     std::vector<std::byte> target_; // empty: standard
     std::optional<std::int32_t> verdict_;
@@ -112,6 +124,7 @@ private:
 struct Payload {
     std::vector<std::byte> bytes;
     std::vector<std::uint32_t> offsets; // of each entry, from the first
+    ir::Family family = ir::Family::ipv4;
 
     // Fields of struct ipt_replace, and of an entry, to read and to patch.
     template <typename T> void put(std::size_t offset, T value) { store(bytes, offset, value); }
@@ -128,7 +141,9 @@ struct Payload {
 
 class Blob {
 public:
-    explicit Blob(std::string table = "filter", std::uint32_t valid_hooks = 0x0e);
+    explicit Blob(std::string table = "filter", std::uint32_t valid_hooks = 0x0e,
+                  ir::Family family = ir::Family::ipv4);
+    explicit Blob(ir::Family family) : Blob("filter", 0x0e, family) {}
 
     // A user chain: its head, and a RETURN at its foot unless told otherwise. A name may be
     // used twice; rules go to the last.
@@ -158,6 +173,7 @@ private:
 
     std::string table_;
     std::uint32_t valid_hooks_;
+    ir::Family family_;
     std::vector<Chain> chains_;
     bool end_ = true;
 };

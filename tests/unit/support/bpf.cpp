@@ -11,6 +11,7 @@
 #include <bpf/libbpf.h>
 #include <cerrno>
 #include <cstring>
+#include <linux/if_ether.h>
 #include <stdexcept>
 
 namespace bpfilter::test {
@@ -56,7 +57,8 @@ TestRun run_program(int program, const PacketBytes &frame, std::uint32_t repeat)
 }
 
 LoadedHook::LoadedHook(const ir::Table &table, ir::Hook hook)
-    : rules_(static_cast<std::uint32_t>(table.rules.size())),
+    : ether_type_(table.family == ir::Family::ipv6 ? ETH_P_IPV6 : ETH_P_IP),
+      rules_(static_cast<std::uint32_t>(table.rules.size())),
       context_size_(need(codegen::context_size(table))),
       context_(need(create_context_map(context_size_))),
       counters_(need(create_counters_map(rules_))), base_(need(create_base_map(rules_)))
@@ -64,6 +66,11 @@ LoadedHook::LoadedHook(const ir::Table &table, ir::Hook hook)
     const codegen::Program program = need(codegen::generate(table, hook, test_run));
     program_ = need(
         load_program(program, ProgramMaps{.context = context_.get(), .counters = counters_.get()}));
+}
+
+PacketBytes LoadedHook::frame(const PacketBytes &packet) const
+{
+    return ethernet(packet, some_device, ether_type_);
 }
 
 // For every CPU: the run may be on any.
@@ -87,12 +94,12 @@ void LoadedHook::name_devices(const Devices &devices)
 std::uint32_t LoadedHook::run(const PacketBytes &packet, const Devices &devices)
 {
     name_devices(devices);
-    return run_program(program_.get(), ethernet(packet, some_device)).result;
+    return run_program(program_.get(), frame(packet)).result;
 }
 
 std::uint32_t LoadedHook::time(const PacketBytes &packet, std::uint32_t repeat)
 {
-    return run_program(program_.get(), ethernet(packet, some_device), repeat).nanoseconds;
+    return run_program(program_.get(), frame(packet), repeat).nanoseconds;
 }
 
 std::vector<ir::Counters> LoadedHook::counters() const

@@ -38,7 +38,9 @@ public:
 
 private:
     void name_devices(const Devices &devices);
+    [[nodiscard]] PacketBytes frame(const PacketBytes &packet) const;
 
+    std::uint16_t ether_type_;
     std::uint32_t rules_;
     std::uint32_t context_size_;
     UniqueFd context_;

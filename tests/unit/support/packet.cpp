@@ -39,6 +39,14 @@ std::array<std::byte, 4> ipv4(const std::string &text)
     return address;
 }
 
+std::array<std::byte, 16> ipv6(const std::string &text)
+{
+    std::array<std::byte, 16> address{};
+    if (inet_pton(AF_INET6, text.c_str(), address.data()) != 1)
+        throw std::invalid_argument(text);
+    return address;
+}
+
 Packet &Packet::source(const std::string &address)
 {
     source_ = ipv4(address);

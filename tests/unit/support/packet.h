@@ -17,6 +17,7 @@ using PacketBytes = std::vector<std::byte>;
 
 // "192.0.2.1" in network byte order; throws on anything else.
 std::array<std::byte, 4> ipv4(const std::string &text);
+std::array<std::byte, 16> ipv6(const std::string &text);
 
 class Packet {
 public:

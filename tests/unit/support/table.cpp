@@ -17,14 +17,16 @@ ir::Match address_match(const std::string &address, unsigned prefix, bool invert
 {
     T match;
     match.invert = invert;
-    const std::array<std::byte, 4> bytes = ipv4(address);
-    for (unsigned i = 0; i < 32; ++i) {
-        const std::byte bit{static_cast<unsigned char>(0x80 >> i % 8)};
-        if (i < prefix)
-            match.mask[i / 8] |= bit;
-    }
-    for (std::size_t i = 0; i < 4; ++i)
-        match.value[i] = bytes[i] & match.mask[i];
+    const auto fill = [&](const auto &bytes) {
+        for (unsigned i = 0; i < std::min<std::size_t>(prefix, 8 * bytes.size()); ++i)
+            match.mask[i / 8] |= std::byte{static_cast<unsigned char>(0x80 >> i % 8)};
+        for (std::size_t i = 0; i < bytes.size(); ++i)
+            match.value[i] = bytes[i] & match.mask[i];
+    };
+    if (address.contains(':'))
+        fill(ipv6(address));
+    else
+        fill(ipv4(address));
     return match;
 }
 
@@ -108,12 +110,19 @@ ChainBuilder &TableBuilder::chain(const std::string &name)
     return chains_.back();
 }
 
+TableBuilder &TableBuilder::family(ir::Family family)
+{
+    family_ = family;
+    return *this;
+}
+
 // As libiptc lays a table out: user chains between an ERROR node and a RETURN, an ERROR
 // node at the end.
 ir::Table TableBuilder::build() const
 {
     ir::Table table;
     table.name = "filter";
+    table.family = family_;
     std::map<std::string, ir::RuleId> firsts;
     ir::RuleId id = 0;
     for (const ChainBuilder &chain : chains_) {

@@ -47,10 +47,12 @@ class TableBuilder {
 public:
     ChainBuilder &chain(const std::string &name, ir::Hook hook, ir::Verdict policy);
     ChainBuilder &chain(const std::string &name); // a user chain
+    TableBuilder &family(ir::Family family);
     [[nodiscard]] ir::Table build() const;
 
 private:
     std::vector<ChainBuilder> chains_;
+    ir::Family family_ = ir::Family::ipv4;
 
 public:
     TableBuilder()
@@ -59,9 +61,10 @@ public:
     }
 };
 
-// Matches by what people write.
-ir::Match from(const std::string &address, unsigned prefix = 32, bool invert = false);
-ir::Match to(const std::string &address, unsigned prefix = 32, bool invert = false);
+// Matches by what people write. Without a prefix: all of the address.
+inline constexpr unsigned whole = 128;
+ir::Match from(const std::string &address, unsigned prefix = whole, bool invert = false);
+ir::Match to(const std::string &address, unsigned prefix = whole, bool invert = false);
 ir::Match in(const std::string &device, bool invert = false); // "eth+" is a wildcard
 ir::Match out(const std::string &device, bool invert = false);
 ir::Match protocol(std::uint16_t value, bool invert = false);

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// What IPv6 rules ask of the fixed header and of the transport header, and the way there.
+#include "tests/unit/codegen/checking.h"
+#include "tests/unit/support/packet6.h"
+
+#include <netinet/in.h>
+
+namespace bpfilter {
+namespace {
+
+using namespace test;
+
+#define CHECK(matches, ...) check<Packet6>(ir::Family::ipv6, matches, {__VA_ARGS__}, __LINE__)
+
+using Match6 = NeedsBpf;
+
+Packet6 tcp(std::uint16_t source = 1000, std::uint16_t destination = 80)
+{
+    return Packet6().tcp(source, destination);
+}
+
+// All the headers that the walk steps over.
+Packet6 chain()
+{
+    return Packet6().hop().options().routing(0, 0).authentication(1).options().fragment(0, true);
+}
+
+const ir::Match all = ir::Protocol{0, false};
+
+TEST_F(Match6, Addresses)
+{
+    CHECK({from("2001:db8::5")}, {Packet6().source("2001:db8::5"), yes},
+          {Packet6().source("2001:db8::4"), no}, {Packet6().destination("2001:db8::5"), no},
+          {Packet6().source("2001:db8:1::5"), no}, {Packet6().source("2001:db9::5"), no},
+          {Packet6().source("2001:db8::1:0:5"), no});
+    CHECK({to("2001:db8:0:8000::", 49)}, {Packet6().destination("2001:db8:0:ffff::1"), yes},
+          {Packet6().destination("2001:db8::1"), no});
+    CHECK({from("fe80::", 10, true)}, {Packet6().source("fe80::1"), no},
+          {Packet6().source("::"), yes});
+    CHECK({to("::", 0, true)}, {Packet6(), no});
+    ir::DestinationAddress odd; // a value outside of its mask
+    odd.value[15] = std::byte{2};
+    CHECK({odd}, {Packet6(), no});
+    odd.mask[15] = std::byte{0xff};
+    CHECK({odd}, {Packet6(), yes}, {Packet6().destination("::3"), no});
+}
+
+TEST_F(Match6, Devices)
+{
+    CHECK((Matches{in("eth+"), out("lo", true)}), {Packet6(), yes, {"eth7", ""}},
+          {Packet6(), no, {"eth7", "lo"}}, {Packet6(), no, {"lo", ""}});
+}
+
+TEST_F(Match6, Protocol)
+{
+    CHECK({protocol(6)}, {tcp(), yes}, {Packet6().udp(1, 2), no}, {chain().tcp(1, 2), yes});
+    CHECK({protocol(6, true)}, {tcp(), no}, {Packet6().udp(1, 2), yes}, {chain().tcp(1, 2), no});
+    CHECK({protocol(6 + 256)}, {tcp(), no}, {Packet6().hop(), no},
+          {Packet6().hop(), hotdrop, {}, 1});
+    CHECK({protocol(6 + 256, true)}, {tcp(), yes}, {Packet6().hop(), hotdrop, {}, 1});
+    CHECK({all}, {tcp(), yes}, {Packet6().hop(), yes}, {Packet6().hop(), hotdrop, {}, 1});
+    CHECK((Matches{ir::Protocol{0, true}}), {tcp(), yes}, {Packet6().hop(), hotdrop, {}, 1});
+}
+
+TEST_F(Match6, NoNextHeaderAndEspEndTheWalk)
+{
+    CHECK({protocol(59)}, {Packet6().header(59, {}), yes}, {Packet6().hop().header(59, {}), yes},
+          {Packet6().fragment(7, false).header(59, {}), yes});
+    CHECK({protocol(50)}, {Packet6().header(50, {}), yes},
+          {Packet6().options().header(50, {}), yes});
+    CHECK({protocol(0)}, {Packet6().header(50, {}), yes});
+    CHECK({protocol(60)}, {Packet6().options().header(50, {}), no});
+}
+
+TEST_F(Match6, HeadersThatAreCutOff)
+{
+    CHECK({all}, {Packet6().hop(), yes}, {Packet6().hop(), hotdrop, {}, 1},
+          {Packet6().hop(), hotdrop, {}, 6}, {Packet6().hop(), hotdrop, {}, 7},
+          {Packet6().hop(), hotdrop, {}, 8}, {Packet6().routing(0, 0), hotdrop, {}, 5},
+          {Packet6().routing(0, 0), hotdrop, {}, 4}, {Packet6().authentication(1), hotdrop, {}, 1},
+          {Packet6().authentication(1), yes}, {Packet6().authentication(1).length(255), hotdrop},
+          {Packet6().authentication(1).length(0).header(255, {}), yes},
+          {Packet6().hop().length(1), hotdrop}, {Packet6().fragment(0, true), yes},
+          {Packet6().fragment(0, true), hotdrop, {}, 1},
+          {Packet6().fragment(0, true).length(200), yes}, // it has no length
+          {Packet6().fragment(0, true), hotdrop, {}, 5});
+}
+
+TEST_F(Match6, LaterFragments)
+{
+    CHECK({protocol(6)}, {Packet6().fragment(1, false).tcp(1, 2), yes},
+          {Packet6().fragment(1, false).tcp(1, 2), yes, {}, 24}, // all but four bytes
+          {Packet6().fragment(1, false).tcp(1, 2), hotdrop, {}, 25},
+          {Packet6().fragment(1, false).udp(1, 2), no},
+          // An extension header follows, and is not in this packet.
+          {Packet6().fragment(1, false).hop().tcp(1, 2), hotdrop},
+          {Packet6().fragment(1, false).fragment(0, true).tcp(1, 2), hotdrop});
+    CHECK((Matches{protocol(6), ir::Tcp{}}), {Packet6().fragment(0, true).tcp(1, 2), yes},
+          {Packet6().fragment(0, true).tcp(1, 2), hotdrop, {}, 1},
+          {Packet6().fragment(1, false).tcp(1, 2), no},
+          {Packet6().fragment(1, false).tcp(1, 2), no, {}, 20},
+          {Packet6().fragment(0x1fff, true).tcp(1, 2), no});
+}
+
+TEST_F(Match6, Transport)
+{
+    ir::Tcp http;
+    http.destination = {80, 80, false};
+    CHECK((Matches{protocol(6), http}), {tcp(1, 80), yes}, {tcp(80, 1), no},
+          {tcp(1, 80), hotdrop, {}, 1}, {chain().tcp(1, 80), yes}, {chain().tcp(1, 81), no},
+          {chain().tcp(1, 80), hotdrop, {}, 1});
+    http.option = 2;
+    const Packet mss = Packet().tcp(1, 80).tcp_options(bytes_of({1, 1, 2, 4, 5, 6, 0, 0}));
+    CHECK((Matches{protocol(6), http}), {Packet6().transport_of(mss), yes}, {tcp(1, 80), no},
+          {chain().transport_of(mss), yes}, {chain().transport_of(mss), hotdrop, {}, 1});
+    ir::Udp dns;
+    dns.destination = {53, 53, false};
+    CHECK((Matches{protocol(17), dns}), {Packet6().udp(1, 53), yes}, {chain().udp(1, 53), yes},
+          {chain().udp(1, 54), no}, {chain().udp(1, 53), hotdrop, {}, 1},
+          {Packet6().fragment(9, false).udp(1, 53), no});
+}
+
+TEST_F(Match6, Icmp)
+{
+    ir::Icmp6 match{.type = 3, .code_min = 1, .code_max = 2};
+    const ir::Match asked = protocol(IPPROTO_ICMPV6);
+    CHECK((Matches{asked, match}), {Packet6().icmp(3, 0), no}, {Packet6().icmp(3, 1), yes},
+          {Packet6().icmp(3, 2), yes}, {Packet6().icmp(3, 3), no}, {Packet6().icmp(4, 1), no},
+          {Packet6().icmp(3, 1), hotdrop, {}, 1}, {chain().icmp(3, 1), yes},
+          {Packet6().fragment(9, false).icmp(3, 1), no});
+    match.invert = true;
+    CHECK((Matches{asked, match}), {Packet6().icmp(3, 0), yes}, {Packet6().icmp(3, 1), no});
+    match = {.type = 255};
+    CHECK((Matches{asked, match}), {Packet6().icmp(255, 0), yes}, {Packet6().icmp(254, 0), no});
+}
+
+// A hand-made rule: bytes of the IP header are taken for ports.
+TEST_F(Match6, TransportWithoutProtocol)
+{
+    ir::Udp match;
+    match.source = {0x6000, 0x6000, false};
+    CHECK({match}, {Packet6(), yes}, {Packet6().fragment(1, false).udp(1, 2), yes},
+          {Packet6().hop(), yes, {}, 1});
+    match.destination = {1, 1, false};
+    CHECK({match}, {Packet6(), no});
+    ir::Tcp option;
+    option.option = 2;
+    CHECK({option}, {Packet6().source("2001:db8:6002::"), no},
+          {Packet6().source("2001:db8:6000:2::"), no}, {Packet6().source("2001:db8:7000:2::"), no},
+          {Packet6().source("2001:db8:6000::0201"), yes},
+          {Packet6().source("2001:db8:4000::"), hotdrop},
+          {Packet6().source("2001:db8:f000::"), hotdrop}); // more than there is
+}
+
+TEST_F(Match6, ManyHeaders)
+{
+    Packet6 packet;
+    for (int i = 0; i < 400; ++i)
+        packet.options();
+    CHECK((Matches{protocol(17), ir::Udp{}}), {Packet6(packet).udp(1, 2), yes},
+          {Packet6(packet).udp(1, 2), hotdrop, {}, 1}, {Packet6(packet).udp(1, 2), hotdrop, {}, 9});
+    CHECK({protocol(17)}, {Packet6(packet).udp(1, 2), yes},
+          {Packet6(packet).udp(1, 2), yes, {}, 1});
+}
+
+// The question for a protocol in one rule makes a fragment known to the next.
+TEST_F(Match6, FragmentsAreRememberedFromRuleToRule)
+{
+    const auto forward = ir::Hook::forward;
+    ir::Udp match;
+    match.source = {0x6000, 0x6000, false};
+    for (const bool ask : {false, true}) {
+        TableBuilder builder;
+        builder.family(ir::Family::ipv6)
+            .chain("C", forward, ir::Accept{})
+            .count(ask ? Matches{protocol(6)} : Matches{})
+            .rule({match}, ir::Drop{});
+        LoadedHook loaded(builder.build(), forward);
+        const PacketBytes fragment = Packet6().fragment(1, false).udp(1, 2).bytes();
+        EXPECT_EQ(loaded.run(Packet6().udp(1, 2).bytes(), {}), BPFILTER_DROP);
+        EXPECT_EQ(loaded.run(fragment, {}), ask ? BPFILTER_ACCEPT : BPFILTER_DROP);
+    }
+}
+
+} // namespace
+} // namespace bpfilter

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "umh/codegen/ipv6.h"
+
+#include "umh/codegen/key.h"
+#include "umh/codegen/prologue.h"
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <netinet/in.h>
+
+namespace bpfilter::codegen {
+
+namespace {
+
+constexpr std::size_t next_header = offsetof(Key, ip) + 6;
+constexpr std::size_t scratch = offsetof(Key, scratch);
+
+// The headers that the walk steps over.
+constexpr std::array<std::int32_t, 5> extension_headers = {
+    IPPROTO_HOPOPTS, IPPROTO_ROUTING, IPPROTO_FRAGMENT, IPPROTO_AH, IPPROTO_DSTOPTS};
+
+void emit_if_extension(Assembler &as, Register kind, Label label)
+{
+    for (const std::int32_t header : extension_headers)
+        as.jump_if(BPF_JEQ, kind, header, label);
+}
+
+void emit_store(Assembler &as, std::size_t offset, std::int32_t value)
+{
+    as.emit(store(BPF_W, r7, static_cast<std::int32_t>(offset), value));
+}
+
+void emit_store(Assembler &as, std::size_t offset, Register value)
+{
+    as.emit(store(BPF_W, r7, static_cast<std::int32_t>(offset), value));
+}
+
+// Without a loop for a packet without extension headers, which is nearly every one. A walk
+// that is not brought to its end leaves the packet bad.
+void emit_walk(Assembler &as, Label step)
+{
+    constexpr std::int32_t loops_max = 1 << 23; // the kernel's limit, beyond any packet
+    const Label loop = as.label();
+    const Label done = as.label();
+
+    emit_store(as, offsetof(Key, walk.offset), ipv6_header);
+    emit_store(as, offsetof(Key, walk.fragment), 0);
+    emit_store(as, offsetof(Key, walk.asked), 0);
+    as.emit(load(BPF_B, r1, r7, next_header));
+    emit_if_extension(as, r1, loop);
+    emit_store(as, offsetof(Key, walk.protocol), r1);
+    emit_store(as, offsetof(Key, walk.bad), 0);
+    as.jump(done);
+
+    as.bind(loop);
+    emit_store(as, offsetof(Key, walk.protocol), protocol_missing);
+    emit_store(as, offsetof(Key, walk.bad), 1);
+    emit_store(as, offsetof(Key, walk.next), r1);
+    as.emit(store(BPF_DW, r10, -24, r6));
+    as.emit(store(BPF_DW, r10, -16, r7));
+    as.emit(move(r1, loops_max));
+    as.load_function(r2, step);
+    as.emit(move(r3, r10));
+    as.emit(alu(BPF_ADD, r3, -24));
+    as.emit(move(r4, 0));
+    as.emit(call_helper(BPF_FUNC_loop));
+    as.bind(done);
+}
+
+// The transport header where the walk ended.
+void emit_walked_transport(Assembler &as, const Backend &backend, const Needs &needs, Label options)
+{
+    const Label elsewhere = as.label();
+    const Label missing = as.label();
+    const Label done = as.label();
+
+    as.emit(load(BPF_W, r1, r7, offsetof(Key, walk.protocol)));
+    as.jump_if(BPF_JEQ, r1, protocol_missing, missing);
+    as.emit(load(BPF_W, r1, r7, offsetof(Key, walk.fragment)));
+    as.jump_if(BPF_JNE, r1, 0, elsewhere);
+    as.emit(load(BPF_W, r9, r7, offsetof(Key, walk.offset)));
+    emit_transport(as, backend, offsetof(Key, l4), needs.options, options);
+    as.jump(done);
+
+    as.bind(elsewhere);
+    emit_state(as, offsetof(Key, l4.tcp), header_absent);
+    emit_state(as, offsetof(Key, l4.short_header), header_absent);
+    as.jump(done);
+
+    // Nobody asks: the question for the protocol has dropped the packet.
+    as.bind(missing);
+    emit_state(as, offsetof(Key, l4.tcp), header_hotdrop);
+    emit_state(as, offsetof(Key, l4.short_header), header_hotdrop);
+    as.bind(done);
+}
+
+// r6 the context, r7 the key, r8 the kind of the header at r9.
+class StepEmitter {
+public:
+    StepEmitter(Assembler &as, const Backend &backend) : as_(as), backend_(backend) {}
+
+    void run()
+    {
+        as_.emit(load(BPF_DW, r6, r2, 0));
+        as_.emit(load(BPF_DW, r7, r2, 8));
+        as_.emit(load(BPF_W, r8, r7, offsetof(Key, walk.next)));
+        as_.emit(load(BPF_W, r9, r7, offsetof(Key, walk.offset)));
+        const Label extension = as_.label();
+        emit_if_extension(as_, r8, extension);
+        emit_store(as_, offsetof(Key, walk.protocol), r8);
+        emit_store(as_, offsetof(Key, walk.bad), 0);
+        leave(stop);
+
+        as_.bind(extension);
+        bytes();
+        fragment();
+        advance();
+        as_.bind(stopped_);
+        leave(stop);
+    }
+
+private:
+    static constexpr std::int32_t go_on = 0;
+    static constexpr std::int32_t stop = 1;
+
+    void leave(std::int32_t result)
+    {
+        as_.emit(move(r0, result));
+        as_.emit(exit_insn());
+    }
+
+    // What must be there of any header: two bytes, or four.
+    void bytes()
+    {
+        const Label load_them = as_.label();
+        as_.emit(move(r4, 4));
+        as_.jump_if(BPF_JEQ, r8, IPPROTO_ROUTING, load_them);
+        as_.jump_if(BPF_JEQ, r8, IPPROTO_FRAGMENT, load_them);
+        as_.emit(move(r4, 2));
+        as_.bind(load_them);
+        as_.emit(move(r1, r6));
+        as_.emit(move(r2, r9));
+        as_.emit(alu(BPF_ADD, r2, backend_.l3));
+        as_.emit(move(r3, r7));
+        as_.emit(alu(BPF_ADD, r3, scratch));
+        as_.emit(call_helper(backend_.load_bytes));
+        as_.jump_if(BPF_JNE, r0, 0, stopped_);
+    }
+
+    // A later fragment: nothing of what follows is here. r2: the length of this header.
+    void fragment()
+    {
+        as_.jump_if(BPF_JNE, r8, IPPROTO_FRAGMENT, length_);
+        as_.emit(move(r2, 8));
+        as_.emit(load(BPF_H, r1, r7, scratch + 2));
+        as_.emit(from_network16(r1));
+        as_.emit(alu(BPF_AND, r1, 0xfff8));
+        as_.jump_if(BPF_JEQ, r1, 0, known_);
+        emit_store(as_, offsetof(Key, walk.bad), 0);
+        as_.emit(load(BPF_B, r1, r7, scratch));
+        emit_if_extension(as_, r1, stopped_);
+        emit_store(as_, offsetof(Key, walk.protocol), r1);
+        emit_store(as_, offsetof(Key, walk.fragment), 1);
+        as_.jump(stopped_);
+    }
+
+    void advance()
+    {
+        as_.bind(length_);
+        as_.emit(load(BPF_B, r2, r7, scratch + 1));
+        emit_length(as_, r2, r8);
+        as_.bind(known_);
+        as_.emit(load(BPF_W, r1, r7, offsetof(Key, length)));
+        as_.emit(alu(BPF_SUB, r1, r9));
+        as_.jump_if(BPF_JLT, r1, r2, stopped_);
+        as_.emit(alu(BPF_ADD, r9, r2));
+        emit_store(as_, offsetof(Key, walk.offset), r9);
+        as_.emit(load(BPF_B, r1, r7, scratch));
+        emit_store(as_, offsetof(Key, walk.next), r1);
+        leave(go_on);
+    }
+
+    // From a header's length field to bytes: words of 4, 2 not counted, or 8, 1 not counted.
+    static void emit_length(Assembler &as, Register length, Register kind)
+    {
+        const Label authentication = as.label();
+        const Label done = as.label();
+        as.jump_if(BPF_JEQ, kind, IPPROTO_AH, authentication);
+        as.emit(alu(BPF_ADD, length, 1));
+        as.emit(alu(BPF_LSH, length, 3));
+        as.jump(done);
+        as.bind(authentication);
+        as.emit(alu(BPF_ADD, length, 2));
+        as.emit(alu(BPF_LSH, length, 2));
+        as.bind(done);
+    }
+
+    Assembler &as_;
+    const Backend &backend_;
+    Label stopped_ = as_.label();
+    Label length_ = as_.label();
+    Label known_ = as_.label();
+};
+
+} // namespace
+
+void emit_ipv6_headers(Assembler &as, const Backend &backend, const Needs &needs,
+                       const Ipv6Functions &functions)
+{
+    if (needs.walk || needs.start)
+        emit_walk(as, functions.step);
+    if (needs.l4)
+        emit_walked_transport(as, backend, needs, functions.options);
+    if (needs.start) {
+        as.emit(move(r9, 0));
+        emit_transport(as, backend, offsetof(Key, start), needs.start_options, functions.options);
+    }
+}
+
+void emit_step_function(Assembler &as, const Backend &backend, Label label)
+{
+    as.function(label, Function{.name = "bf_header", .arguments = 2});
+    StepEmitter(as, backend).run();
+}
+
+} // namespace bpfilter::codegen
