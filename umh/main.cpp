@@ -9,18 +9,20 @@
 #include <bpfilter/pipe.h>
 #include <spdlog/spdlog.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
-#include <thread>
 
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
 namespace {
+
+// Far more than there are CPUs: a namespace whose table takes the verifier seconds holds one
+// of them all the while, and those of others must not wait for it.
+constexpr unsigned threads = 16;
 
 bool is_pipe(int fd)
 {
@@ -54,7 +56,6 @@ int main()
 
     pipe::PipeKernel kernel(STDIN_FILENO);
     service::Service service(kernel);
-    const unsigned threads = std::clamp(std::thread::hardware_concurrency(), 2U, 4U);
     pipe::Channel channel(
         STDIN_FILENO, [&](const pipe::Request &request) { return service.handle(request); },
         threads);
