@@ -46,8 +46,8 @@ void expect_sound(const decode::DecodedTable &decoded)
         ASSERT_LE(chain.first, chain.last + 1);
     }
     const std::vector<ir::Counters> counters(table.rules.size());
-    EXPECT_EQ(encode::encode_entries(decoded, counters), decoded.entries);
-    EXPECT_EQ(encode::encode_info(decoded).size(), sizeof(ipt_getinfo));
+    EXPECT_EQ(encode::encode_entries(decoded, counters, *decoded.layout), decoded.entries);
+    EXPECT_EQ(encode::encode_info(decoded, *decoded.layout).size(), sizeof(ipt_getinfo));
 }
 
 // Bytes that matter more often than chance would hit them.
