@@ -5,6 +5,7 @@
 #include "tests/unit/decode/decoding.h"
 #include "tests/unit/support/compat.h"
 #include "umh/decode/compat.h"
+#include "umh/decode/extension.h"
 #include "umh/encode/entries.h"
 #include "umh/encode/info.h"
 
@@ -26,14 +27,19 @@ constexpr std::size_t input = 4; // the slot of a hook
 constexpr auto next_offset = offsetof(ipt_entry, next_offset);
 constexpr std::size_t end = 3; // the target ERROR of an empty table
 
+const decode::Layout &compat_of(ir::Family family)
+{
+    return **decode::find_layout(family, true);
+}
+
 const decode::Layout &compat_ipv4()
 {
-    return **decode::find_layout(ir::Family::ipv4, true);
+    return compat_of(ir::Family::ipv4);
 }
 
 Result<decode::DecodedTable> decode_compat(const Payload &payload)
 {
-    return decode::decode_replace(payload.bytes, compat_ipv4());
+    return decode::decode_replace(payload.bytes, compat_of(payload.family));
 }
 
 int compat_error(const Payload &payload)
@@ -51,10 +57,10 @@ template <typename T> int rule_with(const Rule &rule, std::size_t offset, T valu
 }
 
 // A table with something of everything that moves offsets.
-Payload random_payload(std::mt19937 &random)
+Payload random_payload(std::mt19937 &random, ir::Family family)
 {
     const auto below = [&random](unsigned n) { return random() % n; };
-    Blob blob;
+    Blob blob(family);
     const std::vector<std::string> chains{"INPUT", "FORWARD", "OUTPUT", "c1", "c2", "c3"};
     for (std::size_t chain = 3; chain < chains.size(); ++chain)
         blob.chain(chains[chain]);
@@ -67,8 +73,10 @@ Payload random_payload(std::mt19937 &random)
                     rule.tcp({.dport = {0, 0x1234}, .flags = 0x12});
                 else if (protocol == 1)
                     rule.udp({.sport = {7, 9}, .invert = 1});
-                else
+                else if (family == ir::Family::ipv4)
                     rule.source("10.1.0.0/16").icmp({.type = 8});
+                else
+                    rule.source("fd00::/8").icmp6({.type = 128});
             }
             const auto later = std::max<std::size_t>(chain + 1, 3);
             if (later < chains.size() && below(2) != 0)
@@ -93,6 +101,15 @@ TEST(CompatLayout, IsTheDocumentedOne)
     EXPECT_FALSE(decode::find_layout(ir::Family{}, true));
 }
 
+TEST(CompatLayout, AnEntryOfIPv6IsShorter)
+{
+    const auto &layout = compat_of(ir::Family::ipv6);
+    EXPECT_EQ(layout.native, &native(ir::Family::ipv6));
+    EXPECT_EQ(layout.replace_size, 92U);
+    EXPECT_EQ(layout.entry_size, 164U);
+    EXPECT_EQ(layout.counters, 148U);
+}
+
 TEST(Compat, AFreshTable)
 {
     const Payload payload = narrow(Blob().build());
@@ -103,13 +120,21 @@ TEST(Compat, AFreshTable)
     EXPECT_EQ(table.hook_entry, (decode::HookOffsets{0xffffffff, 0, 152, 304, 0xffffffff}));
 }
 
-TEST(Compat, RandomTablesAreTheSameAsNative)
+class CompatTables : public ::testing::TestWithParam<ir::Family> {};
+
+INSTANTIATE_TEST_SUITE_P(Families, CompatTables,
+                         ::testing::Values(ir::Family::ipv4, ir::Family::ipv6),
+                         [](const auto &info) {
+                             return info.param == ir::Family::ipv4 ? "IPv4" : "IPv6";
+                         });
+
+TEST_P(CompatTables, RandomOnesAreTheSameAsNative)
 {
     std::mt19937 random(20180516);
     for (int round = 0; round < 500; ++round) {
-        const Payload native = random_payload(random);
-        const Payload compat = narrow(native);
-        const auto expected = decoded(native);
+        const Payload payload = random_payload(random, GetParam());
+        const Payload compat = narrow(payload);
+        const auto expected = decoded(payload);
         ASSERT_EQ(compat_error(compat), 0) << "round " << round;
         const auto table = *decode_compat(compat);
         ASSERT_EQ(table.entries, expected.entries) << "round " << round;
@@ -123,25 +148,25 @@ TEST(Compat, RandomTablesAreTheSameAsNative)
     }
 }
 
-TEST(Compat, RandomTablesAreListedAsTheyWereSent)
+TEST_P(CompatTables, RandomOnesAreListedAsTheyWereSent)
 {
     std::mt19937 random(20180517);
     for (int round = 0; round < 500; ++round) {
-        const Payload native = random_payload(random);
-        const auto table = decoded(native);
+        const Payload payload = random_payload(random, GetParam());
+        const auto table = decoded(payload);
         std::vector<ir::Counters> counters;
         for (std::uint64_t id = 0; id < table.offsets.size(); ++id)
             counters.push_back({id, id << 40});
         // What a 64-bit caller is shown, translated by somebody else.
-        Payload shown = native;
+        Payload shown = payload;
         shown.bytes.resize(shown.header);
-        const auto entries = encode::encode_entries(table, counters, native_ipv4());
+        const auto entries = encode::encode_entries(table, counters, native(GetParam()));
         shown.bytes.insert(shown.bytes.end(), entries.begin(), entries.end());
         const Payload expected = narrow(shown);
-        const auto listed = encode::encode_entries(table, counters, compat_ipv4());
+        const auto listed = encode::encode_entries(table, counters, compat_of(GetParam()));
         ASSERT_TRUE(std::ranges::equal(listed, Bytes(expected.bytes).subspan(expected.header)))
             << "round " << round;
-        ASSERT_EQ(encode::entries_size(table, compat_ipv4()), listed.size());
+        ASSERT_EQ(encode::entries_size(table, compat_of(GetParam())), listed.size());
         ASSERT_EQ(decode_compat(expected)->entries, table.entries);
     }
 }
@@ -178,6 +203,16 @@ TEST(Compat, HeadersAreJudgedAsNativeOnesAre)
     EXPECT_EQ(with(underflow + input, 4), EINVAL);
     EXPECT_EQ(with(hook_entry + input, 0xffffffff), EINVAL);
     EXPECT_EQ(with(hook_entry, 7), 0); // of no hook of this table
+}
+
+TEST(Compat, HooksWrapAround)
+{
+    // Entry 0 grows by 4: the hook ends at its beginning, as it does in the kernel.
+    Payload payload = narrow(Blob().build());
+    payload.put(hook_entry + input, 0xfffffffcU);
+    const auto table = decode_compat(payload);
+    ASSERT_TRUE(table);
+    EXPECT_EQ(table->hook_entry[1], 0U);
 }
 
 TEST(Compat, EntriesAreAlignedTo4)
@@ -336,6 +371,46 @@ TEST(Compat, MoreEntriesThanItSaysAreFoundAtTheFirst)
     later.put_entry(2, target_at + 2, std::array<char, 4>{"NOP"});
     later.put(num_entries, 1U);
     EXPECT_EQ(compat_error(later), EINVAL);
+}
+
+TEST(Compat, AnEntryMayBeTooLargeNatively)
+{
+    // Matches as many as fit: 4 bytes more each, and its size has 16 bits.
+    const auto with = [](unsigned matches) {
+        Rule rule;
+        for (; matches > 0; --matches)
+            rule.icmp({.type = 8});
+        return Blob().rule("INPUT", rule.drop());
+    };
+    EXPECT_EQ(compat_error(narrow(with(1634).build())), 0); // 65512 natively
+    Payload payload{
+        .bytes = {}, .offsets = {}, .family = ir::Family::ipv4, .header = compat_replace_size};
+    const Payload one = narrow(with(1).build());
+    // One more, which Blob cannot say natively: 65552 bytes.
+    payload.bytes.assign(one.bytes.begin(), one.bytes.begin() + 92 + 112);
+    const auto match = Bytes(one.bytes).subspan(92 + 112, 36);
+    for (int i = 0; i < 1635; ++i)
+        payload.bytes.insert(payload.bytes.end(), match.begin(), match.end());
+    payload.bytes.insert(payload.bytes.end(), one.bytes.begin() + 92 + 148, one.bytes.end());
+    payload.offsets = {0};
+    payload.put_entry(0, offsetof(ipt_entry, target_offset), std::uint16_t{112 + 1635 * 36});
+    payload.put_entry(0, next_offset, std::uint16_t{148 + 1635 * 36});
+    payload.put(size, static_cast<std::uint32_t>(payload.bytes.size() - 92));
+    const auto refused = decode_compat(payload);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error(), (Error{EINVAL, "entry 0: too large"}));
+}
+
+TEST(Extension, GrowsByWhatItsStructuresDiffer)
+{
+    const auto growth = [](std::size_t native, std::size_t compat) {
+        return decode::Extension{.name = "x", .size = native, .compat_size = compat}.growth(
+            compat_ipv4());
+    };
+    EXPECT_EQ(growth(12, 0), 4U);
+    EXPECT_EQ(growth(16, 0), 0U);
+    EXPECT_EQ(growth(40, 28), 12U);
+    EXPECT_EQ(growth(9, 0), 4U);
 }
 
 TEST(Deltas, AreTheKernels)
