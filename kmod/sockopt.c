@@ -51,10 +51,16 @@ static const struct layout native_layout = {
 };
 
 #ifdef CONFIG_COMPAT
+/*
+ * A structure that ends in counters or in entries (which have counters) begins them where
+ * the 32-bit ABI aligns a u64: to 4 bytes on x86, to 8 elsewhere.
+ */
+#define COMPAT_SIZE(end) ALIGN(end, __alignof__(compat_u64))
+
 static const struct layout compat_layout = {
-	.replace = 92,
-	.get_entries = 36,
-	.counters_info = 36,
+	.replace = COMPAT_SIZE(offsetof(struct ipt_replace, counters) + sizeof(compat_uptr_t)),
+	.get_entries = COMPAT_SIZE(offsetofend(struct ipt_get_entries, size)),
+	.counters_info = COMPAT_SIZE(offsetofend(struct xt_counters_info, num_counters)),
 	.request_flags = BPFILTER_REQUEST_COMPAT,
 };
 #endif

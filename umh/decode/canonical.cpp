@@ -23,12 +23,12 @@ void put_entry(MutableBytes blob, const Entry &entry, const Layout &layout, std:
     store_bytes(blob, 0, slice(entry.bytes(), 0, layout.counters));
     store(blob, layout.comefrom, reach);
     entry.each_match([&](const ExtensionView &view, std::size_t offset) {
-        if (const auto match = find_match(layout.family, view.name(), view.revision()))
+        if (const auto match = find_match(layout.family, view))
             put_extension(blob, offset, view, **match);
         return true;
     });
     const auto view = entry.target();
-    if (const auto target = find_target(layout.family, view.name(), view.revision()))
+    if (const auto target = find_target(layout.family, view))
         put_extension(blob, entry.target_offset(), view, **target);
 }
 

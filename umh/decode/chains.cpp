@@ -55,7 +55,7 @@ std::string matches_text(const Entry &entry, ir::Family family)
     std::string text;
     entry.each_match([&](const ExtensionView &match, std::size_t) {
         text += " -m " + printable(match.name());
-        if (const auto known = find_match(family, match.name(), match.revision()))
+        if (const auto known = find_match(family, match))
             text += (*known)->text(match.payload());
         return true;
     });

@@ -88,6 +88,11 @@ const char *wrong_entry(Bytes entries, std::size_t position, const Layout &layou
     return wrong_parts(rest.first(size), layout, position);
 }
 
+auto refuse(std::size_t id, std::size_t position, const char *why)
+{
+    return fail(EINVAL, fmt::format("entry {} at offset {}: {}", id, position, why));
+}
+
 bool is_policy(const Entry &entry)
 {
     return entry.unconditional() && entry.is_standard() &&
@@ -160,25 +165,31 @@ bool Entry::unconditional() const
     return target_offset() == layout_->entry_size && all_zero(ip());
 }
 
+Result<Entry> read_entry(Bytes entries, std::size_t position, std::size_t id, const Layout &layout)
+{
+    if (const char *why = wrong_entry(entries, position, layout))
+        return refuse(id, position, why);
+    const auto size = u16(entries, position + layout.next_offset);
+    return Entry(entries.subspan(position, size), layout);
+}
+
 Result<Entries> walk_entries(const Request &request, const Layout &layout)
 {
+    // The kernel has an array of their offsets.
+    if (request.num_entries > max_table_size / sizeof(std::uint32_t))
+        return fail(ENOMEM, fmt::format("too many entries: {}", request.num_entries));
     Entries entries;
-    for (std::size_t position = 0; position < request.entries.size();) {
+    for (std::uint32_t offset = 0; offset < request.entries.size();) {
         const auto id = entries.list.size();
-        const auto refuse = [id, position](const char *why) {
-            return fail(EINVAL, fmt::format("entry {} at offset {}: {}", id, position, why));
-        };
-        if (const char *why = wrong_entry(request.entries, position, layout))
-            return refuse(why);
-        const auto offset = static_cast<std::uint32_t>(position);
-        const auto size = u16(request.entries, position + layout.next_offset);
-        const Entry entry(request.entries.subspan(position, size), layout);
-        if (const char *why = wrong_underflow(entry, offset, request))
-            return refuse(why);
-        entries.list.push_back(entry);
+        const auto entry = read_entry(request.entries, offset, id, layout);
+        if (!entry)
+            return fail(entry.error());
+        if (const char *why = wrong_underflow(*entry, offset, request))
+            return refuse(id, offset, why);
+        entries.list.push_back(*entry);
         entries.offsets.push_back(offset);
-        entries.errors += entry.is_error();
-        position += size;
+        entries.errors += entry->is_error();
+        offset += entry->size();
     }
     if (entries.list.size() != request.num_entries)
         return fail(EINVAL,

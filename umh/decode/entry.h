@@ -2,7 +2,7 @@
 //
 // An entry: one rule as bytes, and the walk over all of them.
 //
-// check_entry() is all that stands between a caller's bytes and the rest of decode: what
+// read_entry() is all that stands between a caller's bytes and the rest of decode: what
 // it lets pass may be read through Entry without another look at a size or an offset.
 #pragma once
 
@@ -27,6 +27,7 @@ public:
     std::string_view name() const;
     bool terminated() const { return name().size() < extension_name_size; }
     std::uint8_t revision() const;
+    Bytes header() const { return bytes_.first(extension_header_size); }
     Bytes payload() const { return bytes_.subspan(extension_header_size); }
     std::size_t size() const { return bytes_.size(); }
 
@@ -68,6 +69,10 @@ private:
     const Layout *layout_;
 };
 
+// The entry at `position`, which is number `id`. EINVAL: a size or an offset, a flag or a
+// verdict is not as it must be.
+Result<Entry> read_entry(Bytes entries, std::size_t position, std::size_t id, const Layout &layout);
+
 // All entries of a request in order.
 struct Entries {
     std::vector<Entry> list;
@@ -76,7 +81,7 @@ struct Entries {
 };
 
 // Steps 1 and 2 of translate_table: sizes and offsets of every entry, underflows that are
-// policies, and the number of entries. EINVAL.
+// policies, and the number of entries. EINVAL; ENOMEM: more than ip_tables would try.
 Result<Entries> walk_entries(const Request &request, const Layout &layout);
 
 template <typename F> void Entry::each_match(F f) const

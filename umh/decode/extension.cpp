@@ -67,4 +67,18 @@ Result<const TargetExtension *> find_target(ir::Family family, std::string_view 
     return find<TargetExtension>(targets, "target", family, name, revision);
 }
 
+Result<const MatchExtension *> find_match(ir::Family family, const ExtensionView &view)
+{
+    if (!view.terminated())
+        return fail(EINVAL, "the name of a match is not terminated");
+    return find_match(family, view.name(), view.revision());
+}
+
+Result<const TargetExtension *> find_target(ir::Family family, const ExtensionView &view)
+{
+    if (!view.terminated())
+        return fail(EINVAL, "the name of a target is not terminated");
+    return find_target(family, view.name(), view.revision());
+}
+
 } // namespace bpfilter::decode

@@ -8,6 +8,7 @@
 // (each EINVAL), then the extension's own checks (`decode`).
 #pragma once
 
+#include "umh/decode/entry.h"
 #include "umh/decode/layout.h"
 #include "umh/ir/table.h"
 #include "umh/util/bytes.h"
@@ -31,8 +32,19 @@ struct Extension {
     std::uint32_t hooks = 0;               // only reachable from these (bit n: hook n); 0: all
     std::string_view table = {};           // only in this one; empty: all
 
+    // Where 32-bit callers have another structure (a pointer or a long in it): its size, and
+    // how to make one of the other. Both are whole and aligned; what is written was zero.
+    std::size_t compat_size = 0;
+    void (*from_compat)(MutableBytes native, Bytes compat) = nullptr;
+    void (*to_compat)(MutableBytes compat, Bytes native) = nullptr;
+
     bool serves(ir::Family asked) const { return !family || *family == asked; }
     std::size_t listed_size() const { return user_size ? user_size : size; }
+    // By how much it is larger natively than in this 32-bit layout: xt_compat_match_offset.
+    std::size_t growth(const Layout &compat) const
+    {
+        return compat.native->align(size) - compat.align(compat_size ? compat_size : size);
+    }
 };
 
 struct MatchExtension : Extension {
@@ -73,6 +85,10 @@ Result<const MatchExtension *> find_match(ir::Family family, std::string_view na
                                           std::uint8_t revision);
 Result<const TargetExtension *> find_target(ir::Family family, std::string_view name,
                                             std::uint8_t revision);
+
+// The same for what stands in an entry. EINVAL: its name is not terminated.
+Result<const MatchExtension *> find_match(ir::Family family, const ExtensionView &view);
+Result<const TargetExtension *> find_target(ir::Family family, const ExtensionView &view);
 
 // The rows, one per file.
 extern const MatchExtension tcp_match;

@@ -2,8 +2,8 @@
 //
 // Layout: where things are in the requests and entries of one family and word size.
 //
-// All that decode and encode know about struct ipt_entry and ip6t_entry (and, one row
-// later, the 32-bit layouts) is here; the code that walks entries is the same for all. What
+// All that decode and encode know about struct ipt_entry and ip6t_entry (of 64-bit and of
+// 32-bit callers) is here; the code that walks entries is the same for all. What
 // differs in kind, the conditional part at the start of an entry (struct ipt_ip, ip6t_ip6),
 // is read by the two functions of the row.
 #pragma once
@@ -22,6 +22,9 @@ namespace bpfilter::decode {
 
 struct Layout {
     ir::Family family;
+    // Of 32-bit callers: the layout that requests of theirs are translated to, and listings
+    // for them from. Nothing behind that knows of them.
+    const Layout *native = nullptr;
     std::size_t alignment; // of entries, matches and targets: XT_ALIGN
 
     // struct ipt_replace: all before the `counters` pointer is the same everywhere.
@@ -74,14 +77,16 @@ inline constexpr std::size_t replace_hook_entry = 44;
 inline constexpr std::size_t replace_underflow = 64;
 inline constexpr std::size_t replace_num_counters = 84;
 
+inline constexpr std::size_t counters_size = 16; // struct xt_counters
+
 // XT_MAX_TABLE_SIZE
 inline constexpr std::size_t max_table_size = 512UL * 1024 * 1024;
 
 // A hook that a table does not have, in hook_entry and underflow.
 inline constexpr std::uint32_t no_offset = 0xffffffff;
 
-// The layout of a caller's structures. EINVAL if the helper does not know it: 32-bit
-// callers (`compat`) are refused.
+// The layout of a caller's structures; `compat`: the caller is 32-bit. EINVAL if the helper
+// does not know it.
 Result<const Layout *> find_layout(ir::Family family, bool compat);
 
 } // namespace bpfilter::decode

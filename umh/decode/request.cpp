@@ -10,7 +10,7 @@ namespace bpfilter::decode {
 
 namespace {
 
-constexpr std::uint32_t max_counters = INT_MAX / 16; // INT_MAX / sizeof(struct xt_counters)
+constexpr std::uint32_t max_counters = INT_MAX / counters_size;
 
 std::string table_name(Bytes payload)
 {
@@ -43,10 +43,8 @@ Result<Request> read_request(Bytes payload, const Layout &layout)
     if (payload.size() - layout.replace_size < size)
         return fail(EINVAL, fmt::format("request has {} bytes of entries, not {}",
                                         payload.size() - layout.replace_size, size));
-    if (size + layout.table_overhead >= max_table_size ||
-        request.num_entries > max_table_size / sizeof(std::uint32_t))
-        return fail(ENOMEM, fmt::format("table too large: {} entries of {} bytes",
-                                        request.num_entries, size));
+    if (size + layout.table_overhead >= max_table_size)
+        return fail(ENOMEM, fmt::format("table too large: {} bytes", size));
     request.entries = slice(payload, layout.replace_size, size);
     return request;
 }

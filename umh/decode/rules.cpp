@@ -14,13 +14,6 @@ namespace {
 
 using ir::RuleId;
 
-Result<> check_name(std::string_view kind, const ExtensionView &extension)
-{
-    if (!extension.terminated())
-        return fail(EINVAL, fmt::format("the name of a {} is not terminated", kind));
-    return {};
-}
-
 ExtensionUse use_of(const RuleContext &context, RuleId id, const ExtensionView &extension)
 {
     const Entry &entry = context.entries.list[id];
@@ -35,9 +28,7 @@ ExtensionUse use_of(const RuleContext &context, RuleId id, const ExtensionView &
 
 Result<ir::Match> decode_match(const RuleContext &context, RuleId id, const ExtensionView &view)
 {
-    if (auto named = check_name("match", view); !named)
-        return fail(std::move(named.error()));
-    auto match = find_match(context.layout.family, view.name(), view.revision());
+    auto match = find_match(context.layout.family, view);
     if (!match)
         return fail(std::move(match.error()));
     if (auto right = check_use("match", **match, context.layout, use_of(context, id, view)); !right)
@@ -49,9 +40,7 @@ Result<ir::Verdict> decode_target(const RuleContext &context, RuleId id)
 {
     const Entry &entry = context.entries.list[id];
     const auto view = entry.target();
-    if (auto named = check_name("target", view); !named)
-        return fail(std::move(named.error()));
-    auto target = find_target(context.layout.family, view.name(), view.revision());
+    auto target = find_target(context.layout.family, view);
     if (!target)
         return fail(std::move(target.error()));
     if (auto right = check_use("target", **target, context.layout, use_of(context, id, view));

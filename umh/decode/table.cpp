@@ -3,6 +3,7 @@
 
 #include "umh/decode/canonical.h"
 #include "umh/decode/chains.h"
+#include "umh/decode/compat.h"
 #include "umh/decode/entry.h"
 #include "umh/decode/reach.h"
 #include "umh/decode/rules.h"
@@ -16,8 +17,6 @@
 namespace bpfilter::decode {
 
 namespace {
-
-constexpr std::size_t counters_size = 16; // struct xt_counters
 
 // What do_replace asks once the blob is good.
 Result<const TableProperties *> check_table(const Request &request)
@@ -64,6 +63,41 @@ void set_texts(ir::Table &table, const Entries &entries, const Chains &chains)
             rule_text(entries.list[rule.id], rule, chains, table.family, is_policy(table, rule.id));
 }
 
+Result<DecodedTable> decode_native(const Request &request, const Layout &layout)
+{
+    auto entries = walk_entries(request, layout);
+    if (!entries)
+        return fail(std::move(entries.error()));
+    const auto hooks = check_hooks(request, *entries);
+    if (!hooks)
+        return fail(hooks.error());
+    const auto reach = mark_reach(request, *entries, *hooks);
+    if (!reach)
+        return fail(reach.error());
+    Chains chains = find_chains(request, *entries, *hooks);
+    auto rules = decode_rules({layout, request.table, *entries, *reach, chains});
+    if (!rules)
+        return fail(std::move(rules.error()));
+    const auto properties = check_table(request);
+    if (!properties)
+        return fail(properties.error());
+
+    DecodedTable decoded;
+    decoded.layout = &layout;
+    decoded.properties = *properties;
+    decoded.num_counters = request.num_counters;
+    decoded.table.name = request.table;
+    decoded.table.family = layout.family;
+    decoded.table.stack_depth = entries->errors;
+    decoded.table.rules = std::move(*rules);
+    set_hooks(decoded, request, *hooks);
+    set_texts(decoded.table, *entries, chains);
+    decoded.entries = canonical_entries(*entries, layout, *reach);
+    decoded.table.chains = std::move(chains.list);
+    decoded.offsets = std::move(entries->offsets);
+    return decoded;
+}
+
 } // namespace
 
 Result<DecodedTable> decode_replace(Bytes payload, const Layout &layout)
@@ -71,37 +105,12 @@ Result<DecodedTable> decode_replace(Bytes payload, const Layout &layout)
     const auto request = read_request(payload, layout);
     if (!request)
         return fail(request.error());
-    auto entries = walk_entries(*request, layout);
-    if (!entries)
-        return fail(std::move(entries.error()));
-    const auto hooks = check_hooks(*request, *entries);
-    if (!hooks)
-        return fail(hooks.error());
-    const auto reach = mark_reach(*request, *entries, *hooks);
-    if (!reach)
-        return fail(reach.error());
-    Chains chains = find_chains(*request, *entries, *hooks);
-    auto rules = decode_rules({layout, request->table, *entries, *reach, chains});
-    if (!rules)
-        return fail(std::move(rules.error()));
-    const auto properties = check_table(*request);
-    if (!properties)
-        return fail(properties.error());
-
-    DecodedTable decoded;
-    decoded.layout = &layout;
-    decoded.properties = *properties;
-    decoded.num_counters = request->num_counters;
-    decoded.table.name = request->table;
-    decoded.table.family = layout.family;
-    decoded.table.stack_depth = entries->errors;
-    decoded.table.rules = std::move(*rules);
-    set_hooks(decoded, *request, *hooks);
-    set_texts(decoded.table, *entries, chains);
-    decoded.entries = canonical_entries(*entries, layout, *reach);
-    decoded.table.chains = std::move(chains.list);
-    decoded.offsets = std::move(entries->offsets);
-    return decoded;
+    if (!layout.native)
+        return decode_native(*request, layout);
+    const auto native = make_native(*request, layout);
+    if (!native)
+        return fail(native.error());
+    return decode_native(native->request, *layout.native);
 }
 
 } // namespace bpfilter::decode

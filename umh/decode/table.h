@@ -6,6 +6,9 @@
 // first failure deciding the errno: header, entries, hooks, loops, extensions, and only
 // then the table's name (ENOENT) and its hooks (EINVAL). What remains for the caller is
 // what depends on the table in force: EAGAIN if `num_counters` is not its number of rules.
+//
+// A table is native, whoever brought it: the request of a 32-bit caller is translated first
+// (compat.h), and nothing remembers that it was.
 #pragma once
 
 #include "umh/decode/layout.h"
@@ -23,7 +26,7 @@ namespace bpfilter::decode {
 
 struct DecodedTable {
     ir::Table table;
-    const Layout *layout = nullptr;
+    const Layout *layout = nullptr; // native
     const TableProperties *properties = nullptr;
 
     // What GET_INFO tells. Slots of hooks that the table does not have are no_offset.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// The answer to GET_INFO: struct ipt_getinfo.
+// The answer to GET_INFO: struct ipt_getinfo, the same in all layouts but for the numbers.
 #pragma once
 
 #include "umh/decode/table.h"
@@ -10,6 +10,7 @@
 
 namespace bpfilter::encode {
 
-std::vector<std::byte> encode_info(const decode::DecodedTable &decoded);
+std::vector<std::byte> encode_info(const decode::DecodedTable &decoded,
+                                   const decode::Layout &layout);
 
 } // namespace bpfilter::encode

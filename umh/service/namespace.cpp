@@ -37,6 +37,12 @@ Result<const decode::Layout *> layout_of(const Request &request)
     return decode::find_layout(family_of(request), request.header.flags & BPFILTER_REQUEST_COMPAT);
 }
 
+// Of the table itself, whatever its caller speaks.
+const decode::Layout &native(const decode::Layout &layout)
+{
+    return layout.native ? *layout.native : layout;
+}
+
 // struct xt_counters_info, up to where its counters begin at the next aligned offset.
 struct CountersHeader {
     char name[BPFILTER_TABLE_NAME_LEN];
@@ -74,7 +80,7 @@ Result<TableState *> Namespace::table(const Request &request, std::string_view n
     const auto layout = layout_of(request);
     if (!layout)
         return fail(layout.error());
-    auto decoded = decode_initial(**properties, **layout);
+    auto decoded = decode_initial(**properties, native(**layout));
     if (!decoded)
         return fail(std::move(decoded.error()));
     auto state = put_in_force(std::move(*decoded), request.header.id, kernel_);
@@ -97,7 +103,10 @@ Outcome Namespace::get_info(const Request &request)
     const auto state = table(request, name_in(in->name));
     if (!state)
         return fail(state.error());
-    return encode::encode_info((*state)->decoded);
+    const auto layout = layout_of(request);
+    if (!layout)
+        return fail(layout.error());
+    return encode::encode_info((*state)->decoded, **layout);
 }
 
 Outcome Namespace::get_entries(const Request &request)
@@ -108,12 +117,15 @@ Outcome Namespace::get_entries(const Request &request)
     const auto state = table(request, name_in(in->name));
     if (!state)
         return fail(state.error());
-    if (in->size != (*state)->decoded.entries.size())
+    const auto layout = layout_of(request);
+    if (!layout)
+        return fail(layout.error());
+    if (in->size != encode::entries_size((*state)->decoded, **layout))
         return fail(EAGAIN);
     const auto counters = (*state)->read();
     if (!counters)
         return fail(counters.error());
-    return encode::encode_entries((*state)->decoded, *counters);
+    return encode::encode_entries((*state)->decoded, *counters, **layout);
 }
 
 // Of a table that nobody has used yet: that of its first contents.
@@ -210,7 +222,7 @@ Outcome Namespace::replay(const Request &request)
         return fail(properties.error());
 
     const auto payload = request.payload().subspan(sizeof(*in));
-    auto decoded = payload.empty() ? decode_initial(**properties, **layout)
+    auto decoded = payload.empty() ? decode_initial(**properties, native(**layout))
                                    : decode::decode_replace(payload, **layout);
     if (!decoded)
         return fail(std::move(decoded.error()));

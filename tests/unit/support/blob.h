@@ -125,17 +125,18 @@ struct Payload {
     std::vector<std::byte> bytes;
     std::vector<std::uint32_t> offsets; // of each entry, from the first
     ir::Family family = ir::Family::ipv4;
+    std::size_t header = sizeof(ipt_replace);
 
     // Fields of struct ipt_replace, and of an entry, to read and to patch.
     template <typename T> void put(std::size_t offset, T value) { store(bytes, offset, value); }
     template <typename T> void put_entry(std::size_t entry, std::size_t offset, T value)
     {
-        store(bytes, sizeof(ipt_replace) + offsets.at(entry) + offset, value);
+        store(bytes, header + offsets.at(entry) + offset, value);
     }
     template <typename T> T get(std::size_t offset) const { return load<T>(bytes, offset); }
     template <typename T> T get_entry(std::size_t entry, std::size_t offset) const
     {
-        return load<T>(bytes, sizeof(ipt_replace) + offsets.at(entry) + offset);
+        return load<T>(bytes, header + offsets.at(entry) + offset);
     }
 };
 
