@@ -95,7 +95,11 @@ class Oracle:
         """All tables; of the other family only that nothing happened to it can be seen."""
         for one in sorted(BOTH, key=lambda other: other is not family):
             with self.router:
-                for line in iptables.save(table="", family=one):
+                done = iptables.run(one.save, "-c")
+            if done.status or done.errors:
+                self.done("save", done)
+            for line in done.output.splitlines():
+                if not line.startswith("#"):
                     self.say(f"saved{'' if one is family else ' other'} {line}")
 
     def send(self, packets: list[traffic.Packet]) -> None:
@@ -181,8 +185,8 @@ class Oracle:
             for table in sorted(table.name for table in drawn.tables):
                 for line in tamper.read(drawn.family, table):
                     self.say(f"saved {line}")
-            # iptables may not understand it: leave something that it does.
-            self.done("restore", iptables.run(drawn.family.restore, stdin="\n".join([*rules.empty(name), ""])))
+            # iptables may misunderstand it, and write something worse.
+            self.say(tamper.clear(drawn.family, name))
 
 
 def main() -> None:

@@ -44,9 +44,9 @@ def redirect(rng: random.Random, family: Family, table: str) -> list[str]:
             if not rules:
                 break
             rule = rng.choice(rules)
-            later = [offset for offset in offsets if offset > rule]
-            # Back leads to a loop, and must be refused; the very first is no place to go at all.
-            to = rng.choice(later if rng.random() < 0.93 and later else offsets)
+            later = [offset for offset in offsets[:-1] if offset > rule]
+            # Back may lead to a loop, and behind the last entry is nothing: both must be refused.
+            to = rng.choice(later if rng.random() < 0.95 and later else offsets[1:])
             if rng.random() < 0.02:
                 to += 8
             at = _verdict_at(data, rule, family)
@@ -68,3 +68,8 @@ def read(family: Family, table: str) -> list[str]:
         lines += [f"[{packets}:{size}] {table} entry {number}"
                   for number, (packets, size) in enumerate(blob.counters(data, family))]
         return lines
+
+
+def clear(family: Family, table: str) -> str:
+    with blob.raw_socket(family) as opened:
+        return f"cleared: {blob.of_table(table, family=family).commit(opened)}"
