@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Random packets for a ruleset: from near its edges, through all three hooks, some broken."""
+"""Random packets for a ruleset: from near its edges, through all hooks, some broken."""
 
 import random
 from typing import NamedTuple
 
 import rules
+import segments
+import traffic6
 from lib import packet
-from lib.packet import DF, ICMP, MF, TCP, UDP
-from lib.router import TTL
+from lib.packet import DF, ICMP, MF, TCP, UDP, UDPLITE
+from lib.router import SPARE, TTL
 
 SELF = "self"  # sent by the router: OUTPUT
 WRONG_MAC = "02:00:00:00:99:99"
@@ -15,36 +17,20 @@ WRONG_MAC = "02:00:00:00:99:99"
 
 class Packet(NamedTuple):
     origin: str  # the router's device on whose link it is put, or SELF
+    ident: int
     data: bytes
     mac: str | None = None  # not the router's
 
 
-def _port(rng: random.Random, interest: rules.Interest) -> int:
-    if rng.random() < 0.1:
-        return rng.randrange(65536)
-    return min(65535, max(0, rng.choice(interest.ports) + rng.choice((-1, 0, 0, 0, 0, 1))))
-
-
-TCP_OPTIONS = (b"", b"", b"", b"", b"\2\4\5\xb4", b"\1\1\4\2", b"\3\3\7\1", b"\x08\x0a" + b"t" * 8 + b"\1\1",
-               b"\x22\x02\1\1\2\4\5\xb4", b"\x08\0\2\4", b"\x08\x01\2\4", b"\x08\xff\2\4", b"\1\1\1\2",
-               b"\1" * 40, b"\0\0\0\0\2\4\5\xb4")
-TCP_FLAGS = (packet.SYN,) * 4 + (packet.ACK, packet.SYN | packet.ACK, packet.FIN | packet.ACK, packet.RST,
-                                 packet.PSH | packet.ACK, 0, 0x3F, 0xFF)
-
-
 def _segment(rng: random.Random, interest: rules.Interest, protocol: int) -> bytes:
-    payload = b"p" * rng.choice((0, 0, 0, 1, 7, 64, 500))
-    if protocol == TCP:
-        offset = rng.randrange(16) if rng.random() < 0.05 else None
-        return packet.tcp(_port(rng, interest), _port(rng, interest), rng.choice(TCP_FLAGS),
-                          rng.choice(TCP_OPTIONS), payload, offset)
-    if protocol == UDP:
-        return packet.udp(_port(rng, interest), _port(rng, interest), payload)
     if protocol == ICMP:
         # Never the 20 bytes that could be taken for the packet an error is about.
         return packet.icmp(rng.choice((8, 8, 8, 0, 3, 3, 5, 11, 13, 200, 255)), rng.choice((0, 0, 0, 1, 2, 3)),
-                           payload[:8])
-    return b"x" * rng.choice((0, 4, 8, 40))
+                           segments.payload(rng)[:8])
+    if protocol == UDPLITE:
+        segment = segments.draw(rng, interest, UDP)
+        return segment[:4] + b"\0\0" + segment[6:]
+    return segments.draw(rng, interest, protocol)
 
 
 IP_OPTIONS = (b"\1\1\1\1", b"\1" * 40, b"\x07\x0b\x04" + b"\0" * 9, b"\x44\x0c\x05\x00" + b"\0" * 8, b"\x94\x04\0\0",
@@ -74,39 +60,51 @@ def _broken(rng: random.Random) -> dict[str, object]:
 def _destination(rng: random.Random, interest: rules.Interest, origin: str) -> str:
     kind = rng.random()
     if kind < 0.15:
-        return rng.choice(rules.ROUTER_ADDRESSES)
+        return rng.choice(interest.routers)
     if kind < 0.18:
-        return rng.choice(("10.1.0.255", "10.2.0.255", "255.255.255.255", "224.0.0.1"))
+        return rng.choice(interest.groups)
     address = rng.choice(interest.addresses)
-    if address.startswith("127.") and origin != SELF and rng.random() < 0.9:
-        address = rng.choice(interest.addresses[:-2])
+    if address in interest.loopback and origin != SELF and rng.random() < 0.9:
+        address = rng.choice(interest.remote + interest.local)
     return rules.near(rng, address) if rng.random() < 0.6 else address
 
 
-def _source(rng: random.Random, interest: rules.Interest) -> str:
-    """Addresses of the router itself, and 127/8, are martians on a wire; some are wanted."""
+def _source(rng: random.Random, interest: rules.Interest, origin: str) -> str:
+    """Addresses of the router itself, and of loopback, are martians on a wire; some are wanted."""
+    if origin in interest.by_mac and rng.random() < 0.1:
+        return rng.choice((interest.by_mac[origin], rng.choice(tuple(interest.by_mac.values()))))
     address = rng.choice(interest.addresses)
-    if (address.startswith(("127.", "10.9.")) or address in rules.ROUTER_ADDRESSES) and rng.random() < 0.7:
-        address = rng.choice(interest.addresses[:8])
+    if address not in interest.remote and rng.random() < 0.7:
+        address = rng.choice(interest.remote)
     return rules.near(rng, address) if rng.random() < 0.6 else address
 
 
-def one(rng: random.Random, interest: rules.Interest, ident: int) -> Packet:
-    origin = SELF if rng.random() < 0.25 else rng.choice(rules.DEVICES + ("in0", "in0"))
-    protocol = rng.choices((TCP, UDP, ICMP, 47, 50, 132, 253, 99), (40, 30, 20, 2, 2, 2, 2, 1))[0]
+def _one_v4(rng: random.Random, interest: rules.Interest, ident: int, source: str, destination: str,
+            from_self: bool) -> bytes:
+    protocol = rng.choices((TCP, UDP, ICMP, UDPLITE, 47, 50, 132, 253, 99), (40, 30, 20, 3, 2, 2, 2, 2, 1))[0]
     segment = _segment(rng, interest, protocol)
     if rng.random() < 0.08:
         segment = segment[:rng.randrange(24)]
     fields = _fields(rng)
     # The socket that sends from the router itself insists on a right header.
-    if origin != SELF and rng.random() < 0.03:
+    if not from_self and rng.random() < 0.03:
         fields |= _broken(rng)
-    if origin == SELF:
+    if from_self:
         fields.pop("trailer", None)
-    data = packet.ipv4(_source(rng, interest), _destination(rng, interest, origin), protocol, segment,
-                       ident=ident, ttl=TTL, **fields)  # type: ignore[arg-type]
-    return Packet(origin, data, WRONG_MAC if origin != SELF and rng.random() < 0.02 else None)
+    return packet.ipv4(source, destination, protocol, segment, ident=ident, ttl=TTL,
+                       **fields)  # type: ignore[arg-type]
 
 
-def draw(rng: random.Random, interest: rules.Interest, count: int) -> list[Packet]:
-    return [one(rng, interest, ident + 1) for ident in range(count)]
+def one(rng: random.Random, interest: rules.Interest, ident: int, spare: bool) -> Packet:
+    origin = SELF if rng.random() < 0.25 else rng.choice(rules.DEVICES + ("in0", "in0"))
+    if spare and rng.random() < 0.5:
+        origin = SPARE
+    make = traffic6.one if interest.family.number == 6 else _one_v4
+    data = make(rng, interest, ident, _source(rng, interest, origin), _destination(rng, interest, origin),
+                origin == SELF)
+    return Packet(origin, ident, data, WRONG_MAC if origin != SELF and rng.random() < 0.02 else None)
+
+
+def draw(rng: random.Random, interest: rules.Interest, count: int, first: int = 1, spare: bool = False) -> list[Packet]:
+    """`spare`: the spare link is there."""
+    return [one(rng, interest, first + number, spare) for number in range(count)]

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The sockopts of ip_tables, spoken by hand: tables as bytes, and errnos as answers."""
+"""The sockopts of ip_tables, spoken by hand: tables as bytes, and errnos as answers.
+
+Of the family under test, if none is named; a socket is of one anyway.
+"""
 
 import ctypes
 import errno
@@ -8,17 +11,23 @@ import socket
 import struct
 from dataclasses import dataclass, field
 
+from .family import HOOKS_OF, Family, current
+
+FAMILY = current()
+
 SET_REPLACE = GET_INFO = 64
 SET_ADD_COUNTERS = GET_ENTRIES = 65
-GET_REVISION_MATCH = 66
-GET_REVISION_TARGET = 67
+GET_REVISION_MATCH = FAMILY.revision_match
+GET_REVISION_TARGET = FAMILY.revision_target
 
 ACCEPT, DROP, QUEUE, RETURN = -2, -1, -4, -5
 HOOKS = 5
 FILTER_HOOKS = 0x0E
 UNUSED = 0xFFFFFFFF
 
-ENTRY = 112  # struct ipt_entry
+ENTRY = FAMILY.entry
+STANDARD = FAMILY.standard()  # a rule without matches and with a standard target
+ERROR = FAMILY.error()  # the head of a chain
 HEADER = 32  # struct xt_entry_match, xt_entry_target
 REPLACE = 96
 INFO = 84
@@ -33,29 +42,33 @@ def _name(result: int) -> str:
     return "OK" if result == 0 else errno.errorcode[ctypes.get_errno()]
 
 
+def _level(opened: socket.socket) -> int:
+    return socket.IPPROTO_IPV6 if opened.family == socket.AF_INET6 else socket.SOL_IP
+
+
 def get(opened: socket.socket, option: int, buffer: bytes, length: int | None = None,
-        level: int = socket.SOL_IP) -> tuple[str, bytes]:
+        level: int | None = None) -> tuple[str, bytes]:
     """getsockopt with these bytes as buffer: "OK" or an errno's name, and what is there then."""
     space = ctypes.create_string_buffer(bytes(buffer), max(len(buffer), length or 0) + 64)
     size = ctypes.c_uint32(len(buffer) if length is None else length)
-    result = _libc.getsockopt(opened.fileno(), level, option, space, ctypes.byref(size))
+    result = _libc.getsockopt(opened.fileno(), _level(opened) if level is None else level, option, space, ctypes.byref(size))
     return _name(result), space.raw[:size.value]
 
 
 def get_at(opened: socket.socket, option: int, address: int, length: int) -> str:
     size = ctypes.c_uint32(length)
-    return _name(_libc.getsockopt(opened.fileno(), socket.SOL_IP, option, ctypes.c_void_p(address),
+    return _name(_libc.getsockopt(opened.fileno(), _level(opened), option, ctypes.c_void_p(address),
                                   ctypes.byref(size)))
 
 
 def put(opened: socket.socket, option: int, buffer: bytes, length: int | None = None) -> str:
     space = ctypes.create_string_buffer(bytes(buffer), max(len(buffer), length or 0) + 64)
-    return _name(_libc.setsockopt(opened.fileno(), socket.SOL_IP, option, space,
+    return _name(_libc.setsockopt(opened.fileno(), _level(opened), option, space,
                                   ctypes.c_uint32(len(buffer) if length is None else length)))
 
 
-def raw_socket() -> socket.socket:
-    return socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+def raw_socket(family: Family = FAMILY) -> socket.socket:
+    return socket.socket(family.af, socket.SOCK_RAW, socket.IPPROTO_RAW)
 
 
 @dataclass
@@ -110,21 +123,20 @@ def error(name: bytes = b"ERROR") -> bytes:
 
 
 def entry(what: bytes, matches: bytes = b"", *, protocol: int = 0, flags: int = 0, inverted: int = 0,
-          target_offset: int | None = None, next_offset: int | None = None, source: bytes = b"\0" * 8,
-          counters: tuple[int, int] = (0, 0), comefrom: int = 0, nfcache: int = 0) -> bytearray:
+          target_offset: int | None = None, next_offset: int | None = None, source: bytes = b"",
+          counters: tuple[int, int] = (0, 0), comefrom: int = 0, nfcache: int = 0, family: Family = FAMILY) -> bytearray:
     """`source`: address and mask."""
-    behind = ENTRY + len(matches)
+    behind = family.entry + len(matches)
+    asked = family.ip_part(protocol, flags, inverted, source)
     return bytearray(
-        source[:4] + b"\0" * 4 + source[4:] + b"\0" * 4 + b"\0" * 64
-        + struct.pack("=HBB", protocol, flags, inverted)
-        + struct.pack("=IHHIQQ", nfcache, behind if target_offset is None else target_offset,
-                      behind + len(what) if next_offset is None else next_offset, comefrom, *counters)
-        + matches + what)
+        asked + struct.pack("=IHHI", nfcache, behind if target_offset is None else target_offset,
+                      behind + len(what) if next_offset is None else next_offset, comefrom)
+        + b"\0" * (family.entry - 16 - 12 - len(asked)) + struct.pack("=QQ", *counters) + matches + what)
 
 
 @dataclass
 class Table:
-    """A filter table to be sent. Every field can be set wrong after build()."""
+    """A table to be sent. Every field can be set wrong before commit()."""
     rules: list[bytearray] = field(default_factory=list)
     hooks: dict[int, tuple[int, int]] = field(default_factory=dict)  # hook: index of entry, of policy
     name: bytes = b"filter"
@@ -148,9 +160,11 @@ class Table:
         for hook, (first, policy) in self.hooks.items():
             entries_at[hook] = self.hook_entry.get(hook, self.offset(first))
             underflows[hook] = self.underflow.get(hook, self.offset(policy))
+        name = self.name.decode() if self.name.decode() in HOOKS_OF else "filter"
+        there = info(opened, name).entries
         if self.num_counters is None:
-            self.num_counters = info(opened).entries
-        self.old = ctypes.create_string_buffer(b"\xaa" * (16 * (info(opened).entries + 4)))
+            self.num_counters = there
+        self.old = ctypes.create_string_buffer(b"\xaa" * (16 * (there + 4)))
         address = ctypes.addressof(self.old) if self.counters_at is None else self.counters_at
         return struct.pack("=32sIII5I5IIQ", self.name, self.valid_hooks,
                            len(self.rules) if self.num_entries is None else self.num_entries,
@@ -177,6 +191,35 @@ def with_input(*rules: bytearray, chains: dict[bytes, list[bytearray]] | None = 
         table.rules += [entry(error(name)), *body, entry(verdict(RETURN))]
     table.rules.append(entry(error()))
     return table
+
+
+def of_table(name: str, rules: dict[int, list[bytearray]] | None = None, policy: int = ACCEPT,
+             family: Family = FAMILY) -> Table:
+    """Any of the five tables, with these rules in the chains of these hooks."""
+    rules = rules or {}
+    table = Table(name=name.encode(), valid_hooks=sum(1 << hook for hook in HOOKS_OF[name]))
+    for hook in HOOKS_OF[name]:
+        first = len(table.rules)
+        table.rules += [*rules.get(hook, []), entry(verdict(policy), family=family)]
+        table.hooks[hook] = first, len(table.rules) - 1
+    table.rules.append(entry(error(), family=family))
+    return table
+
+
+def counters(data: bytes, family: Family = FAMILY) -> list[tuple[int, int]]:
+    """Packets and bytes of every entry in what GET_ENTRIES returned."""
+    found = []
+    offset = 0
+    while offset < len(data):
+        found.append(struct.unpack_from("=QQ", data, offset + family.entry - 16))
+        offset += next_offset(data, offset, family)
+    return found
+
+
+def next_offset(data: bytes, offset: int, family: Family = FAMILY) -> int:
+    """Size of the entry there."""
+    size: int = struct.unpack_from("=H", data, offset + len(family.ip_part()) + 6)[0]
+    return size
 
 
 def nobody(function) -> list[str]:  # type: ignore[no-untyped-def]

@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The real iptables, its listings and its counters."""
+"""The real iptables or ip6tables, their listings and their counters."""
 
 import re
-import shutil
 import subprocess
 from typing import NamedTuple
 
-# Debian's plain names may be the nf_tables variant.
-IPTABLES = shutil.which("iptables-legacy") or "iptables"
-SAVE = shutil.which("iptables-legacy-save") or "iptables-save"
-RESTORE = shutil.which("iptables-legacy-restore") or "iptables-restore"
+from .family import Family, chains_of, current
+
+_CURRENT = current()
+IPTABLES = _CURRENT.iptables
+SAVE = _CURRENT.save
+RESTORE = _CURRENT.restore
 
 BUILT_IN = ("INPUT", "FORWARD", "OUTPUT")
 
@@ -34,33 +35,35 @@ def must(*command: str, stdin: str = "") -> str:
     return done.output
 
 
-def iptables(arguments: str) -> str:
-    return must(IPTABLES, *arguments.split())
+def iptables(arguments: str, family: Family = _CURRENT) -> str:
+    return must(family.iptables, *arguments.split())
 
 
-def try_iptables(arguments: str) -> Done:
-    return run(IPTABLES, *arguments.split())
+def try_iptables(arguments: str, family: Family = _CURRENT) -> Done:
+    return run(family.iptables, *arguments.split())
 
 
-def ruleset(*lines: str, policies: dict[str, str] | None = None) -> str:
-    """A filter table for iptables-restore. User chains are declared by being used in -A."""
+def ruleset(*lines: str, policies: dict[str, str] | None = None, table: str = "filter") -> str:
+    """A table for iptables-restore. User chains are declared by being used in -A."""
     policies = policies or {}
-    chains = [f":{chain} {policies.get(chain, 'ACCEPT')}" for chain in BUILT_IN]
+    built_in = chains_of(table)
+    chains = [f":{chain} {policies.get(chain, 'ACCEPT')}" for chain in built_in]
     names = [line.split()[1] for line in lines if line.startswith("-A ")]
-    names += [chain for chain in policies if chain not in BUILT_IN]
+    names += [chain for chain in policies if chain not in built_in]
     for name in dict.fromkeys(names):
-        if name not in BUILT_IN:
+        if name not in built_in:
             chains.append(f":{name} -")
-    return "\n".join(["*filter", *chains, *lines, "COMMIT", ""])
+    return "\n".join([f"*{table}", *chains, *lines, "COMMIT", ""])
 
 
-def restore(*lines: str, policies: dict[str, str] | None = None, options: str = "") -> None:
-    must(RESTORE, *options.split(), stdin=ruleset(*lines, policies=policies))
+def restore(*lines: str, policies: dict[str, str] | None = None, options: str = "", table: str = "filter",
+            family: Family = _CURRENT) -> None:
+    must(family.restore, *options.split(), stdin=ruleset(*lines, policies=policies, table=table))
 
 
-def save(options: str = "-c") -> list[str]:
-    """iptables-save of the filter table without its comments."""
-    text = must(SAVE, "-t", "filter", *options.split())
+def save(options: str = "-c", table: str = "filter", family: Family = _CURRENT) -> list[str]:
+    """iptables-save of a table without its comments; of all with table=""."""
+    text = must(family.save, *(("-t", table) if table else ()), *options.split())
     return [line for line in text.splitlines() if not line.startswith("#")]
 
 
@@ -76,13 +79,13 @@ ZERO = Counter(0, 0)
 
 
 class Counters:
-    """All counters of the filter table: policies by chain, rules by chain and place."""
+    """All counters of a table: policies by chain, rules by chain and place."""
 
-    def __init__(self, lines: list[str] | None = None):
+    def __init__(self, lines: list[str] | None = None, table: str = "filter", family: Family = _CURRENT):
         self.policy: dict[str, Counter] = {}
         self.rules: dict[str, list[Counter]] = {}
         self.texts: dict[str, list[str]] = {}
-        for line in save() if lines is None else lines:
+        for line in save(table=table, family=family) if lines is None else lines:
             if match := re.fullmatch(r":(\S+) (\S+) \[(\d+):(\d+)\]", line):
                 chain = match[1]
                 self.policy[chain] = Counter(int(match[3]), int(match[4]))

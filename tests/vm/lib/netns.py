@@ -25,10 +25,15 @@ def unshare(flags: int) -> None:
     _check(_libc.unshare(flags), "unshare")
 
 
+_QUIET = {"addr_gen_mode": 1, "accept_dad": 0, "dad_transmits": 0, "autoconf": 0, "accept_ra": 0,
+          "router_solicitations": 0, "accept_redirects": 0}
+
+
 class Namespace:
     """A network namespace with a name. `with namespace:` acts in it; that nests."""
 
-    def __init__(self, role: str):
+    def __init__(self, role: str, ipv6: bool = False):
+        """`ipv6`: as quiet as can be, with no address of its own making. Otherwise there is none."""
         self.name = f"{role}-{os.getpid()}-{next(_numbers)}"
         subprocess.run(["ip", "netns", "add", self.name], check=True)
         atexit.register(self.delete)
@@ -36,7 +41,9 @@ class Namespace:
         self._back: list[int] = []
         with self:
             for scope in ("all", "default"):
-                sysctl(f"net/ipv6/conf/{scope}/disable_ipv6", 1, missing_ok=True)
+                settings = _QUIET if ipv6 else {"disable_ipv6": 1}
+                for setting, value in settings.items():
+                    sysctl(f"net/ipv6/conf/{scope}/{setting}", value, missing_ok=True)
 
     def __enter__(self) -> "Namespace":
         self._back.append(os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC))

@@ -7,7 +7,8 @@
    | 192.0.2.1 |          | 192.0.2.2 |
    +-----------+          +-----------+
 
-The tables are those of `server`. Both know each other's MAC address for good.
+The tables are those of `server`. Both know each other's MAC address for good. In IPv6 they
+are fd00::192.0.2.1 and fd00::192.0.2.2; the sockets are of the family under test.
 """
 
 import contextlib
@@ -17,6 +18,7 @@ import socket
 from typing import Iterator
 
 from . import iptables, mark
+from .family import V4, V6, Family, current
 from .netns import Namespace, ip, sysctl
 
 CLIENT = "192.0.2.1"
@@ -27,38 +29,42 @@ _SERVER_MAC = "02:00:00:00:05:02"
 
 
 class Pair:
-    def __init__(self) -> None:
-        self.client = Namespace("client")
-        self.server = Namespace("server")
+    def __init__(self, family: Family | None = None) -> None:
+        self.family = family or current()
+        self.client = Namespace("client", ipv6=True)
+        self.server = Namespace("server", ipv6=True)
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
         for side in (self.client, self.server):
             with side:
                 sysctl("net/ipv4/icmp_ratemask", 0)
         ip([f"link add c0 netns {self.client.name} address {_CLIENT_MAC} type veth "
             f"peer name s0 netns {self.server.name} address {_SERVER_MAC}"])
-        self.client.ip(["link set lo up", "link set c0 up", f"address add {CLIENT}/24 dev c0",
-                        f"neighbour add {SERVER} lladdr {_SERVER_MAC} dev c0 nud permanent"])
-        self.server.ip(["link set lo up", "link set s0 up", f"address add {SERVER}/24 dev s0",
-                        f"neighbour add {CLIENT} lladdr {_CLIENT_MAC} dev s0 nud permanent"])
+        for side, device, own, other, other_mac in ((self.client, "c0", CLIENT, SERVER, _SERVER_MAC),
+                                                    (self.server, "s0", SERVER, CLIENT, _CLIENT_MAC)):
+            # Without ARP and multicast nobody says anything that is not asked for (router.py).
+            side.ip(["link set lo up", f"link set {device} arp off multicast off up",
+                     f"address add {own}/24 dev {device}", f"address add {V6.address(own + '/24')} dev {device} nodad",
+                     *(f"neighbour add {one.address(other)} lladdr {other_mac} dev {device} nud permanent"
+                       for one in (V4, V6))])
         self._marks: list[socket.socket] = []
         for side, device in ((self.client, "c0"), (self.server, "s0")):
             with side:
                 self._marks.append(mark.open_on(device))
         mark.wait_for_link(*self._marks)
         with self.client:
-            self._sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-            self._sender.bind((CLIENT, PORT))
+            self._sender = socket.socket(self.family.af, socket.SOCK_DGRAM)
+            self._sender.bind((self.family.address(CLIENT), PORT))
         with self.server:
-            self._receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-            self._receiver.bind((SERVER, PORT))
+            self._receiver = socket.socket(self.family.af, socket.SOCK_DGRAM)
+            self._receiver.bind((self.family.address(SERVER), PORT))
             self._receiver.setblocking(False)
             self._receiver.setsockopt(socket.SOL_SOCKET, 33, 16 << 20)  # SO_RCVBUFFORCE
 
     def send(self, count: int = 1, payload: bytes = b"") -> int:
-        """Send datagrams of 28 bytes and the payload to the server; how many arrived."""
+        """Send datagrams of the two headers and the payload to the server; how many arrived."""
         self.receive()
         for _ in range(count):
-            self._sender.sendto(payload, (SERVER, PORT))
+            self._sender.sendto(payload, (self.family.address(SERVER), PORT))
         mark.through(*self._marks)
         mark.through(*self._marks[::-1])
         return self.receive()
@@ -72,9 +78,10 @@ class Pair:
             signal.signal(signal.SIGTERM, lambda *_: stop.append(1))
             os.sched_setaffinity(0, range(os.cpu_count() or 1))
             with self.client:
-                sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+                sender = socket.socket(self.family.af, socket.SOCK_DGRAM)
+                to = (self.family.address(SERVER), port)
                 while not stop:
-                    sender.sendto(b"", (SERVER, port))
+                    sender.sendto(b"", to)
             os._exit(0)
         try:
             yield
@@ -94,9 +101,13 @@ class Pair:
 
     def sent_by_client(self) -> int:
         """Datagrams that the client's stack has sent, by its own counter."""
-        with self.client, open("/proc/self/net/snmp", encoding="ascii") as file:
-            udp = [line.split() for line in file if line.startswith("Udp:")]
-        return int(udp[1][udp[0].index("OutDatagrams")])
+        with self.client:
+            return _statistic(self.family, "Udp", "OutDatagrams")
+
+    def received_by_server(self) -> int:
+        """Packets that the server's stack has received, on the link or from itself, before any table."""
+        with self.server:
+            return _statistic(self.family, "Ip", "InReceives")
 
     def receive(self) -> int:
         count = 0
@@ -122,3 +133,13 @@ class Pair:
             opened.close()
         self.client.delete()
         self.server.delete()
+
+
+def _statistic(family: Family, layer: str, name: str) -> int:
+    """A counter of the stack, in this namespace."""
+    if family.number == 6:
+        with open("/proc/self/net/snmp6", encoding="ascii") as file:
+            return dict((line.split()[0], int(line.split()[1])) for line in file)[f"{layer}6{name}"]
+    with open("/proc/self/net/snmp", encoding="ascii") as file:
+        names, values = [line.split() for line in file if line.startswith(f"{layer}:")]
+    return int(values[names.index(name)])

@@ -62,7 +62,8 @@ def load() -> None:
     if os.path.isdir("/sys/module/bpfilter"):
         raise RuntimeError("ip_tables is to be tested, but bpfilter is loaded")
     # Built in, on some kernels. The alias of an installed bpfilter must not come into play.
-    if not os.path.isdir("/sys/module/ip_tables") and not os.path.exists("/proc/net/ip_tables_names"):
-        subprocess.run(["modprobe", "--ignore-install", "iptable_filter"], check=True)
+    for family in ("ip", "ip6"):
+        if not os.path.isdir(f"/sys/module/{family}_tables") and not os.path.exists(f"/proc/net/{family}_tables_names"):
+            subprocess.run(["modprobe", "--ignore-install", f"{family}table_filter"], check=True)
     if os.path.isdir("/sys/module/bpfilter"):
         raise RuntimeError("modprobe iptable_filter loaded bpfilter: boot without the modules")
