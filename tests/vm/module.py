@@ -286,6 +286,28 @@ def works_beside_iptables_nft() -> None:
 
 
 @test
+def uninstalled() -> None:
+    """Without the file in modprobe.d, iptables is ip_tables' again; with it, ours."""
+    fresh()
+    unload()
+    conf = "/etc/modprobe.d/bpfilter.conf"
+    os.rename(conf, "/run/bpfilter.conf")
+    try:
+        must(IPTABLES, "-A", "INPUT", "-s", "192.0.2.1", "-j", "DROP")
+        must("ip6tables-legacy", "-L")
+        expect(loaded("ip_tables") and loaded("ip6_tables") and not loaded("bpfilter"), "ip_tables is not back")
+        must(IPTABLES, "-F")
+        must("modprobe", "-r", "iptable_filter", "ip6table_filter")
+        for module in ("ip_tables", "ip6_tables"):
+            if loaded(module):
+                must("modprobe", "-r", module)
+    finally:
+        os.rename("/run/bpfilter.conf", conf)
+    must("ip6tables-legacy", "-L")
+    expect(loaded("bpfilter") and not loaded("ip6_tables"), "ours is not back")
+
+
+@test
 def ip_tables_is_there_first() -> None:
     fresh()
     unload()

@@ -60,7 +60,7 @@ Result<const TableProperties *> find_table(std::string_view name)
         if (table.name == name)
             return &table;
     }
-    return fail(ENOENT, "table " + printable(name) + " does not exist");
+    return fail(ENOENT, "there is no table " + printable(name));
 }
 
 } // namespace bpfilter::decode
