@@ -121,6 +121,12 @@ void Assembler::load_map(Register dst, MapSlot map)
     emit(insn(0, 0, 0, 0, 0));
 }
 
+void Assembler::load_number(Register dst, std::uint64_t value)
+{
+    emit(insn(BPF_LD | BPF_DW | BPF_IMM, dst, 0, 0, static_cast<std::int32_t>(value)));
+    emit(insn(0, 0, 0, 0, static_cast<std::int32_t>(value >> 32)));
+}
+
 Result<Program> Assembler::finish() &&
 {
     for (const Fixup &fixup : fixups_) {

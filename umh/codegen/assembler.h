@@ -53,6 +53,7 @@ public:
     void call(Label function);
     void load_function(Register dst, Label function);
     void load_map(Register dst, MapSlot map);
+    void load_number(Register dst, std::uint64_t value);
 
     [[nodiscard]] std::size_t size() const { return program_.insns.size(); }
     // Jumps written that the verifier has to follow both ways.

@@ -163,7 +163,7 @@ private:
         as_.emit(load(BPF_W, r3, r7, offsetof(Key, depth)));
         as_.jump_if(BPF_JGE, r3, static_cast<std::int32_t>(capacity_), exits.drop);
         emit_slot();
-        as_.emit(store(BPF_W, r4, offsetof(Key, stack), r2));
+        as_.emit(store(BPF_W, r4, needs_.stack(), r2));
         as_.emit(alu(BPF_ADD, r3, 1));
         as_.emit(store(BPF_W, r7, offsetof(Key, depth), r3));
         as_.jump(exits.go);
@@ -182,7 +182,7 @@ private:
         as_.jump_if(BPF_JGE, r3, static_cast<std::int32_t>(std::max(capacity_, 1U)), exits.drop);
         as_.emit(store(BPF_W, r7, offsetof(Key, depth), r3));
         emit_slot();
-        as_.emit(load(BPF_W, r1, r4, offsetof(Key, stack)));
+        as_.emit(load(BPF_W, r1, r4, static_cast<std::size_t>(needs_.stack())));
         as_.jump(exits.go);
         as_.bind(empty);
         leave(hook_.underflow);

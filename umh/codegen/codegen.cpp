@@ -39,6 +39,7 @@ public:
         : table_(table), hook_id_(hook), hook_(*table.hooks[static_cast<std::size_t>(hook)]),
           backend_(backend), flow_(find_flow(table, hook)), needs_{.family = table.family}
     {
+        needs_.find_address = as_.label();
         for (const ir::RuleId id : flow_.rules)
             needs_.add(table_.rules[id]);
     }
@@ -91,7 +92,7 @@ private:
         as_.emit(store(BPF_W, r7, offsetof(Key, length), r1));
         emit_ip_header(as_, backend_, needs_.family, exits_.drop);
         if (needs_.family == ir::Family::ipv6)
-            emit_ipv6_headers(as_, backend_, needs_, {.step = step_, .options = options_});
+            emit_ipv6_headers(as_, backend_, needs_, ipv6_);
         else if (needs_.l4)
             emit_l4_header(as_, backend_, needs_, options_);
     }
@@ -148,8 +149,7 @@ private:
 
     void emit_functions()
     {
-        if (as_.used(step_))
-            emit_step_function(as_, backend_, step_);
+        emit_ipv6_functions(as_, backend_, needs_, ipv6_);
         if (as_.used(options_))
             emit_options_function(as_, backend_, options_);
         if (as_.used(count_))
@@ -164,8 +164,11 @@ private:
     Needs needs_;
     Assembler as_;
     Label count_ = as_.label();
-    Label step_ = as_.label();
     Label options_ = as_.label();
+    Ipv6Functions ipv6_{.options = options_,
+                        .step = as_.label(),
+                        .option_list = as_.label(),
+                        .set_step = as_.label()};
     Label drop_ = as_.label(); // hotdrop too
     RuleExits exits_{as_.label(), drop_, drop_, as_.label(), as_.label(), as_.label(), as_.label()};
 };
@@ -178,9 +181,13 @@ Result<std::uint32_t> context_size(const ir::Table &table)
     if (need > stack_max)
         return fail(ENOMEM, "chains may be nested " + std::to_string(need) + " deep, more than " +
                                 std::to_string(stack_max));
+    Needs needs{.family = table.family};
+    for (const ir::Rule &rule : table.rules)
+        needs.add(rule);
     // Whole words of 8 bytes, and a slot at least: an access to it is always written.
     const std::size_t slots = (need + 2) / 2 * 2;
-    return static_cast<std::uint32_t>(sizeof(Key) + slots * sizeof(std::uint32_t));
+    return static_cast<std::uint32_t>(needs.stack()) +
+           static_cast<std::uint32_t>(slots * sizeof(std::uint32_t));
 }
 
 Result<Program> generate(const ir::Table &table, ir::Hook hook, const Backend &backend)

@@ -62,6 +62,11 @@ constexpr bpf_insn from_network16(Register dst)
     return insn(BPF_ALU | BPF_END | BPF_TO_BE, dst, 0, 0, 16);
 }
 
+constexpr bpf_insn from_network32(Register dst)
+{
+    return insn(BPF_ALU | BPF_END | BPF_TO_BE, dst, 0, 0, 32);
+}
+
 // dst = *(base + offset); size: BPF_B, BPF_H, BPF_W, BPF_DW.
 constexpr bpf_insn load(std::uint32_t size, Register dst, Register base, std::size_t offset)
 {

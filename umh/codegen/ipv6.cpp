@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "umh/codegen/ipv6.h"
 
+#include "umh/codegen/header.h"
 #include "umh/codegen/key.h"
 #include "umh/codegen/prologue.h"
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <netinet/in.h>
@@ -16,14 +16,10 @@ namespace {
 constexpr std::size_t next_header = offsetof(Key, ip) + 6;
 constexpr std::size_t scratch = offsetof(Key, scratch);
 
-// The headers that the walk steps over.
-constexpr std::array<std::int32_t, 5> extension_headers = {
-    IPPROTO_HOPOPTS, IPPROTO_ROUTING, IPPROTO_FRAGMENT, IPPROTO_AH, IPPROTO_DSTOPTS};
-
 void emit_if_extension(Assembler &as, Register kind, Label label)
 {
-    for (const std::int32_t header : extension_headers)
-        as.jump_if(BPF_JEQ, kind, header, label);
+    for (const auto header : {hop, routing, fragment, authentication, destination})
+        as.jump_if(BPF_JEQ, kind, number_of(header), label);
 }
 
 void emit_store(Assembler &as, std::size_t offset, std::int32_t value)
@@ -40,13 +36,14 @@ void emit_store(Assembler &as, std::size_t offset, Register value)
 // that is not brought to its end leaves the packet bad.
 void emit_walk(Assembler &as, Label step)
 {
-    constexpr std::int32_t loops_max = 1 << 23; // the kernel's limit, beyond any packet
     const Label loop = as.label();
     const Label done = as.label();
 
     emit_store(as, offsetof(Key, walk.offset), ipv6_header);
     emit_store(as, offsetof(Key, walk.fragment), 0);
     emit_store(as, offsetof(Key, walk.asked), 0);
+    for (std::size_t i = 0; i < extension_header_count; ++i)
+        emit_store(as, offsetof(Key, walk.place) + i * sizeof(std::uint32_t), 0);
     as.emit(load(BPF_B, r1, r7, next_header));
     emit_if_extension(as, r1, loop);
     emit_store(as, offsetof(Key, walk.protocol), r1);
@@ -57,14 +54,7 @@ void emit_walk(Assembler &as, Label step)
     emit_store(as, offsetof(Key, walk.protocol), protocol_missing);
     emit_store(as, offsetof(Key, walk.bad), 1);
     emit_store(as, offsetof(Key, walk.next), r1);
-    as.emit(store(BPF_DW, r10, -24, r6));
-    as.emit(store(BPF_DW, r10, -16, r7));
-    as.emit(move(r1, loops_max));
-    as.load_function(r2, step);
-    as.emit(move(r3, r10));
-    as.emit(alu(BPF_ADD, r3, -24));
-    as.emit(move(r4, 0));
-    as.emit(call_helper(BPF_FUNC_loop));
+    emit_packet_loop(as, step);
     as.bind(done);
 }
 
@@ -86,12 +76,14 @@ void emit_walked_transport(Assembler &as, const Backend &backend, const Needs &n
     as.bind(elsewhere);
     emit_state(as, offsetof(Key, l4.tcp), header_absent);
     emit_state(as, offsetof(Key, l4.short_header), header_absent);
+    emit_state(as, offsetof(Key, l4.mobility), header_absent);
     as.jump(done);
 
     // Nobody asks: the question for the protocol has dropped the packet.
     as.bind(missing);
     emit_state(as, offsetof(Key, l4.tcp), header_hotdrop);
     emit_state(as, offsetof(Key, l4.short_header), header_hotdrop);
+    emit_state(as, offsetof(Key, l4.mobility), header_hotdrop);
     as.bind(done);
 }
 
@@ -114,7 +106,8 @@ public:
 
         as_.bind(extension);
         bytes();
-        fragment();
+        record();
+        later_fragment();
         advance();
         as_.bind(stopped_);
         leave(stop);
@@ -148,8 +141,25 @@ private:
         as_.jump_if(BPF_JNE, r0, 0, stopped_);
     }
 
+    // The first of each kind.
+    void record()
+    {
+        const Label recorded = as_.label();
+        for (const auto header : {hop, routing, fragment, authentication, destination}) {
+            const std::size_t place = offsetof(Key, walk.place) + header * sizeof(std::uint32_t);
+            const Label other = as_.label();
+            as_.jump_if(BPF_JNE, r8, number_of(header), other);
+            as_.emit(load(BPF_W, r1, r7, place));
+            as_.jump_if(BPF_JNE, r1, 0, recorded);
+            emit_store(as_, place, r9);
+            as_.jump(recorded);
+            as_.bind(other);
+        }
+        as_.bind(recorded);
+    }
+
     // A later fragment: nothing of what follows is here. r2: the length of this header.
-    void fragment()
+    void later_fragment()
     {
         as_.jump_if(BPF_JNE, r8, IPPROTO_FRAGMENT, length_);
         as_.emit(move(r2, 8));
@@ -169,7 +179,12 @@ private:
     {
         as_.bind(length_);
         as_.emit(load(BPF_B, r2, r7, scratch + 1));
-        emit_length(as_, r2, r8);
+        const Label eights = as_.label();
+        as_.jump_if(BPF_JNE, r8, IPPROTO_AH, eights);
+        emit_header_length(as_, r2, true);
+        as_.jump(known_);
+        as_.bind(eights);
+        emit_header_length(as_, r2, false);
         as_.bind(known_);
         as_.emit(load(BPF_W, r1, r7, offsetof(Key, length)));
         as_.emit(alu(BPF_SUB, r1, r9));
@@ -181,27 +196,19 @@ private:
         leave(go_on);
     }
 
-    // From a header's length field to bytes: words of 4, 2 not counted, or 8, 1 not counted.
-    static void emit_length(Assembler &as, Register length, Register kind)
-    {
-        const Label authentication = as.label();
-        const Label done = as.label();
-        as.jump_if(BPF_JEQ, kind, IPPROTO_AH, authentication);
-        as.emit(alu(BPF_ADD, length, 1));
-        as.emit(alu(BPF_LSH, length, 3));
-        as.jump(done);
-        as.bind(authentication);
-        as.emit(alu(BPF_ADD, length, 2));
-        as.emit(alu(BPF_LSH, length, 2));
-        as.bind(done);
-    }
-
     Assembler &as_;
     const Backend &backend_;
     Label stopped_ = as_.label();
     Label length_ = as_.label();
     Label known_ = as_.label();
 };
+
+// int bf_header(iteration, pointers to context and key): one step of the walk.
+void emit_step_function(Assembler &as, const Backend &backend, Label label)
+{
+    as.function(label, Function{.name = "bf_header", .arguments = 2});
+    StepEmitter(as, backend).run();
+}
 
 } // namespace
 
@@ -216,12 +223,22 @@ void emit_ipv6_headers(Assembler &as, const Backend &backend, const Needs &needs
         as.emit(move(r9, 0));
         emit_transport(as, backend, offsetof(Key, start), needs.start_options, functions.options);
     }
+    emit_headers(as, backend, needs, functions.option_list);
+    if (needs.headers)
+        emit_header_set(as, functions.set_step);
 }
 
-void emit_step_function(Assembler &as, const Backend &backend, Label label)
+void emit_ipv6_functions(Assembler &as, const Backend &backend, const Needs &needs,
+                         const Ipv6Functions &functions)
 {
-    as.function(label, Function{.name = "bf_header", .arguments = 2});
-    StepEmitter(as, backend).run();
+    if (as.used(functions.step))
+        emit_step_function(as, backend, functions.step);
+    if (as.used(functions.option_list))
+        emit_option_list_function(as, backend, functions.option_list);
+    if (as.used(functions.set_step))
+        emit_header_set_function(as, backend, functions.set_step);
+    if (as.used(needs.find_address))
+        emit_find_address_function(as, needs.find_address);
 }
 
 } // namespace bpfilter::codegen

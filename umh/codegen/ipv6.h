@@ -12,16 +12,20 @@ namespace bpfilter::codegen {
 
 // The subprograms that the prologue may call.
 struct Ipv6Functions {
-    Label step;    // of emit_step_function()
     Label options; // of emit_options_function()
+    // Of emit_ipv6_functions():
+    Label step;
+    Label option_list;
+    Label set_step;
 };
 
 // From the IP header and the length in the key; as much as is needed.
 void emit_ipv6_headers(Assembler &as, const Backend &backend, const Needs &needs,
                        const Ipv6Functions &functions);
 
-// int bf_header(iteration, pointers to context and key): one step of the walk. There may be
-// as many headers as fit a packet, so a bpf_loop() calls it.
-void emit_step_function(Assembler &as, const Backend &backend, Label label);
+// Those of the subprograms that are called. There may be as many headers as fit a packet, so
+// some are steps of a bpf_loop().
+void emit_ipv6_functions(Assembler &as, const Backend &backend, const Needs &needs,
+                         const Ipv6Functions &functions);
 
 } // namespace bpfilter::codegen

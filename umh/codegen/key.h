@@ -29,9 +29,15 @@ struct Transport {
     std::uint8_t bytes[20];        // TCP: 20 bytes, UDP and ICMP: 8
     std::uint32_t tcp;             // HeaderState of a 20-byte header
     std::uint32_t short_header;    // HeaderState of an 8-byte header
+    std::uint32_t mobility;        // HeaderState of a 6-byte header
     std::uint32_t options;         // HeaderState of the TCP options: never absent
+    std::uint32_t unused;          // a multiple of 8
     std::uint32_t option_kinds[8]; // bit n: an option of kind n is there
 };
+
+// IPv6: the headers that the walk steps over.
+enum ExtensionHeader : std::uint8_t { hop, routing, fragment, authentication, destination };
+inline constexpr std::size_t extension_header_count = 5;
 
 // IPv6: the walk over the extension headers, see ir/match6.h.
 struct Walk {
@@ -41,27 +47,65 @@ struct Walk {
     std::uint32_t bad;      // not 0: a header is cut off
     std::uint32_t next;     // while walking: the kind of the header at `offset`
     std::uint32_t asked;    // not 0: a rule asked for a protocol
+    std::uint32_t place[extension_header_count]; // of the first of each; 0: there is none
+    std::uint32_t unused;                        // a multiple of 8
 };
+
+// IPv6: the first extension header of a kind.
+struct Header {
+    std::uint32_t state;  // HeaderState
+    std::uint32_t length; // in bytes
+    std::uint8_t bytes[16];
+};
+
+// The first options in it.
+inline constexpr std::uint32_t option_list_max = 16;
+struct OptionList {
+    std::uint32_t count;
+    std::uint32_t place; // while reading: of the next option
+    std::uint32_t left;  // and how many bytes the header has from there on
+    std::uint32_t unused;
+    std::uint8_t type[option_list_max];
+    std::uint8_t length[option_list_max];
+};
+
+// IPv6: what ir::HeaderSet asks, with a walk of its own.
+struct HeaderSet {
+    std::uint32_t set; // bits of ir::HeaderSet, or header_set_unknown
+    std::uint32_t offset;
+    std::uint32_t next;
+    std::uint32_t unused;
+};
+inline constexpr std::uint32_t header_set_unknown = 0x100;
 
 inline constexpr std::uint32_t protocol_missing = 0x100;
 
 inline constexpr std::uint32_t scratch_size = 48;
 
 struct Key {
-    bpfilter_context names;             // filled by the module (netfilter), unused (xdp)
-    std::uint8_t ip[40];                // the fixed part of the IP header; IPv4: 20 bytes
-    std::uint32_t length;               // of the packet, from the IP header on
-    std::uint32_t verdict;              // the result of a program with chains
-    std::uint32_t pc;                   // the rule to go on with
-    std::uint32_t depth;                // of the stack
-    std::uint32_t counting;             // xdp: this is the second way through the lead
-    std::uint32_t unused;               // a multiple of 8
-    Transport l4;                       // where it is
-    Transport start;                    // IPv6: read from the packet's first byte on
-    Walk walk;                          // IPv6
+    bpfilter_context names; // filled by the module (netfilter), unused (xdp)
+    std::uint8_t ip[40];    // the fixed part of the IP header; IPv4: 20 bytes
+    std::uint32_t length;   // of the packet, from the IP header on
+    std::uint32_t verdict;  // the result of a program with chains
+    std::uint32_t pc;       // the rule to go on with
+    std::uint32_t depth;    // of the stack
+    std::uint32_t counting; // xdp: this is the second way through the lead
+    std::uint32_t unused;   // a multiple of 8
+    Transport l4;           // where it is
+    Transport start;        // IPv6: read from the packet's first byte on
+    Walk walk;              // IPv6, as all to the scratch
+    Header header[extension_header_count];
+    OptionList hop_options;
+    OptionList destination_options;
+    HeaderSet headers;
     std::uint8_t scratch[scratch_size]; // bytes of a header; xdp: Ethernet header
-    std::uint32_t stack[];              // rules to return to
+    std::uint32_t stack[];              // rules to return to, but see Needs::stack()
 };
+
+// IPv6: the addresses of a routing header, as many as it can have. They are where the stack
+// begins, if any rule asks for them; the stack is behind them then.
+inline constexpr std::uint32_t route_size = 127 * 16;
+inline constexpr std::size_t route_offset = sizeof(Key);
 
 static_assert(sizeof(Transport) % 8 == 0);
 static_assert(offsetof(Key, l4) % 8 == 0);

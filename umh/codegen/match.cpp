@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "umh/codegen/match.h"
 
+#include "umh/codegen/compare.h"
 #include "umh/codegen/key.h"
+#include "umh/codegen/match6.h"
 
 #include <arpa/inet.h>
-#include <array>
 #include <cstddef>
-#include <cstring>
+#include <netinet/in.h>
 #include <netinet/ip.h>
 #include <variant>
 
@@ -29,19 +30,12 @@ constexpr Addresses ipv6_addresses{ip + 8, ip + 24, 4};
 
 constexpr std::size_t tcp_state = offsetof(Transport, tcp);
 constexpr std::size_t short_state = offsetof(Transport, short_header);
+constexpr std::size_t mobility_state = offsetof(Transport, mobility);
 
-// The number that these bytes are when the program loads them.
-template <typename Byte> std::uint32_t word(const Byte *bytes)
-{
-    std::uint32_t value = 0;
-    std::memcpy(&value, bytes, sizeof(value));
-    return value;
-}
-
-class MatchEmitter {
+class MatchEmitter : public Comparison {
 public:
     MatchEmitter(Assembler &as, const Needs &needs, const MatchExits &exits)
-        : as_(as), needs_(needs), exits_(exits), is_ipv6_(needs.family == ir::Family::ipv6),
+        : Comparison(as, exits), needs_(needs), is_ipv6_(needs.family == ir::Family::ipv6),
           addresses_(is_ipv6_ ? ipv6_addresses : ipv4_addresses)
     {
     }
@@ -130,6 +124,21 @@ public:
         type_and_code(match);
     }
 
+    void operator()(const ir::Mobility &match)
+    {
+        transport_state(mobility_state);
+        as_.emit(load(BPF_B, r1, r7, transport_));
+        as_.jump_if32(BPF_JNE, r1, IPPROTO_NONE, exits_.hotdrop);
+        as_.emit(load(BPF_B, r1, r7, transport_ + 2));
+        within(match.type.min, match.type.max, match.type.invert);
+    }
+
+    // What else only IPv6 has.
+    template <typename T> void operator()(const T &match)
+    {
+        emit_ipv6_match(as_, match, needs_, exits_);
+    }
+
 private:
     // What is outside of the mask is not compared, neither in the rule's name.
     void device(std::size_t offset, const ir::InterfaceName &name, const ir::InterfaceName &mask,
@@ -139,34 +148,6 @@ private:
         for (std::size_t i = 0; i < value.size(); ++i)
             value[i] = static_cast<char>(name[i] & mask[i]);
         bytes(offset, value.data(), mask.data(), value.size() / 4, invert);
-    }
-
-    // `words` times four bytes under a mask; a word without mask and value is always equal.
-    template <typename Byte>
-    void bytes(std::size_t offset, const Byte *value, const Byte *mask, std::size_t words,
-               bool invert)
-    {
-        const Label differs = invert ? as_.label() : exits_.next;
-        for (std::size_t i = 0; i < words; ++i, offset += 4, value += 4, mask += 4) {
-            if (word(mask) == 0 && word(value) == 0)
-                continue;
-            as_.emit(load(BPF_W, r1, r7, offset));
-            if (word(mask) != 0xffffffff)
-                as_.emit(alu32(BPF_AND, r1, word(mask)));
-            as_.jump_if32(BPF_JNE, r1, word(value), differs);
-        }
-        if (!invert)
-            return;
-        as_.jump(exits_.next);
-        if (as_.used(differs))
-            as_.bind(differs);
-    }
-
-    void state(std::size_t offset)
-    {
-        as_.emit(load(BPF_W, r1, r7, offset));
-        as_.jump_if32(BPF_JEQ, r1, header_hotdrop, exits_.hotdrop);
-        as_.jump_if32(BPF_JNE, r1, header_present, exits_.next);
     }
 
     // Of a field in struct Transport.
@@ -211,25 +192,7 @@ private:
             return;
         }
         as_.emit(from_network16(r1));
-        if (!ports.invert) {
-            range(ports.min, ports.max, false, exits_.next);
-            return;
-        }
-        const Label outside = as_.label();
-        range(ports.min, ports.max, true, outside);
-        as_.bind(outside);
-    }
-
-    // r1 outside of the range jumps to `outside`; inside: falls through, or, inverted, does
-    // not match.
-    void range(std::uint32_t min, std::uint32_t max, bool invert, Label outside)
-    {
-        if (min != 0)
-            as_.jump_if32(BPF_JLT, r1, min, outside);
-        if (invert)
-            as_.jump_if32(BPF_JLE, r1, max, exits_.next);
-        else
-            as_.jump_if32(BPF_JGT, r1, max, outside);
+        within(ports.min, ports.max, ports.invert);
     }
 
     void option(std::uint8_t kind, bool invert)
@@ -246,9 +209,7 @@ private:
         as_.jump_if32(BPF_JEQ, r1, 0, exits_.next);
     }
 
-    Assembler &as_;
     const Needs &needs_;
-    const MatchExits &exits_;
     const bool is_ipv6_;
     const Addresses &addresses_;
     // Where the transport header is in the key. IPv6: elsewhere, before a protocol was asked.
@@ -258,7 +219,8 @@ private:
 bool asks_transport(const ir::Match &match)
 {
     return std::holds_alternative<ir::Tcp>(match) || std::holds_alternative<ir::Udp>(match) ||
-           std::holds_alternative<ir::Icmp>(match) || std::holds_alternative<ir::Icmp6>(match);
+           std::holds_alternative<ir::Icmp>(match) || std::holds_alternative<ir::Icmp6>(match) ||
+           std::holds_alternative<ir::Mobility>(match);
 }
 
 bool asks_options(const ir::Match &match)
@@ -285,6 +247,8 @@ void Needs::add(const ir::Rule &rule)
     for (const ir::Match &match : rule.matches) {
         if (family == ir::Family::ipv6 && std::holds_alternative<ir::Protocol>(match))
             located = walk = true;
+        if (family == ir::Family::ipv6)
+            add_ipv6(match, *this);
         if (!asks_transport(match))
             continue;
         (located ? l4 : start) = true;

@@ -8,8 +8,12 @@
 #pragma once
 
 #include "umh/codegen/assembler.h"
+#include "umh/codegen/key.h"
 #include "umh/ir/match.h"
 #include "umh/ir/table.h"
+
+#include <array>
+#include <cstdint>
 
 namespace bpfilter::codegen {
 
@@ -22,8 +26,19 @@ struct Needs {
     bool walk = false;
     bool start = false; // a rule that did not ask for a protocol asks for a transport header
     bool start_options = false;
+    std::array<bool, extension_header_count> header{};
+    bool hop_options = false;
+    bool destination_options = false;
+    bool addresses = false; // of the routing header
+    bool headers = false;
+    Label find_address{}; // bf_find_address
 
     void add(const ir::Rule &rule);
+    // Where the stack is in the key.
+    [[nodiscard]] std::int32_t stack() const
+    {
+        return static_cast<std::int32_t>(sizeof(Key) + (addresses ? route_size : 0));
+    }
 };
 
 struct MatchExits {

@@ -14,6 +14,7 @@ namespace {
 
 constexpr std::int32_t tcp_header = 20;
 constexpr std::int32_t short_header = 8; // UDP, ICMP
+constexpr std::int32_t mobility_header = 6;
 constexpr std::int32_t options_max = 40;
 static_assert(options_max < scratch_size);
 
@@ -137,19 +138,24 @@ void emit_transport(Assembler &as, const Backend &backend, std::size_t to, bool 
                     Label options)
 {
     const Label only_short = as.label();
+    const Label only_mobility = as.label();
     const Label done = as.label();
     const std::size_t tcp = to + offsetof(Transport, tcp);
     const std::size_t short_state = to + offsetof(Transport, short_header);
+    const std::size_t mobility = to + offsetof(Transport, mobility);
 
     emit_state(as, tcp, header_hotdrop);
     emit_state(as, short_state, header_hotdrop);
+    emit_state(as, mobility, header_hotdrop);
     as.emit(load(BPF_W, r8, r7, offsetof(Key, length)));
     as.emit(alu(BPF_SUB, r8, r9));
-    as.jump_if(BPF_JSLT, r8, short_header, done);
+    as.jump_if(BPF_JSLT, r8, mobility_header, done);
+    as.jump_if(BPF_JSLT, r8, short_header, only_mobility);
     as.jump_if(BPF_JSLT, r8, tcp_header, only_short);
     emit_load_l4(as, backend, to, tcp_header, done);
     emit_state(as, tcp, header_present);
     emit_state(as, short_state, header_present);
+    emit_state(as, mobility, header_present);
     if (with_options) {
         as.emit(move(r1, r6));
         as.emit(move(r2, r7));
@@ -163,6 +169,12 @@ void emit_transport(Assembler &as, const Backend &backend, std::size_t to, bool 
     as.bind(only_short);
     emit_load_l4(as, backend, to, short_header, done);
     emit_state(as, short_state, header_present);
+    emit_state(as, mobility, header_present);
+    as.jump(done);
+
+    as.bind(only_mobility);
+    emit_load_l4(as, backend, to, mobility_header, done);
+    emit_state(as, mobility, header_present);
     as.bind(done);
 }
 

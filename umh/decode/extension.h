@@ -96,6 +96,15 @@ extern const MatchExtension udp_match;
 extern const MatchExtension udplite_match;
 extern const MatchExtension icmp_match;
 extern const MatchExtension icmp6_match;
+extern const MatchExtension mh_match;
+extern const MatchExtension hl_match;
+extern const MatchExtension ipv6header_match;
+extern const MatchExtension frag_match;
+extern const MatchExtension ah6_match;
+extern const MatchExtension hbh_match;
+extern const MatchExtension dst_match;
+extern const MatchExtension rt_match;
+extern const MatchExtension eui64_match;
 extern const TargetExtension standard_target;
 extern const TargetExtension error_target;
 

@@ -5,13 +5,11 @@
 #include "umh/decode/text.h"
 #include "umh/ir/names.h"
 
-#include <arpa/inet.h>
 #include <netinet/in.h> // the kernel's headers give way to it, if it comes first
 
 #include <linux/netfilter_ipv6/ip6_tables.h>
 
 #include <algorithm>
-#include <array>
 #include <cstdint>
 #include <optional>
 
@@ -20,13 +18,6 @@ namespace bpfilter::decode {
 namespace {
 
 constexpr std::size_t address_size = sizeof(in6_addr);
-
-std::string numeric(const in6_addr &address)
-{
-    std::array<char, INET6_ADDRSTRLEN> text{};
-    inet_ntop(AF_INET6, &address, text.data(), text.size());
-    return text.data();
-}
 
 // The length of the prefix that this mask is, if it is one.
 std::optional<unsigned> prefix_of(const in6_addr &mask)
@@ -51,8 +42,8 @@ std::string address_text(const char *option, Bytes ip, std::size_t value, std::s
     if (prefix == 0U && !invert)
         return {};
     return option_text(option, invert,
-                       numeric(load<in6_addr>(ip, value)) + "/" +
-                           (prefix ? std::to_string(*prefix) : numeric(mask_address)));
+                       ipv6_address_text(load<in6_addr>(ip, value)) + "/" +
+                           (prefix ? std::to_string(*prefix) : ipv6_address_text(mask_address)));
 }
 
 } // namespace

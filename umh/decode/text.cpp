@@ -3,6 +3,9 @@
 
 #include <fmt/format.h>
 
+#include <arpa/inet.h>
+#include <array>
+
 namespace bpfilter::decode {
 
 namespace {
@@ -34,9 +37,21 @@ std::string ports_text(std::string_view option, std::uint16_t min, std::uint16_t
 {
     if (min == 0 && max == 0xffff && !invert)
         return {};
+    return range_text(option, min, max, invert);
+}
+
+std::string range_text(std::string_view option, std::uint32_t min, std::uint32_t max, bool invert)
+{
     if (min == max)
         return option_text(option, invert, std::to_string(min));
     return option_text(option, invert, fmt::format("{}:{}", min, max));
+}
+
+std::string ipv6_address_text(const in6_addr &address)
+{
+    std::array<char, INET6_ADDRSTRLEN> text{};
+    inet_ntop(AF_INET6, &address, text.data(), text.size());
+    return text.data();
 }
 
 } // namespace bpfilter::decode

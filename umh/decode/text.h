@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <netinet/in.h>
 #include <string>
 #include <string_view>
 
@@ -20,5 +21,11 @@ std::string option_text(std::string_view option, bool invert, std::string_view v
 
 // Ports: " ! --dport 1:1023". Nothing if it asks nothing.
 std::string ports_text(std::string_view option, std::uint16_t min, std::uint16_t max, bool invert);
+
+// Numbers, always: " ! --mh-type 1:3".
+std::string range_text(std::string_view option, std::uint32_t min, std::uint32_t max, bool invert);
+
+// "2001:db8::1"
+std::string ipv6_address_text(const in6_addr &address);
 
 } // namespace bpfilter::decode

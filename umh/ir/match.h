@@ -13,6 +13,7 @@
 // them only if an earlier rule asked for a protocol, in vain or not.
 #pragma once
 
+#include "umh/ir/address.h"
 #include "umh/ir/match6.h"
 
 #include <array>
@@ -21,9 +22,6 @@
 #include <variant>
 
 namespace bpfilter::ir {
-
-// IPv4 uses the first four bytes.
-using Address = std::array<std::byte, 16>;
 
 // ((address & mask) == value) != invert. A value with bits outside the mask never equals.
 struct SourceAddress {
@@ -119,6 +117,7 @@ struct Icmp {
 };
 
 using Match = std::variant<SourceAddress, DestinationAddress, InInterface, OutInterface, Protocol,
-                           Fragment, Never, Tcp, Udp, Icmp, Icmp6>;
+                           Fragment, Never, Tcp, Udp, Icmp, Icmp6, Mobility, HopLimit, HeaderSet,
+                           FragmentHeader, Authentication, Options, Routing, Eui64>;
 
 } // namespace bpfilter::ir

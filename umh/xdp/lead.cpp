@@ -36,7 +36,16 @@ struct HeaderOnly {
     bool operator()(const ir::Tcp &) const { return true; }
     bool operator()(const ir::Udp &) const { return true; }
     bool operator()(const ir::Icmp &) const { return true; }
-    bool operator()(const ir::Icmp6 &) const { return false; } // of the other family
+    // Of the other family.
+    bool operator()(const ir::Icmp6 &) const { return false; }
+    bool operator()(const ir::Mobility &) const { return false; }
+    bool operator()(const ir::HopLimit &) const { return false; }
+    bool operator()(const ir::HeaderSet &) const { return false; }
+    bool operator()(const ir::FragmentHeader &) const { return false; }
+    bool operator()(const ir::Authentication &) const { return false; }
+    bool operator()(const ir::Options &) const { return false; }
+    bool operator()(const ir::Routing &) const { return false; }
+    bool operator()(const ir::Eui64 &) const { return false; }
 };
 
 bool decidable(const ir::Rule &rule)

@@ -5,9 +5,11 @@
 // how many tables there are.
 #include "tests/unit/support/bpf.h"
 #include "tests/unit/support/random.h"
+#include "tests/unit/support/random6.h"
 
 #include <gtest/gtest.h>
 #include <iostream>
+#include <memory>
 #include <random>
 
 namespace bpfilter {
@@ -15,7 +17,14 @@ namespace {
 
 using namespace test;
 
-class Random : public testing::TestWithParam<ir::Hook> {};
+class Random : public testing::TestWithParam<std::tuple<ir::Family, ir::Hook>> {};
+
+std::unique_ptr<Generator> make_generator(ir::Family family, std::uint64_t seed)
+{
+    if (family == ir::Family::ipv6)
+        return std::make_unique<Generator6>(seed);
+    return std::make_unique<Generator>(seed);
+}
 
 TEST_P(Random, AgreesWithTheReference)
 {
@@ -26,16 +35,18 @@ TEST_P(Random, AgreesWithTheReference)
     RecordProperty("seed", std::to_string(seed));
     std::cout << "BPFILTER_TEST_SEED=" << seed << " BPFILTER_TEST_TABLES=" << tables << '\n';
 
+    const auto [family, hook_id] = GetParam();
     for (std::uint64_t i = 0; i < tables; ++i) {
-        Generator generator(seed + i * 3 + static_cast<std::uint64_t>(GetParam()));
-        const ir::Table table = generator.table();
-        LoadedHook hook(table, GetParam());
+        const auto generator =
+            make_generator(family, seed + i * 3 + static_cast<std::uint64_t>(hook_id));
+        const ir::Table table = generator->table();
+        LoadedHook hook(table, hook_id);
         std::vector<ir::Counters> counters(table.rules.size());
         for (int n = 0; n < 150; ++n) {
-            const PacketBytes packet = generator.packet();
-            const Devices devices = generator.device_pair();
+            const PacketBytes packet = generator->packet();
+            const Devices devices = generator->device_pair();
             const std::uint32_t expected =
-                judge_and_count(table, GetParam(), packet, devices, counters);
+                judge_and_count(table, hook_id, packet, devices, counters);
             ASSERT_EQ(hook.run(packet, devices), expected)
                 << "table " << i << ", packet " << n << ": " << describe(packet) << " in "
                 << devices.in << " out " << devices.out;
@@ -49,8 +60,9 @@ TEST_P(Random, AgreesWithTheReference)
 }
 
 INSTANTIATE_TEST_SUITE_P(Hooks, Random,
-                         testing::Values(ir::Hook::local_in, ir::Hook::forward,
-                                         ir::Hook::local_out));
+                         testing::Combine(testing::Values(ir::Family::ipv4, ir::Family::ipv6),
+                                          testing::Values(ir::Hook::local_in, ir::Hook::forward,
+                                                          ir::Hook::local_out)));
 
 } // namespace
 } // namespace bpfilter

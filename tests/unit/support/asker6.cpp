@@ -4,6 +4,8 @@
 // the start each time, as the kernel does, with one thing in mind.
 #include "tests/unit/support/asker.h"
 
+#include <algorithm>
+#include <map>
 #include <netinet/in.h>
 #include <optional>
 #include <stdexcept>
@@ -72,12 +74,192 @@ public:
         return answer(same != match.invert);
     }
 
+    Answer operator()(const ir::Mobility &match) const
+    {
+        if (fragment_ != 0)
+            return Answer::no;
+        if (left(l4_) < 6 || byte(l4_) != IPPROTO_NONE)
+            return Answer::hotdrop;
+        return answer(in(match.type, byte(l4_ + 2)));
+    }
+
+    Answer operator()(const ir::HopLimit &match) const
+    {
+        switch (match.test) {
+        case ir::HopLimit::Test::equal:
+            return answer(byte(7) == match.value);
+        case ir::HopLimit::Test::not_equal:
+            return answer(byte(7) != match.value);
+        case ir::HopLimit::Test::less:
+            return answer(byte(7) < match.value);
+        case ir::HopLimit::Test::greater:
+            return answer(byte(7) > match.value);
+        }
+        return Answer::no;
+    }
+
+    Answer operator()(const ir::HeaderSet &match) const
+    {
+        const std::optional<unsigned> found = headers();
+        if (!found)
+            return Answer::no;
+        if (match.soft)
+            return answer(((*found ^ match.headers ^ match.invert) & match.headers) == 0);
+        return answer((*found == match.headers) != (match.invert != 0));
+    }
+
+    Answer operator()(const ir::FragmentHeader &match) const
+    {
+        const Found header = find(IPPROTO_FRAGMENT);
+        if (header.result != Found::found)
+            return without(header);
+        if (!there(header.offset, 8))
+            return Answer::hotdrop;
+        const unsigned field = short16(header.offset + 2);
+        if (!in(match.id, word32(header.offset + 4)))
+            return Answer::no;
+        if (match.reserved && (byte(header.offset + 1) != 0 || (field & 6) != 0))
+            return Answer::no;
+        if (match.first && (field & 0xfff8) != 0)
+            return Answer::no;
+        if (match.more && (field & 1) == 0)
+            return Answer::no;
+        return answer(!match.last || (field & 1) == 0);
+    }
+
+    Answer operator()(const ir::Authentication &match) const
+    {
+        const Found header = find(IPPROTO_AH);
+        if (header.result != Found::found)
+            return without(header);
+        if (!there(header.offset, 12))
+            return Answer::hotdrop;
+        const unsigned length = (byte(header.offset + 1) + 2) * 4;
+        if (!there(header.offset, length))
+            return Answer::hotdrop;
+        return answer(in(match.spi, word32(header.offset + 4)) && is(match.length, length) &&
+                      (!match.reserved || short16(header.offset + 2) == 0));
+    }
+
+    Answer operator()(const ir::Options &match) const
+    {
+        const Found header =
+            find(match.header == ir::Options::Header::hop ? IPPROTO_HOPOPTS : IPPROTO_DSTOPTS);
+        if (header.result != Found::found)
+            return without(header);
+        const unsigned length = (byte(header.offset + 1) + 1) * 8;
+        if (!there(header.offset, length))
+            return Answer::hotdrop;
+        if (!is(match.length, length))
+            return Answer::no;
+        const std::size_t end = header.offset + length;
+        std::size_t at = header.offset + 2;
+        for (const auto &option : match.options) {
+            if (at >= end || byte(at) != option.type)
+                return Answer::no;
+            if (option.type == 0) {
+                at += 1;
+                continue;
+            }
+            if (at + 1 >= end)
+                return Answer::no;
+            if (option.length != ir::Options::any_length && byte(at + 1) != option.length)
+                return Answer::no;
+            // What is too long is found out only if another one is wanted.
+            if (at + byte(at + 1) + 2 > end && &option != &match.options.back())
+                return Answer::no;
+            at += byte(at + 1) + 2;
+        }
+        return Answer::yes;
+    }
+
+    Answer operator()(const ir::Routing &match) const
+    {
+        const Found header = find(IPPROTO_ROUTING);
+        if (header.result != Found::found)
+            return without(header);
+        const std::size_t at = header.offset;
+        const unsigned length = (byte(at + 1) + 1) * 8;
+        if (!there(at, length))
+            return Answer::hotdrop;
+        if (!in(match.left, byte(at + 3)) || !is(match.length, length) ||
+            !is(match.type, byte(at + 2)))
+            return Answer::no;
+        if (match.reserved && word32(at + 4) != 0)
+            return Answer::no;
+        return answer(match.addresses.empty() || route(match, at + 8, (length - 8) / 16));
+    }
+
     template <typename T> Answer operator()(const T & /*match*/) const
     {
-        throw std::logic_error("IPv6 has no such match");
+        throw std::logic_error("IPv6 has no such match, or no packet here can answer it");
     }
 
 private:
+    static bool in(const ir::NumberRange &range, std::uint32_t number)
+    {
+        return (number >= range.min && number <= range.max) != range.invert;
+    }
+
+    static bool is(const std::optional<ir::Number> &wanted, std::uint32_t number)
+    {
+        return !wanted || (number == wanted->value) != wanted->invert;
+    }
+
+    // The answer of a match whose header was not found.
+    static Answer without(const Found &header)
+    {
+        return header.result == Found::broken ? Answer::hotdrop : Answer::no;
+    }
+
+    [[nodiscard]] bool route(const ir::Routing &match, std::size_t at, unsigned count) const
+    {
+        std::size_t wanted = 0;
+        if (match.strict && count != match.addresses.size())
+            return false;
+        for (unsigned i = 0; i < count && wanted < match.addresses.size(); ++i) {
+            const bool same =
+                std::equal(match.addresses[wanted].begin(), match.addresses[wanted].end(),
+                           packet_.begin() + static_cast<std::ptrdiff_t>(at + i * 16));
+            wanted += same ? 1 : 0;
+            if (match.strict && !same)
+                return false;
+        }
+        return wanted == match.addresses.size();
+    }
+
+    // The walk of ip6t_ipv6header.
+    [[nodiscard]] std::optional<unsigned> headers() const
+    {
+        static const std::map<unsigned, unsigned> flags = {
+            {IPPROTO_HOPOPTS, ir::HeaderSet::hop},
+            {IPPROTO_ROUTING, ir::HeaderSet::routing},
+            {IPPROTO_FRAGMENT, ir::HeaderSet::fragment},
+            {IPPROTO_AH, ir::HeaderSet::authentication},
+            {IPPROTO_DSTOPTS, ir::HeaderSet::destination},
+        };
+        unsigned set = 0;
+        unsigned number = byte(6);
+        std::size_t at = 40;
+        while (is_extension(number) || number == IPPROTO_ESP) {
+            if (left(at) < 2)
+                return std::nullopt;
+            if (number == IPPROTO_ESP)
+                return set | ir::HeaderSet::esp;
+            set |= flags.at(number);
+            const std::size_t length = number == IPPROTO_FRAGMENT ? 8
+                                       : number == IPPROTO_AH     ? (byte(at + 1) + 2) * 4
+                                                                  : (byte(at + 1) + 1) * 8;
+            number = byte(at);
+            at += length;
+            if (at > packet_.size()) {
+                const bool last = number == IPPROTO_NONE || number == IPPROTO_ESP;
+                return last ? set : set | ir::HeaderSet::protocol;
+            }
+        }
+        return set | (number == IPPROTO_NONE ? ir::HeaderSet::none : ir::HeaderSet::protocol);
+    }
+
     // The first header of this kind, or the transport header.
     [[nodiscard]] Found find(std::optional<unsigned> kind) const
     {

@@ -38,13 +38,16 @@ private:
     std::mt19937_64 engine_;
 };
 
+// IPv4; see random6.h.
 class Generator {
 public:
     explicit Generator(std::uint64_t seed) : dice_(seed) {}
+    virtual ~Generator() = default;
 
     ir::Table table()
     {
         TableBuilder builder;
+        builder.family(family());
         const unsigned chains = dice_.one_in(3) ? 0 : dice_.below(8);
         fill(builder.chain("INPUT", ir::Hook::local_in, policy()), 0, chains);
         fill(builder.chain("FORWARD", ir::Hook::forward, policy()), 0, chains);
@@ -58,7 +61,7 @@ public:
         return table;
     }
 
-    PacketBytes packet()
+    virtual PacketBytes packet()
     {
         Packet packet;
         packet.source(dice_.of(address_names)).destination(dice_.of(address_names));
@@ -79,7 +82,19 @@ public:
 
     Devices device_pair() { return Devices{dice_.of(device_names), dice_.of(device_names)}; }
 
-private:
+protected:
+    virtual ir::Family family() const { return ir::Family::ipv4; }
+    virtual const std::vector<std::string> &addresses() const { return address_names; }
+
+    // Behind addresses and devices.
+    virtual void other_match(Matches &result)
+    {
+        if (dice_.one_in(8))
+            result.push_back(ir::Fragment{dice_.one_in(2)});
+        if (dice_.one_in(2))
+            l4_match(result);
+    }
+
     static std::string name(unsigned i) { return "chain" + std::to_string(i); }
 
     ir::Verdict policy()
@@ -115,24 +130,23 @@ private:
     {
         Matches result;
         if (dice_.one_in(4))
-            result.push_back(from(dice_.of(address_names), dice_.below(33), dice_.one_in(3)));
+            result.push_back(from(dice_.of(addresses()), prefix(), dice_.one_in(3)));
         if (dice_.one_in(4))
-            result.push_back(to(dice_.of(address_names), dice_.below(33), dice_.one_in(3)));
+            result.push_back(to(dice_.of(addresses()), prefix(), dice_.one_in(3)));
         if (dice_.one_in(6))
             result.push_back(in(device(), dice_.one_in(3)));
         if (dice_.one_in(6))
             result.push_back(out(device(), dice_.one_in(3)));
-        if (dice_.one_in(8))
-            result.push_back(ir::Fragment{dice_.one_in(2)});
         if (dice_.one_in(40))
             result.push_back(ir::Never{});
-        if (dice_.one_in(2))
-            l4_match(result);
+        other_match(result);
         if (dice_.one_in(60) && !result.empty()) // a value outside of its mask
             if (auto *source = std::get_if<ir::SourceAddress>(&result.front()))
                 source->value[3] ^= std::byte{1};
         return result;
     }
+
+    unsigned prefix() { return dice_.below(family() == ir::Family::ipv6 ? 129 : 33); }
 
     std::string device()
     {
