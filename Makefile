@@ -7,6 +7,7 @@
 KVER ?= $(if $(wildcard /lib/modules/$(shell uname -r)/build),$(shell uname -r),6.1)
 DESTDIR ?=
 JOBS ?= $(shell nproc)
+SECONDS ?= 60
 export KVER DESTDIR JOBS
 
 # What checkpatch --strict is not asked, and why:
@@ -17,7 +18,7 @@ export KVER DESTDIR JOBS
 # STATIC_CONST_CHAR_ARRAY: call_usermodehelper_setup() takes char **
 CHECKPATCH_IGNORE = LINUX_VERSION_CODE,EMBEDDED_FUNCTION_NAME,FILE_PATH_CHANGES,CONSTANT_COMPARISON,STATIC_CONST_CHAR_ARRAY
 
-.PHONY: all modules helper install uninstall check check-debug lint format demo shell clean help
+.PHONY: all modules helper install uninstall check check-debug fuzz lint format demo shell clean help
 all: modules
 
 help:
@@ -29,6 +30,7 @@ help:
 	@echo 'make demo         the examples of the RFC, live, in a virtual machine'
 	@echo 'make check        lint and all tests, on both kernels'
 	@echo 'make check-debug  the VM suite under a kernel with sanitizers and lockdep'
+	@echo 'make fuzz         what callers send, at random, for SECONDS=60'
 	@echo 'make lint         static checks alone'
 	@echo 'make format       clang-format over the C++'
 	@echo 'make shell        a virtual machine to try things in; KVER=6.1, 6.12 or debug'
@@ -54,6 +56,10 @@ check:
 check-debug:
 	@scripts/install-deps
 	@scripts/check debug
+
+fuzz:
+	@scripts/install-deps
+	@scripts/fuzz $(SECONDS)
 
 lint:
 	@scripts/install-deps

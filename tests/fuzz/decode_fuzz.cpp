@@ -1,14 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// libFuzzer target: any bytes as the payload of a SET_REPLACE.
+// libFuzzer target: a byte that says which layout (bit 0: of a 32-bit caller, bit 1: IPv6),
+// then any bytes as the payload of a SET_REPLACE.
 //
-// What is accepted must come back the same: the listing, sent again with the request's
-// header, is accepted and lists as itself.
+// What is accepted must come back the same: the listing, in the native layout and in that of
+// 32-bit callers, sent again with the header that GET_INFO gives, is accepted and is the
+// same table.
 //
 //     decode_fuzz CORPUS_DIR                 fuzz
 //     decode_fuzz --seed CORPUS_DIR          only write the seeds, then stop
 //     decode_fuzz -runs=100000 CORPUS_DIR    libFuzzer's own options
-#include "tests/unit/support/blob.h"
+//
+// make fuzz does the first two.
+#include "tests/unit/support/compat.h"
+#include "umh/decode/entry.h"
 #include "umh/decode/table.h"
 #include "umh/encode/entries.h"
 #include "umh/encode/info.h"
@@ -25,39 +30,59 @@ namespace {
 
 using namespace bpfilter;
 
-std::vector<test::Payload> seeds()
+constexpr std::uint8_t compat_bit = 1;
+constexpr std::uint8_t ipv6_bit = 2;
+
+std::vector<test::Payload> payloads(ir::Family family)
 {
     using test::Blob;
     using test::Rule;
-    std::vector<test::Payload> payloads{Blob().build()};
+    std::vector<test::Payload> list{Blob(family).build()};
 
-    Blob matches;
-    matches.rule("INPUT", Rule().source("10.0.0.0/8").in("eth+").tcp({.dport = {80, 80}}).accept());
-    matches.rule("INPUT", Rule().udp({.sport = {1, 2}, .invert = 1}).icmp().protocol(17).drop());
-    matches.rule("OUTPUT", Rule().icmp({.type = 8}).out("lo", true).fragment(true).queue());
-    payloads.push_back(matches.build());
+    Blob matches(family);
+    const bool ipv4 = family == ir::Family::ipv4;
+    const auto icmp = ipv4 ? Rule().icmp({.type = 8}) : Rule().icmp6({.type = 128});
+    matches.rule("INPUT", Rule()
+                              .source(ipv4 ? "10.0.0.0/8" : "fd00::/8")
+                              .in("eth+")
+                              .tcp({.dport = {80, 80}})
+                              .accept());
+    matches.rule("INPUT", Rule().udp({.sport = {1, 2}, .invert = 1}).udp().drop());
+    matches.rule("OUTPUT", Rule(icmp).out("lo", true).fragment(true).queue());
+    list.push_back(matches.build());
 
-    Blob chains;
+    Blob chains(family);
     chains.chain("c1").chain("c2").policy("FORWARD", test::verdict::drop);
     chains.rule("INPUT", Rule().jump("c1")).rule("INPUT", Rule().go_to("c2")).rule("INPUT", Rule());
     chains.rule("FORWARD", Rule().tcp().jump("c2")).rule("c1", Rule().tcp().jump("c2"));
-    chains.rule("c2", Rule().destination("1.2.3.4").returns());
-    payloads.push_back(chains.build());
+    chains.rule("c2", Rule().destination(ipv4 ? "1.2.3.4" : "fd00::1").returns());
+    list.push_back(chains.build());
 
-    Blob loop;
+    Blob loop(family);
     loop.chain("c1").rule("INPUT", Rule().jump("c1")).rule("c1", Rule().jump("c1"));
-    payloads.push_back(loop.build());
-    return payloads;
+    list.push_back(loop.build());
+    return list;
+}
+
+void write_seed(const std::filesystem::path &path, std::uint8_t layout, Bytes payload)
+{
+    std::ofstream file(path, std::ios::binary);
+    file.put(static_cast<char>(layout));
+    file.write(reinterpret_cast<const char *>(payload.data()),
+               static_cast<std::streamsize>(payload.size()));
 }
 
 void write_seeds(const std::filesystem::path &directory)
 {
     std::filesystem::create_directories(directory);
     int number = 0;
-    for (const auto &payload : seeds()) {
-        std::ofstream file(directory / ("seed" + std::to_string(number++)), std::ios::binary);
-        file.write(reinterpret_cast<const char *>(payload.bytes.data()),
-                   static_cast<std::streamsize>(payload.bytes.size()));
+    for (const auto family : {ir::Family::ipv4, ir::Family::ipv6}) {
+        const std::uint8_t bit = family == ir::Family::ipv6 ? ipv6_bit : 0;
+        for (const auto &payload : payloads(family)) {
+            const auto name = directory / ("seed" + std::to_string(number++));
+            write_seed(name, bit, payload.bytes);
+            write_seed(name.string() + "-compat", bit | compat_bit, test::narrow(payload).bytes);
+        }
     }
 }
 
@@ -67,6 +92,53 @@ void expect(bool condition, const char *what)
         return;
     std::fprintf(stderr, "decode_fuzz: %s\n", what);
     std::abort();
+}
+
+// Bytes between a target and the next entry. In a 32-bit layout that is refused.
+bool has_room(const decode::DecodedTable &table)
+{
+    for (std::size_t id = 0; id + 1 < table.offsets.size(); ++id) {
+        const auto begin = table.offsets[id];
+        const decode::Entry entry(slice(table.entries, begin, table.offsets[id + 1] - begin),
+                                  *table.layout);
+        if (entry.target_offset() + entry.target().size() != entry.size())
+            return true;
+    }
+    return false;
+}
+
+// What a caller with this layout sends who has read the table.
+std::vector<std::byte> sent_back(const decode::DecodedTable &table, const decode::Layout &layout)
+{
+    const std::vector<ir::Counters> counters(table.offsets.size());
+    const auto info = load<ipt_getinfo>(encode::encode_info(table, layout), 0);
+    const auto entries = encode::encode_entries(table, counters, layout);
+    expect(entries.size() == info.size, "listing is not as long as its info says");
+    expect(entries.size() == encode::entries_size(table, layout), "listing of another size");
+
+    std::vector<std::byte> payload(layout.replace_size);
+    store(payload, 0, info.name);
+    store(payload, decode::replace_valid_hooks, info.valid_hooks);
+    store(payload, decode::replace_num_entries, info.num_entries);
+    store(payload, decode::replace_entries_size, info.size);
+    store(payload, decode::replace_hook_entry, info.hook_entry);
+    store(payload, decode::replace_underflow, info.underflow);
+    store(payload, decode::replace_num_counters, info.num_entries);
+    payload.insert(payload.end(), entries.begin(), entries.end());
+    return payload;
+}
+
+void expect_same(const decode::DecodedTable &table, const decode::Layout &layout)
+{
+    const auto again = decode::decode_replace(sent_back(table, layout), layout);
+    if (!again && layout.native && has_room(table))
+        return;
+    expect(again.has_value(), "listing refused");
+    expect(again->entries == table.entries, "listing of a listing differs");
+    expect(again->hook_entry == table.hook_entry, "hooks differ");
+    expect(again->underflow == table.underflow, "underflows differ");
+    for (const auto &rule : table.table.rules)
+        expect(again->table.rules[rule.id].text == rule.text, "text differs");
 }
 
 } // namespace
@@ -83,22 +155,17 @@ extern "C" int LLVMFuzzerInitialize(int *argc, char ***argv)
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *data, std::size_t size)
 {
-    const auto &layout = **decode::find_layout(ir::Family::ipv4, false);
-    const auto payload = std::as_bytes(std::span(data, size));
-    const auto first = decode::decode_replace(payload, layout);
-    if (!first)
+    if (size == 0)
         return 0;
-
-    const std::vector<ir::Counters> counters(first->table.rules.size());
-    expect(encode::encode_entries(*first, counters) == first->entries, "listing changed");
-    expect(encode::encode_info(*first).size() == sizeof(ipt_getinfo), "info of the wrong size");
-
-    std::vector<std::byte> again(payload.begin(), payload.begin() + sizeof(ipt_replace));
-    again.insert(again.end(), first->entries.begin(), first->entries.end());
-    const auto second = decode::decode_replace(again, layout);
-    expect(second.has_value(), "listing refused");
-    expect(second->entries == first->entries, "listing of a listing differs");
-    for (const auto &rule : first->table.rules)
-        expect(second->table.rules[rule.id].text == rule.text, "text differs");
+    const auto family = data[0] & ipv6_bit ? ir::Family::ipv6 : ir::Family::ipv4;
+    const auto layout = decode::find_layout(family, data[0] & compat_bit);
+    if (!layout)
+        return 0;
+    const auto table =
+        decode::decode_replace(std::as_bytes(std::span(data + 1, size - 1)), **layout);
+    if (!table)
+        return 0;
+    expect_same(*table, **decode::find_layout(family, false));
+    expect_same(*table, **decode::find_layout(family, true));
     return 0;
 }
