@@ -3,7 +3,8 @@
 """Ways through chains: jump, goto, return, policies, rules without target, deep nesting."""
 
 from lib import iptables, packet
-from lib.check import expect_equal, main, test
+from lib.check import expect_equal, main, test, test4
+from lib.family import current
 from lib.iptables import Counters
 from lib.packet import UDP, udp
 from lib.router import OF_HOOK, TTL, Router
@@ -13,11 +14,10 @@ HOOKS = ("INPUT", "FORWARD", "OUTPUT")
 
 
 def send(hook: str, ports: list[int]) -> list[bool]:
-    """One UDP packet of 28 bytes to each port."""
+    """One UDP packet without data to each port."""
     source, destination = OF_HOOK[hook]
     return router.through(hook, [
-        packet.ipv4(f"{source}.0.2", f"{destination}.0.2", UDP, udp(1, port), ident=ident + 1,
-                    ttl=TTL) for ident, port in enumerate(ports)])
+        packet.ip(f"{source}.0.2", f"{destination}.0.2", UDP, udp(1, port), ident=ident + 1, ttl=TTL) for ident, port in enumerate(ports)])
 
 
 def counts(chain: str) -> list[int]:
@@ -25,7 +25,7 @@ def counts(chain: str) -> list[int]:
     with router:
         counters = Counters()
     for counter in counters.rules[chain]:
-        expect_equal(counter.bytes, 28 * counter.packets, f"bytes in {chain}")
+        expect_equal(counter.bytes, (current().header + 8) * counter.packets, f"bytes in {chain}")
     return [counter.packets for counter in counters.rules[chain]]
 
 
@@ -54,7 +54,7 @@ def policies() -> None:
         expect_equal(policy(hook), 2, f"policy counter of {hook}")
 
 
-@test
+@test4
 def first_match_decides() -> None:
     for hook in HOOKS:
         rules(f"-A {hook} -p udp --dport 1:2 -j ACCEPT", f"-A {hook} -p udp --dport 2:3 -j DROP",
@@ -63,7 +63,7 @@ def first_match_decides() -> None:
         expect_equal(counts(hook), [2, 1, 1, 0], hook)
 
 
-@test
+@test4
 def no_target() -> None:
     """A rule without target counts and lets the packet go on."""
     for hook in HOOKS:
@@ -84,7 +84,7 @@ def jump_and_fall_off() -> None:
         expect_equal(counts("user"), [1, 1], "user")
 
 
-@test
+@test4
 def jump_to_empty_chain() -> None:
     with router:
         iptables.must(iptables.RESTORE, stdin="*filter\n:INPUT ACCEPT\n:FORWARD ACCEPT\n"
@@ -118,7 +118,7 @@ def goto_does_not_come_back() -> None:
         expect_equal(counts("two"), [1], "two")
 
 
-@test
+@test4
 def goto_from_a_built_in_chain() -> None:
     """A RETURN behind it has nowhere to go but the policy."""
     for hook in HOOKS:
@@ -130,7 +130,7 @@ def goto_from_a_built_in_chain() -> None:
         expect_equal(policy(hook), 2, f"policy of {hook}")
 
 
-@test
+@test4
 def return_in_a_built_in_chain() -> None:
     for hook in HOOKS:
         rules(f"-A {hook} -p udp --dport 1 -j RETURN", f"-A {hook} -j ACCEPT",
@@ -139,7 +139,7 @@ def return_in_a_built_in_chain() -> None:
         expect_equal(policy(hook), 1, f"policy of {hook}")
 
 
-@test
+@test4
 def jump_inside_goto() -> None:
     """goto keeps the stack as it is; a jump behind it comes back behind itself."""
     rules("-A FORWARD -j one", "-A FORWARD -p udp --dport 1 -j DROP", "-A one -g two", "-A one -j DROP",
@@ -192,7 +192,7 @@ def deep_nesting() -> None:
         expect_equal(counts("c01"), [0, 5, 2], "the first")
 
 
-@test
+@test4
 def deep_gotos() -> None:
     rules(*nested("FORWARD", "-g"))
     expect_equal(send("FORWARD", [1, 2, 3, 120]), [True, False, True, False], "delivered")
@@ -201,7 +201,7 @@ def deep_gotos() -> None:
     expect_equal(policy("FORWARD"), 1, "policy")
 
 
-@test
+@test4
 def many_rules() -> None:
     """A long chain, one packet at its first, middle and last rule, and one behind."""
     rules(*(f"-A FORWARD -p udp --dport {port} -j DROP" for port in range(1000, 1200)))
@@ -210,7 +210,7 @@ def many_rules() -> None:
     expect_equal([index for index, count in enumerate(seen) if count], [0, 100, 199], "rules that counted")
 
 
-@test
+@test4
 def chain_with_no_way_to_it() -> None:
     rules("-A orphan -j DROP", "-A FORWARD -p udp --dport 1 -j ACCEPT")
     expect_equal(send("FORWARD", [1, 2]), [True, True], "delivered")

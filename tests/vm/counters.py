@@ -6,11 +6,18 @@ import os
 import socket
 
 from lib import iptables as tables
-from lib.check import expect, expect_equal, main, test, wait_for
+from lib.check import expect, expect_equal, main, test, test4, wait_for
+from lib.family import current
 from lib.iptables import Counter, Counters, iptables, must
 from lib.pair import PORT, SERVER, Pair
 
 pair = Pair()
+SIZE = current().header + 8  # of a datagram without data
+
+
+def of(packets: int) -> Counter:
+    """That many of them."""
+    return Counter(packets, packets * SIZE)
 
 
 def counters() -> Counters:
@@ -32,15 +39,15 @@ def rules(*lines: str) -> None:
 def exact_counts() -> None:
     rules("-A INPUT -p udp", "-A INPUT -p tcp", f"-A INPUT -p udp --dport {PORT} -j ACCEPT")
     total = Counter(0, 0)
-    for count, size in ((1, 0), (10, 1), (100, 1000), (7, 1472)):
+    for count, size in ((1, 0), (10, 1), (100, 1000), (7, 1500 - SIZE)):
         expect_equal(pair.send(count, b"x" * size), count, "delivered")
-        total += Counter(count, count * (28 + size))
+        total += Counter(count, count * (SIZE + size))
         seen = counters()
         expect_equal(seen.rules["INPUT"], [total, Counter(0, 0), total], f"after {count} x {size}")
         expect_equal(seen.policy["INPUT"], Counter(0, 0), "policy")
 
 
-@test
+@test4
 def reading_changes_nothing() -> None:
     rules("-A INPUT -p udp")
     pair.send(5)
@@ -66,19 +73,19 @@ def counters_survive_changes() -> None:
     do("-P FORWARD DROP")
     pair.send(6)
     seen = counters()
-    expect_equal(seen.rules["INPUT"], [Counter(18, 504)] * 2 + [Counter(11, 308)], "INPUT")
-    expect_equal(seen.rules["user"], [Counter(18, 504)], "user")
+    expect_equal(seen.rules["INPUT"], [of(18)] * 2 + [of(11)], "INPUT")
+    expect_equal(seen.rules["user"], [of(18)], "user")
     # iptables itself restarts policies with every change.
     expect_equal(seen.policy["INPUT"], Counter(0, 0), "policy")
 
 
-@test
+@test4
 def replaced_rule_starts_at_zero() -> None:
     rules("-A INPUT -p udp", "-A INPUT -p udp")
     pair.send(2)
     do("-R INPUT 1 -p udp")
     pair.send(1)
-    expect_equal(counters().rules["INPUT"], [Counter(1, 28), Counter(3, 84)], "counters")
+    expect_equal(counters().rules["INPUT"], [of(1), of(3)], "counters")
 
 
 @test
@@ -86,22 +93,22 @@ def zero_under_traffic() -> None:
     rules("-A INPUT -p udp", "-A INPUT -p udp -j ACCEPT", "-A INPUT -p tcp")
     pair.send(4)
     do("-Z INPUT 1")
-    expect_equal(counters().rules["INPUT"][:2], [Counter(0, 0), Counter(4, 112)], "-Z of one rule")
+    expect_equal(counters().rules["INPUT"][:2], [Counter(0, 0), of(4)], "-Z of one rule")
     pair.send(2)
-    expect_equal(counters().rules["INPUT"][:2], [Counter(2, 56), Counter(6, 168)], "counted on")
+    expect_equal(counters().rules["INPUT"][:2], [of(2), of(6)], "counted on")
     do("-Z")
     pair.send(1)
-    expect_equal(counters().rules["INPUT"], [Counter(1, 28)] * 2 + [Counter(0, 0)], "-Z of all")
+    expect_equal(counters().rules["INPUT"], [of(1)] * 2 + [Counter(0, 0)], "-Z of all")
 
 
-@test
+@test4
 def zero_of_policies() -> None:
     rules()
     pair.send(4)
-    expect_equal(counters().policy["INPUT"], Counter(4, 112), "policy")
+    expect_equal(counters().policy["INPUT"], of(4), "policy")
     do("-Z INPUT")
     pair.send(1)
-    expect_equal(counters().policy["INPUT"], Counter(1, 28), "policy after -Z")
+    expect_equal(counters().policy["INPUT"], of(1), "policy after -Z")
 
 
 @test
@@ -113,13 +120,13 @@ def given_counters_go_on() -> None:
              "[18446744073709551615:18446744073709551615] -A INPUT -p udp\nCOMMIT\n")
     pair.send(3)
     seen = counters()
-    expect_equal(seen.rules["INPUT"], [Counter(13, 104), Counter(2, 83)], "rules")
-    expect_equal(seen.policy["INPUT"], Counter(103, 1084), "policy")
+    expect_equal(seen.rules["INPUT"], [Counter(13, 20 + 3 * SIZE), Counter(2, 3 * SIZE - 1)], "rules")
+    expect_equal(seen.policy["INPUT"], Counter(103, 1000 + 3 * SIZE), "policy")
     do("-A INPUT -p tcp")
-    expect_equal(counters().rules["INPUT"][:2], [Counter(13, 104), Counter(2, 83)], "after a change")
+    expect_equal(counters().rules["INPUT"][:2], [Counter(13, 20 + 3 * SIZE), Counter(2, 3 * SIZE - 1)], "after a change")
 
 
-@test
+@test4
 def nothing_lost_while_replacing() -> None:
     """Rules are replaced while packets flow; each packet is counted by one table, once.
 
@@ -136,17 +143,17 @@ def nothing_lost_while_replacing() -> None:
     sent = pair.sent_by_client() - before
     expect(sent > 0, "no traffic")
     seen = counters().rules["INPUT"]
-    expect_equal(seen[-2:], [Counter(sent, 28 * sent)] * 2, "sum over all tables")
+    expect_equal(seen[-2:], [of(sent)] * 2, "sum over all tables")
     expect_equal(sum(counter.packets for counter in seen[:-2]), 0, "the inserted rules")
 
 
-@test
+@test4
 def never_without_a_rule_while_replacing() -> None:
     """Not one packet slips through between the old table and the new one."""
     rules(f"-A INPUT -p udp --dport {PORT + 1} -j DROP")
     with pair.server:
-        open_port = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        open_port.bind((SERVER, PORT + 1))
+        open_port = socket.socket(current().af, socket.SOCK_DGRAM)
+        open_port.bind((current().address(SERVER), PORT + 1))
         open_port.setblocking(False)
     with pair.flood(PORT + 1):
         for step in range(6):
@@ -161,14 +168,14 @@ def never_without_a_rule_while_replacing() -> None:
     expect(counters().rules["INPUT"][0].packets > 0, "no traffic")
 
 
-@test
+@test4
 def refused_change_keeps_counting() -> None:
     rules("-A INPUT -p udp")
     pair.send(2)
     with pair.server:
         expect(tables.try_iptables("-A INPUT -m tcp --dport 1 -j DROP").status != 0, "accepted")
     pair.send(2)
-    expect_equal(counters().rules["INPUT"], [Counter(4, 112)], "counters")
+    expect_equal(counters().rules["INPUT"], [of(4)], "counters")
 
 
 @test
@@ -181,7 +188,7 @@ def all_processors() -> None:
         os.sched_setaffinity(0, {processor})
         total += pair.send(10)
     os.sched_setaffinity(0, allowed)
-    expect_equal(counters().rules["INPUT"], [Counter(total, 28 * total)], "counters")
+    expect_equal(counters().rules["INPUT"], [of(total)], "counters")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""The commands of iptables, iptables-save and iptables-restore, and what they print."""
+"""The commands of iptables, iptables-save and iptables-restore, and what they print.
+
+For IPv6 those whose way through the socket options or through our tables is another.
+"""
 
 import fcntl
 import os
@@ -8,12 +11,14 @@ import subprocess
 import time
 
 from lib import iptables as tables
-from lib.check import expect, expect_equal, expect_in, main, test, wait_for
+from lib.check import expect, expect_equal, expect_in, main, test, test4, wait_for
+from lib.family import current
 from lib.iptables import IPTABLES, RESTORE, SAVE, Counter, Counters, iptables, must, run, try_iptables
 from lib.netns import CLONE_NEWNET, unshare
 from lib.system import open_files
 
 unshare(CLONE_NEWNET)
+FAMILY = current()
 
 
 def empty(*lines: str) -> None:
@@ -46,7 +51,7 @@ def list_empty() -> None:
                   "Chain OUTPUT (policy ACCEPT)", head], "iptables -L")
 
 
-@test
+@test4
 def list_formats() -> None:
     empty("-A INPUT -s 192.0.2.1 -i lo -j DROP", "-A INPUT -p tcp -d 198.51.100.0/24 --dport 22 -j ACCEPT",
           "-A INPUT -j user", "-A user -g other", "-A other")
@@ -62,7 +67,7 @@ def list_formats() -> None:
     expect_equal(len(iptables("-L INPUT 2 -n").splitlines()), 1, "one rule only")
 
 
-@test
+@test4
 def list_specification() -> None:
     empty("-A INPUT ! -s 192.0.2.1 -i eth+ -p udp ! --sport 1:9 -f -j user", "-A user -j RETURN")
     expect_equal(iptables("-S").splitlines(),
@@ -77,20 +82,34 @@ def list_specification() -> None:
 EVERYTHING = [
     "-s 192.0.2.1/32 -j DROP", "! -s 192.0.2.0/24 -j DROP", "-d 198.51.100.128/25 -j ACCEPT",
     "-s 192.0.2.0/255.0.255.0 -j DROP", "-i eth0 -j DROP", "! -i eth+ -j DROP", "-i + -j ACCEPT",
-    "-p tcp -j ACCEPT", "! -p udp -j ACCEPT", "-p 200 -j DROP", "-f -j DROP", "! -f -j DROP",
+    "-p tcp -j ACCEPT", "! -p udp -j ACCEPT", "-p 200 -j DROP",
     "-p tcp -m tcp --sport 1:1023 ! --dport 80 --tcp-flags FIN,SYN,RST,ACK SYN -j DROP",
     "-p tcp -m tcp ! --tcp-flags FIN,PSH,URG NONE -j DROP", "-p tcp -m tcp --tcp-option 2 -j DROP",
     "-p tcp -m tcp ! --tcp-option 8 -j DROP", "-p udp -m udp ! --sport 53 --dport 1024:65535 -j RETURN",
-    "-p icmp -m icmp --icmp-type 8 -j ACCEPT", "-p icmp -m icmp --icmp-type 3/1 -j ACCEPT",
-    "-p icmp -m icmp ! --icmp-type 11/0 -j ACCEPT", "-p icmp -m icmp --icmp-type any -j ACCEPT",
     "-p tcp -m tcp -j DROP", "-p udp -m udp", "-j ACCEPT", "-j DROP", "-j RETURN", "-j user", "-g user", "",
+]
+EVERYTHING += [
+    "-f -j DROP", "! -f -j DROP", "-p icmp -m icmp --icmp-type 8 -j ACCEPT",
+    "-p icmp -m icmp --icmp-type 3/1 -j ACCEPT", "-p icmp -m icmp ! --icmp-type 11/0 -j ACCEPT",
+    "-p icmp -m icmp --icmp-type any -j ACCEPT",
+] if FAMILY.number == 4 else [
+    "-s 2001:db8::/32 -d 2001:db8:0:1::/65 -j DROP", "-s ::/ffff::ffff -j DROP", "-d ff02::1/128 -j ACCEPT",
+    "-p ipv6-icmp -m icmp6 --icmpv6-type 128 -j ACCEPT", "-p ipv6-icmp -m icmp6 ! --icmpv6-type 1/3 -j ACCEPT",
+    "-m ipv6header --header hop-by-hop,ipv6-frag --soft -j DROP", "-m ipv6header ! --header auth -j DROP",
+    "-m frag --fragid 1:20 --fragres --fragfirst -j DROP", "-m frag ! --fragid 7 --fraglast -j DROP",
+    "-m hbh --hbh-len 8 --hbh-opts 5:2,1 -j DROP", "-m dst ! --dst-len 16 -j DROP",
+    "-m rt --rt-type 2 ! --rt-segsleft 1:3 --rt-len 24 -j DROP",
+    "-m rt --rt-type 0 --rt-0-res --rt-0-addrs 2001:db8::1,2001:db8::2 --rt-0-not-strict -j DROP",
+    "-m ah --ahspi 1:500 ! --ahlen 24 --ahres -j DROP", "-m eui64 -j DROP", "-m hl --hl-eq 5 -j DROP",
+    "-m hl ! --hl-eq 255 -j DROP", "-m hl --hl-lt 3", "-p ipv6-mh -m mh --mh-type 5 -j DROP",
+    "-p ipv6-mh -m mh ! --mh-type 1:4 -j DROP",
 ]
 
 
 @test
 def round_trip_of_every_rule() -> None:
     """What is saved is what was given, for everything that can be asked."""
-    given = [rule.replace("-i + ", "") if rule.startswith("-i +") else rule for rule in EVERYTHING]
+    given = [FAMILY.text(rule.replace("-i + ", "") if rule.startswith("-i +") else rule) for rule in EVERYTHING]
     empty(*(f"-A INPUT {rule}" for rule in EVERYTHING), "-A user -j RETURN")
     expect_equal(rules("INPUT"), given, "-S INPUT")
     first = tables.save()
@@ -108,11 +127,11 @@ def append_and_insert() -> None:
                       "-I INPUT 5 -s 192.0.2.4 -j DROP"):
         iptables(arguments)
     expect_equal([rule.split()[1] for rule in rules("INPUT")],
-                 [f"192.0.2.{host}/32" for host in (1, 9, 2, 3, 4)], "order")
+                 [FAMILY.host(f"192.0.2.{host}") for host in (1, 9, 2, 3, 4)], "order")
     refused("-I INPUT 7 -j DROP", 1, "Index of insertion too big")
 
 
-@test
+@test4
 def append_several_addresses() -> None:
     empty()
     iptables("-A FORWARD -s 192.0.2.1,192.0.2.2 -d 198.51.100.1,198.51.100.2 -j DROP")
@@ -125,14 +144,14 @@ def delete() -> None:
     iptables("-D INPUT 2")
     iptables("-D INPUT -s 192.0.2.4 -j DROP")
     expect_equal([rule.split()[1] for rule in rules("INPUT")],
-                 [f"192.0.2.{host}/32" for host in (1, 3, 5)], "left")
+                 [FAMILY.host(f"192.0.2.{host}") for host in (1, 3, 5)], "left")
     refused("-D INPUT 4", 1, "Index of deletion too big")
     refused("-D INPUT -s 192.0.2.4 -j DROP", 1, "Bad rule")
     refused("-D INPUT -s 192.0.2.5 -j ACCEPT", 1, "Bad rule")
     refused("-D nosuch 1", 1, "No chain/target/match by that name")
 
 
-@test
+@test4
 def delete_compares_matches() -> None:
     empty("-A INPUT -p tcp --dport 80 -j DROP", "-A INPUT -p tcp --dport 81 -j DROP",
           "-A INPUT -p icmp --icmp-type 8 -j DROP")
@@ -150,7 +169,7 @@ def replace() -> None:
     refused("-R INPUT 4 -j DROP", 1, "Index of replacement too big")
 
 
-@test
+@test4
 def check() -> None:
     empty("-A INPUT -s 192.0.2.1 -p tcp --dport 22 -j DROP")
     iptables("-C INPUT -s 192.0.2.1 -p tcp --dport 22 -j DROP")
@@ -158,7 +177,7 @@ def check() -> None:
     refused("-C FORWARD -s 192.0.2.1 -p tcp --dport 22 -j DROP", 1, "Bad rule")
 
 
-@test
+@test4
 def flush() -> None:
     empty("-A INPUT -j DROP", "-A FORWARD -j user", "-A user -j DROP")
     iptables("-F INPUT")
@@ -171,7 +190,7 @@ def flush() -> None:
 
 # Chains
 
-@test
+@test4
 def new_chain() -> None:
     empty()
     iptables("-N one")
@@ -185,7 +204,7 @@ def new_chain() -> None:
     refused(f"-N {'x' * 29}", 2, "too long")
 
 
-@test
+@test4
 def delete_chain() -> None:
     empty("-A FORWARD -j one", "-A one -j two", "-A two -j DROP", "-A three")
     refused("-X one", 1, "Too many links")
@@ -203,14 +222,14 @@ def rename_chain() -> None:
     empty("-A FORWARD -j one", "-A one -s 192.0.2.1 -j two", "-A two -j DROP")
     iptables("-E one eleven")
     expect_equal(rules("FORWARD"), ["-j eleven"], "the jump follows")
-    expect_equal(rules("eleven"), ["-s 192.0.2.1/32 -j two"], "rules")
+    expect_equal(rules("eleven"), [FAMILY.text("-s 192.0.2.1/32 -j two")], "rules")
     refused("-E eleven two", 1, "File exists")
     refused("-E nosuch any", 1, "No chain/target/match by that name")
     iptables("-E eleven zz")  # behind the other in the order of names
     expect_equal(rules("FORWARD"), ["-j zz"], "the jump follows again")
 
 
-@test
+@test4
 def policies() -> None:
     empty()
     iptables("-P FORWARD DROP")
@@ -222,7 +241,7 @@ def policies() -> None:
     refused("-P INPUT REJECT", 1, "Bad policy name")
 
 
-@test
+@test4
 def loops() -> None:
     empty("-A one -j two", "-A two -j one", "-A self -j self")  # nothing leads there: accepted
     refused("-A INPUT -j one", 1, "Too many levels of symbolic links")
@@ -266,7 +285,7 @@ def zero_counters() -> None:
 
 # Errors
 
-@test
+@test4
 def what_the_command_refuses() -> None:
     empty()
     refused("-A INPUT -o eth0", 2, "Can't use -o with INPUT")
@@ -284,7 +303,11 @@ def what_the_kernel_refuses() -> None:
     refused("-A INPUT -p udp -m tcp --dport 1 -j DROP", 1, "Invalid argument")
     refused("-A INPUT -m tcp --dport 1 -j DROP", 1, "Invalid argument")
     refused("-A INPUT ! -p tcp -m tcp --dport 1 -j DROP", 1, "Invalid argument")
-    refused("-A INPUT -m icmp --icmp-type 8 -j DROP", 1, "Invalid argument")
+    icmp = "-m icmp --icmp-type 8" if FAMILY.number == 4 else "-m icmp6 --icmpv6-type 128"
+    refused(f"-A INPUT {icmp} -j DROP", 1, "Invalid argument")
+    if FAMILY.number == 6:
+        refused("-A OUTPUT -m eui64 -j DROP", 1, "Invalid argument")
+        refused("-A INPUT -m mh --mh-type 5 -j DROP", 1, "Invalid argument")
 
 
 @test
@@ -302,11 +325,12 @@ def save_format() -> None:
     iptables("-P FORWARD DROP")
     expect_equal([line for line in must(SAVE).splitlines() if not line.startswith("#")],
                  ["*filter", ":INPUT ACCEPT [0:0]", ":FORWARD DROP [0:0]", ":OUTPUT ACCEPT [0:0]",
-                  ":user - [0:0]", "-A INPUT -s 192.0.2.1/32 -j DROP", "-A user -j ACCEPT", "COMMIT"], "save")
-    expect_in("[0:0] -A INPUT -s 192.0.2.1/32 -j DROP", must(SAVE, "-c"), "save -c")
+                  ":user - [0:0]", FAMILY.text("-A INPUT -s 192.0.2.1/32 -j DROP"), "-A user -j ACCEPT", "COMMIT"],
+                 "save")
+    expect_in(FAMILY.text("[0:0] -A INPUT -s 192.0.2.1/32 -j DROP"), must(SAVE, "-c"), "save -c")
 
 
-@test
+@test4
 def restore_replaces_all() -> None:
     empty("-A INPUT -j DROP", "-A old -j DROP")
     empty("-A FORWARD -j new", "-A new -j ACCEPT")
@@ -320,15 +344,16 @@ def restore_without_flush() -> None:
     empty()
     iptables("-A INPUT -s 192.0.2.1 -c 5 50 -j DROP")
     must(RESTORE, "-n", stdin="*filter\n:added - [0:0]\n-A INPUT -j added\n-A added -j RETURN\nCOMMIT\n")
-    expect_equal(rules("INPUT"), ["-s 192.0.2.1/32 -j DROP", "-j added"], "rules")
+    expect_equal(rules("INPUT"), [FAMILY.text("-s 192.0.2.1/32 -j DROP"), "-j added"], "rules")
     expect_equal(Counters().rules["INPUT"], [Counter(5, 50), Counter(0, 0)], "counters kept")
 
 
 @test
 def restore_with_counters() -> None:
-    text = ("*filter\n:INPUT DROP [1:2]\n:FORWARD ACCEPT [3:4]\n:OUTPUT ACCEPT [5:6]\n:user - [0:0]\n"
-            "[7:8] -A INPUT -s 192.0.2.1/32 -j DROP\n[9:10] -A INPUT -j user\n"
-            "[1152921504606846976:18446744073709551615] -A user -j RETURN\nCOMMIT\n")
+    text = FAMILY.text(
+        "*filter\n:INPUT DROP [1:2]\n:FORWARD ACCEPT [3:4]\n:OUTPUT ACCEPT [5:6]\n:user - [0:0]\n"
+        "[7:8] -A INPUT -s 192.0.2.1/32 -j DROP\n[9:10] -A INPUT -j user\n"
+        "[1152921504606846976:18446744073709551615] -A user -j RETURN\nCOMMIT\n")
     must(RESTORE, "-c", stdin=text)
     expect_equal("\n".join(tables.save()) + "\n", text, "save -c")
     must(RESTORE, stdin=text)
@@ -336,7 +361,7 @@ def restore_with_counters() -> None:
                  "without -c they are zero")
 
 
-@test
+@test4
 def restore_of_nothing_flushes() -> None:
     empty("-A INPUT -j DROP")
     must(RESTORE, stdin="*filter\nCOMMIT\n")
@@ -355,7 +380,7 @@ def restore_with_an_error_changes_nothing() -> None:
         expect_equal(tables.save(), before, f"rules after a restore of {wrong}")
 
 
-@test
+@test4
 def restore_two_thousand_rules() -> None:
     lines = [f"-A FORWARD -s 10.{n // 250}.{n % 250}.0/24 -p tcp -m tcp --dport {n + 1} -j "
              + ("DROP" if n % 3 else "user") for n in range(2000)]
@@ -367,7 +392,7 @@ def restore_two_thousand_rules() -> None:
     empty()
 
 
-@test
+@test4
 def test_option_changes_nothing() -> None:
     empty("-A INPUT -j DROP")
     must(RESTORE, "--test", stdin="*filter\n-A FORWARD -j DROP\nCOMMIT\n")
@@ -376,7 +401,7 @@ def test_option_changes_nothing() -> None:
 
 # Several at a time
 
-@test
+@test4
 def lock_is_waited_for() -> None:
     empty()
     with open("/run/xtables.lock", "a", encoding="ascii") as lock:
@@ -392,7 +417,7 @@ def lock_is_waited_for() -> None:
     expect_equal(rules("INPUT"), ["-j DROP"], "rules")
 
 
-@test
+@test4
 def many_at_once() -> None:
     """Twenty commands in parallel, none lost."""
     empty()
@@ -404,7 +429,7 @@ def many_at_once() -> None:
     expect(time.monotonic() - start < 300, "twenty commands took five minutes")
 
 
-@test
+@test4
 def many_at_once_without_the_lock() -> None:
     """What the lock does not cover (another mount namespace) the EAGAIN logic must."""
     empty()

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lib import iptables, packet
-from lib.check import expect_equal, main, test
+from lib.check import expect_equal, main, test, test4
+from lib.family import current
 from lib.iptables import Counter, Counters
 from lib.packet import ACK, ECE, FIN, ICMP, MF, PSH, RST, SYN, TCP, UDP, URG, icmp, tcp, udp
 from lib.router import OF_HOOK, TTL, Router
@@ -33,9 +34,9 @@ class Packet:
 
     def build(self, hook: str, ident: int) -> bytes:
         source, destination = OF_HOOK[hook]
-        return packet.ipv4(self.source.replace("S", source),
-                           self.destination.replace("D", destination),
-                           self.protocol, self.segment, ident=ident, ttl=TTL, **self.fields)
+        return packet.ip(self.source.replace("S", source),
+                         self.destination.replace("D", destination),
+                         self.protocol, self.segment, ident=ident, ttl=TTL, **self.fields)
 
 
 def of_tcp(*arguments: Any, **options: Any) -> Packet:
@@ -47,7 +48,7 @@ def of_udp(*arguments: Any) -> Packet:
 
 
 def of_icmp(*arguments: Any) -> Packet:
-    return Packet(ICMP, icmp(*arguments))
+    return Packet(current().icmp, icmp(*arguments))
 
 
 def fragment(protocol: int, segment: bytes, offset: int, more: bool = False) -> Packet:
@@ -130,7 +131,7 @@ def destination_network() -> None:
     case("-d D.8.0/21", destination("D.8.0", "D.15.255"), destination("D.7.255", "D.16.0"))
 
 
-@test
+@test4
 def destination_negated() -> None:
     case("! -d D.8.0/21", destination("D.7.255", "D.16.0"), destination("D.8.0", "D.15.255"))
 
@@ -202,7 +203,7 @@ def any_interface() -> None:
         chain_case(hook, "-o +", True)
 
 
-@test
+@test4
 def no_interface_at_this_hook() -> None:
     """In a user chain -o can meet INPUT and -i OUTPUT: the name there is empty."""
     for rule, matches in (("-o out0", False), ("! -o out0", True), ("-o o+", False)):
@@ -228,7 +229,8 @@ ALL = [of_tcp(), of_udp(), of_icmp(), Packet(packet.GRE, b"\0" * 8), Packet(253,
 
 @test
 def protocol() -> None:
-    for name, index in (("tcp", 0), ("udp", 1), ("icmp", 2), ("gre", 3), ("253", 4)):
+    icmp_name = "icmp" if current().number == 4 else "icmpv6"
+    for name, index in (("tcp", 0), ("udp", 1), (icmp_name, 2), ("gre", 3), ("253", 4)):
         matching, others = [ALL[index]], ALL[:index] + ALL[index + 1:]
         case(f"-p {name}", matching, others)
         case(f"! -p {name}", others, matching)
@@ -249,18 +251,18 @@ def whole() -> list[Packet]:
             Packet(UDP, udp(), fields={"fragment": packet.DF})]
 
 
-@test
+@test4
 def fragment_flag() -> None:
     """INPUT sees packets put together, so there the router has no fragments to show."""
     case("-f", fragments(), whole(), hooks=("FORWARD", "OUTPUT"))
 
 
-@test
+@test4
 def fragment_negated() -> None:
     case("! -f", whole(), fragments(), hooks=("FORWARD", "OUTPUT"))
 
 
-@test
+@test4
 def fragment_at_input() -> None:
     with router:
         iptables.restore("-A INPUT -f -j DROP", "-A INPUT ! -f -j ACCEPT")
@@ -300,7 +302,7 @@ def tcp_port_ranges() -> None:
     case("-p tcp --dport 65000:", [of_tcp(1, 65000), of_tcp(1, 65535)], [of_tcp(1, 64999)])
 
 
-@test
+@test4
 def tcp_ports_negated() -> None:
     case("-p tcp ! --sport 1000:2000 ! --dport 80", [of_tcp(999, 79), of_tcp(2001, 81)],
          [of_tcp(1000, 79), of_tcp(999, 80), of_tcp(1500, 80)], SHORT_TCP)
@@ -348,14 +350,14 @@ def tcp_option_odd_lengths() -> None:
          [of_tcp(options=b"\x09\xff\x02\x04"), of_tcp(options=b"\x01\x01\x01\x09")])
 
 
-@test
+@test4
 def tcp_option_after_the_rest() -> None:
     """A bad data offset matters only to a packet that passed the ports and flags."""
     case("-p tcp --dport 80 --syn --tcp-option 2", [of_tcp(1, 80, options=MSS)],
          [of_tcp(1, 81, offset=4), of_tcp(1, 80, ACK, offset=4)], [of_tcp(1, 80, offset=4)])
 
 
-@test
+@test4
 def tcp_fragments() -> None:
     case("-p tcp --dport 80", [], [TCP_FRAGMENT_2], [TCP_FRAGMENT_1],
          hooks=("FORWARD", "OUTPUT"))
@@ -389,7 +391,7 @@ def udp_ports_negated() -> None:
          SHORT_UDP)
 
 
-@test
+@test4
 def udp_fragments() -> None:
     later = [fragment(UDP, udp(), 1), fragment(UDP, udp(), 2)]
     case("-p udp --dport 53", [fragment(UDP, udp(), 0, more=True)], later,
@@ -402,33 +404,33 @@ def udp_fragments() -> None:
 SHORT_ICMP = [Packet(ICMP, icmp()[:length]) for length in (0, 1, 7)]
 
 
-@test
+@test4
 def icmp_type() -> None:
     case("-p icmp --icmp-type 8", [of_icmp(8, 0), of_icmp(8, 5)], [of_icmp(0, 0), of_icmp(9, 0)],
          SHORT_ICMP)
     case("-p icmp --icmp-type echo-reply", [of_icmp(0, 0)], [of_icmp(8, 0)], SHORT_ICMP)
 
 
-@test
+@test4
 def icmp_type_and_code() -> None:
     case("-p icmp --icmp-type 3/1", [of_icmp(3, 1)], [of_icmp(3, 0), of_icmp(3, 2), of_icmp(1, 3)],
          SHORT_ICMP)
     case("-p icmp --icmp-type port-unreachable", [of_icmp(3, 3)], [of_icmp(3, 1)])
 
 
-@test
+@test4
 def icmp_any() -> None:
     case("-p icmp --icmp-type any", [of_icmp(8), of_icmp(0), of_icmp(200, 9)], [of_udp()],
          SHORT_ICMP)
 
 
-@test
+@test4
 def icmp_negated() -> None:
     case("-p icmp ! --icmp-type 8", [of_icmp(0), of_icmp(3, 1)], [of_icmp(8)], SHORT_ICMP)
     case("-p icmp ! --icmp-type 3/1", [of_icmp(3, 0), of_icmp(8, 1)], [of_icmp(3, 1)], SHORT_ICMP)
 
 
-@test
+@test4
 def icmp_fragments() -> None:
     later = [fragment(ICMP, icmp(), 1)]
     case("-p icmp --icmp-type 8", [of_icmp(8)], later, hooks=("FORWARD", "OUTPUT"))
@@ -449,7 +451,7 @@ def many_conditions() -> None:
          [Packet(TCP, tcp()[:7], "S.1.1", "D.2.2")])
 
 
-@test
+@test4
 def ip_options_before_ports() -> None:
     """The header's length moves everything behind it."""
     moved = {"options": b"\1" * 8}

@@ -11,6 +11,8 @@ import time
 import traceback
 from typing import Any, Callable, Iterable
 
+from .family import current
+
 _tests: list[Callable[[], None]] = []
 
 
@@ -25,6 +27,16 @@ class Skip(Exception):
 def test(function: Callable[[], None]) -> Callable[[], None]:
     _tests.append(function)
     return function
+
+
+def test4(function: Callable[[], None]) -> Callable[[], None]:
+    """A test that says nothing new, or makes no sense, in IPv6: it is not listed there."""
+    return test(function) if current().number == 4 else function
+
+
+def test6(function: Callable[[], None]) -> Callable[[], None]:
+    """A test for IPv6 alone."""
+    return test(function) if current().number == 6 else function
 
 
 def expect(condition: Any, why: str) -> None:
@@ -78,7 +90,7 @@ def _run(suite: str, function: Callable[[], None]) -> bool:
 
 def main(after_each: Iterable[Callable[[], None]] = ()) -> None:
     """Run the tests of this file, or those named on the command line; exit with the result."""
-    suite = os.path.splitext(os.path.basename(sys.argv[0]))[0]
+    suite = os.path.splitext(os.path.basename(sys.argv[0]))[0] + ("6" if current().number == 6 else "")
     wanted = sys.argv[1:]
     good = True
     ran = 0

@@ -8,6 +8,7 @@ BPFILTER_FAMILY; some tests are of both at once and name one themselves.
 
 import ipaddress
 import os
+import re
 import shutil
 import socket
 import struct
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 
 _PREFIX = 96
 _BASE = int(ipaddress.IPv6Address("fd00::"))
+_ADDRESS = re.compile(r"(?<![\d.:])\d{1,3}(?:\.\d{1,3}){3}(?:/[\d.]+)?")
 
 
 def _command(*names: str) -> str:
@@ -51,6 +53,10 @@ class Family:
         elif mask:
             mask = str(int(mask) + _PREFIX)
         return f"{whole}{slash}{mask}"
+
+    def text(self, text: str) -> str:
+        """Rules, commands or listings, with their IPv4 addresses made this family's."""
+        return text if self.number == 4 else _ADDRESS.sub(lambda found: self.address(found[0]), text)
 
     def packed(self, text: str) -> bytes:
         return socket.inet_pton(self.af, self.address(text))

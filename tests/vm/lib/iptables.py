@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The real iptables or ip6tables, their listings and their counters."""
+"""The real iptables or ip6tables, their listings and their counters.
+
+Addresses in rules and commands are written as IPv4's in both (family.py); listings are not
+translated back.
+"""
 
 import re
 import subprocess
@@ -36,11 +40,11 @@ def must(*command: str, stdin: str = "") -> str:
 
 
 def iptables(arguments: str, family: Family = _CURRENT) -> str:
-    return must(family.iptables, *arguments.split())
+    return must(family.iptables, *family.text(arguments).split())
 
 
 def try_iptables(arguments: str, family: Family = _CURRENT) -> Done:
-    return run(family.iptables, *arguments.split())
+    return run(family.iptables, *family.text(arguments).split())
 
 
 def ruleset(*lines: str, policies: dict[str, str] | None = None, table: str = "filter") -> str:
@@ -58,7 +62,7 @@ def ruleset(*lines: str, policies: dict[str, str] | None = None, table: str = "f
 
 def restore(*lines: str, policies: dict[str, str] | None = None, options: str = "", table: str = "filter",
             family: Family = _CURRENT) -> None:
-    must(family.restore, *options.split(), stdin=ruleset(*lines, policies=policies, table=table))
+    must(family.restore, *options.split(), stdin=family.text(ruleset(*lines, policies=policies, table=table)))
 
 
 def save(options: str = "-c", table: str = "filter", family: Family = _CURRENT) -> list[str]:
