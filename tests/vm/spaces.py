@@ -109,8 +109,9 @@ def helper() -> int | None:
 
 
 def bpf_objects() -> tuple[int, int]:
-    return tuple(len(json.loads(subprocess.run(["bpftool", "-j", kind, "list"], check=True, capture_output=True).stdout))
-                 for kind in ("prog", "map"))  # type: ignore[return-value]
+    """Programs and maps."""
+    programs, maps = (len(json.loads(must("bpftool", "-j", kind, "list"))) for kind in ("prog", "map"))
+    return programs, maps
 
 
 def meminfo(name: str) -> int:
@@ -153,7 +154,7 @@ def two_hundred_come_and_go() -> None:
         wait_for(lambda: bpf_objects() == before, f"{before} BPF programs and maps again", 120)
         if pid:
             expect_equal(helper(), pid, "the helper's pid")
-            wait_for(lambda: len(os.listdir(f"/proc/{pid}/fd")) <= files, f"{files} descriptors of the helper again", 120)
+            wait_for(lambda: len(os.listdir(f"/proc/{pid}/fd")) <= files, f"{files} descriptors of the helper", 120)
             expect(resident(pid) < rss + 20 * SPACES, f"the helper has {resident(pid)} KiB, {rss} before")
         wait_for(lambda: available() > memory - 20 * SPACES - 4096, f"{memory} KiB of memory again", 120)
     home.delete()
@@ -186,7 +187,8 @@ def they_are_destroyed() -> None:
         for child, go_fd in children:
             os.write(go_fd, b"x")
             os.close(go_fd)
-        expect_equal([os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child, _ in children], [0] * count, "status")
+        for child, _ in children:
+            expect_equal(os.waitpid(child, 0)[1], 0, "status")
         wait_for(lambda: alive() == 0, "all namespaces to be destroyed", 120)
     home.delete()
 
@@ -205,7 +207,8 @@ def large(family: Family, rules: int) -> blob.Table:
 def small(family: Family = V4) -> str:
     """The result of a change that takes no time by itself, in the namespace we are in."""
     with blob.raw_socket(family) as opened:
-        return blob.of_table("filter", {1: [entry(verdict(DROP), protocol=6, family=family)]}, family=family).commit(opened)
+        rules = [entry(verdict(DROP), protocol=6, family=family)]
+        return blob.of_table("filter", {1: rules}, family=family).commit(opened)
 
 
 HUGE = 20_000
@@ -381,8 +384,9 @@ def who_has_no_memory_gets_no_table() -> None:
         head = bytearray(table.head(opened))
         struct.pack_into("=2I", head, 36, rules + len(table.rules), len(blob_))
         entries = struct.unpack_from("=5I", head, 44)
-        struct.pack_into("=5I", head, 44, entries[0], entries[1], *(one + rules * step for one in entries[2:4]), entries[4])
-        struct.pack_into("=5I", head, 64, entries[0], *(one + rules * step for one in entries[1:4]), entries[4])
+        later = [one + rules * step for one in entries]
+        struct.pack_into("=5I", head, 44, *entries[:2], *later[2:4], entries[4])
+        struct.pack_into("=5I", head, 64, entries[0], *later[1:4], entries[4])
         payload = bytes(head) + blob_
     with limited(16 << 20) as join:
         child = os.fork()
