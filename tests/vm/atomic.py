@@ -139,7 +139,8 @@ def every_packet_is_counted_once() -> None:
                     must(one.family.save, "-c")
         for one, pair in zip(filters, senders):
             sent = sum(sender.stop()[0] for sender in pair)
-            expect_equal(one.finish(), (sent, sent * (one.family.header + 8)), f"IPv{one.family.number}, {sent} packets")
+            expect_equal(one.finish(), (sent, sent * (one.family.header + 8)),
+                         f"IPv{one.family.number}, {sent} packets")
     space.delete()
 
 
@@ -249,7 +250,8 @@ def listings_are_whole() -> None:
         writers, readers = [], []
         for family in BOTH:
             for number in range(2):
-                for work, arguments, into in ((write_tables, (family, 1 + number), writers), (read_tables, (family,), readers)):
+                for work, arguments, into in ((write_tables, (family, 1 + number), writers),
+                                              (read_tables, (family,), readers)):
                     mine, other = fork.Pipe()
                     process = fork.Process(target=work, args=(*arguments, other), daemon=True)
                     process.start()

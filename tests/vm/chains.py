@@ -17,7 +17,8 @@ def send(hook: str, ports: list[int]) -> list[bool]:
     """One UDP packet without data to each port."""
     source, destination = OF_HOOK[hook]
     return router.through(hook, [
-        packet.ip(f"{source}.0.2", f"{destination}.0.2", UDP, udp(1, port), ident=ident + 1, ttl=TTL) for ident, port in enumerate(ports)])
+        packet.ip(f"{source}.0.2", f"{destination}.0.2", UDP, udp(1, port), ident=ident + 1, ttl=TTL)
+        for ident, port in enumerate(ports)])
 
 
 def counts(chain: str) -> list[int]:

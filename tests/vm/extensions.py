@@ -12,8 +12,8 @@ from typing import Sequence
 from lib import iptables, packet
 from lib.check import expect_equal, main, test6
 from lib.iptables import Counter, Counters
-from lib.packet import (DESTINATION, HOP, ICMPV6, NONE, TCP, UDP, Header, authentication_header, fragment_header, icmp, ipv6,
-                        mobility_header, options_header, routing_header, tcp, udp)
+from lib.packet import (DESTINATION, HOP, ICMPV6, NONE, TCP, UDP, Header, authentication_header, fragment_header, icmp,
+                        ipv6, mobility_header, options_header, routing_header, tcp, udp)
 from lib.router import TTL, Router
 
 router = Router(mute=True)
@@ -35,7 +35,8 @@ def numbered(packets: Sequence[bytes]) -> list[bytes]:
             for number, one in enumerate(packets, 1)]
 
 
-def case(rule: str, match: list[bytes], other: list[bytes], hotdrop: Sequence[bytes] = (), hook: str = "FORWARD") -> None:
+def case(rule: str, match: list[bytes], other: list[bytes], hotdrop: Sequence[bytes] = (),
+         hook: str = "FORWARD") -> None:
     with router:
         iptables.restore(f"-A {hook} {rule} -j DROP")
     packets = numbered([*match, *other, *hotdrop])
@@ -149,7 +150,8 @@ def ipv6header_soft() -> None:
     """Are these there, among others?"""
     case("-m ipv6header --header dst --soft", [make(dst()), make(hop(), dst()), make(dst(), AH, dst())],
          [PLAIN, make(hop()), make(AH)])
-    case("-m ipv6header --header hop,frag --soft", [make(hop(), fragment_header()), make(hop(), dst(), fragment_header(2))],
+    case("-m ipv6header --header hop,frag --soft",
+         [make(hop(), fragment_header()), make(hop(), dst(), fragment_header(2))],
          [make(hop()), make(fragment_header()), PLAIN])
     case("-m ipv6header --header none --soft", [make(protocol=NONE), make(dst(), protocol=NONE)], [PLAIN])
     case("-m ipv6header --header prot --soft", [PLAIN, make(dst()), make(protocol=99)], [make(protocol=NONE)])
@@ -169,8 +171,8 @@ def ipv6header_exact() -> None:
 
 @test6
 def frag() -> None:
-    first, middle, last, atomic = (fragment_header(0, True, 7), fragment_header(3, True, 8), fragment_header(5, False, 9),
-                                   fragment_header(0, False, 10))
+    first, middle, last, atomic = (fragment_header(0, True, 7), fragment_header(3, True, 8),
+                                   fragment_header(5, False, 9), fragment_header(0, False, 10))
     case("-m frag", [make(one) for one in (first, middle, last, atomic)], [PLAIN, make(dst())])
     case("-m frag --fragid 8:9", [make(middle), make(last)], [make(first), make(atomic)])
     case("-m frag ! --fragid 7", [make(middle), make(last), make(atomic)], [make(first)])
@@ -206,7 +208,8 @@ def rt() -> None:
     case("-m rt --rt-len 24", [of(0, 0, one)], [of(0, 0), of(0, 0, one, two)])
     case(f"-m rt --rt-type 0 --rt-0-addrs {one},{two}", [of(0, 0, one, two)],
          [of(0, 0, two, one), of(0, 0, one), of(0, 0, one, two, one)])
-    case(f"-m rt --rt-type 0 --rt-0-addrs {two} --rt-0-not-strict", [of(0, 0, one, two), of(0, 0, two)], [of(0, 0, one)])
+    case(f"-m rt --rt-type 0 --rt-0-addrs {two} --rt-0-not-strict", [of(0, 0, one, two), of(0, 0, two)],
+         [of(0, 0, one)])
 
 
 def packed(address: str) -> bytes:
@@ -262,8 +265,8 @@ def at_input_and_output() -> None:
     for hook, to in (("INPUT", LOCAL), ("OUTPUT", TO)):
         case("-m dst --dst-len 8", [make(dst(), to=to)], [make(to=to), make(dst(PAD * 3), to=to)], hook=hook)
     with router:
-        iptables.restore("-A INPUT -m frag --fragfirst", "-A INPUT -m frag --fraglast", "-A INPUT -p udp --dport 53 -j DROP",
-                         "-A INPUT -p udp")
+        iptables.restore("-A INPUT -m frag --fragfirst", "-A INPUT -m frag --fraglast",
+                         "-A INPUT -p udp --dport 53 -j DROP", "-A INPUT -p udp")
     pieces = [make(fragment_header(0, True, 77), segment=udp(1, 54, b"x" * 16), to=LOCAL),
               make(fragment_header(3, False, 77), segment=b"y" * 8, to=LOCAL)]
     router.through("INPUT", numbered(pieces))
@@ -279,7 +282,8 @@ def output_with_wrong_lengths() -> None:
     for number, length in enumerate((0, 4, 200)):
         expect_equal(router.output(numbered([make(length=length)])[0]), "EPERM", f"length {length}")
         with router:
-            expect_equal(Counters().rules["OUTPUT"][0], Counter(number + 1, 48 * (number + 1)), f"counter, length {length}")
+            expect_equal(Counters().rules["OUTPUT"][0], Counter(number + 1, 48 * (number + 1)),
+                         f"counter, length {length}")
 
 
 if __name__ == "__main__":

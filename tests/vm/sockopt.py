@@ -13,8 +13,8 @@ import stat
 import struct
 
 from lib import blob
-from lib.blob import (ACCEPT, DROP, ENTRY, ERROR, FAMILY, FILTER_HOOKS, QUEUE, RETURN, STANDARD, UNUSED, entry, error, match,
-                      plain, verdict, with_input)
+from lib.blob import (ACCEPT, DROP, ENTRY, ERROR, FAMILY, FILTER_HOOKS, QUEUE, RETURN, STANDARD, UNUSED, entry, error,
+                      match, plain, verdict, with_input)
 from lib.check import expect, expect_equal, main, test, test4, test6
 from lib.netns import CLONE_NEWNET, unshare
 
@@ -239,7 +239,8 @@ def replace_hook_offsets() -> None:
         for offset in (8, 1, STANDARD - 1, 0x10000, EMPTY, UNUSED):
             refused(changed(**{name: {1: offset}}), "EINVAL", f"{name} {offset}")
     refused(changed(hook_entry={2: 0}, underflow={2: 0}), "EINVAL", "two hooks at one place")
-    refused(changed(hook_entry={1: 2 * STANDARD, 3: 0}, underflow={1: 2 * STANDARD, 3: 0}), "EINVAL", "hooks out of order")
+    swapped = {1: 2 * STANDARD, 3: 0}
+    refused(changed(hook_entry=swapped, underflow=swapped), "EINVAL", "hooks out of order")
 
 
 @test
@@ -477,7 +478,8 @@ def large_table() -> None:
              for n in range(5000)]
     accepted(with_input(*rules), "5000 rules")
     expect_equal(blob.entries(opened)[1][:5000 * STANDARD],
-                 b"".join(bytes(one[:COMEFROM_AT] + struct.pack("=I", 2) + one[COMEFROM_AT + 4:]) for one in rules), "entries")
+                 b"".join(bytes(one[:COMEFROM_AT] + struct.pack("=I", 2) + one[COMEFROM_AT + 4:]) for one in rules),
+                 "entries")
     reset()
 
 
@@ -542,9 +544,13 @@ def buffer_at_the_end_of_a_page() -> None:
     data = plain().head(opened) + plain().blob()
     start = area + page - len(data)
     ctypes.memmove(start, data, len(data))
-    expect_equal(libc.setsockopt(opened.fileno(), FAMILY.level, blob.SET_REPLACE, ctypes.c_void_p(start), len(data)), 0, "exact")
-    expect_equal(libc.setsockopt(opened.fileno(), FAMILY.level, blob.SET_REPLACE, ctypes.c_void_p(start + 8), len(data)), -1,
-                 "beyond the page")
+
+    def replace_at(address: int) -> int:
+        result: int = libc.setsockopt(opened.fileno(), FAMILY.level, blob.SET_REPLACE, ctypes.c_void_p(address), len(data))
+        return result
+
+    expect_equal(replace_at(start), 0, "exact")
+    expect_equal(replace_at(start + 8), -1, "beyond the page")
     expect(ctypes.get_errno() in (14, 22), "EFAULT or EINVAL")
 
 

@@ -171,7 +171,8 @@ def hooks_of_other_tables_are_refused() -> None:
                         table.name = name.encode()
                         table.num_counters = len(HOOKS_OF[name]) + 1
                         expected = "OK" if HOOKS_OF[name] == HOOKS_OF[other] else "EINVAL"
-                        expect_equal(table.commit(opened), expected, f"IPv{family.number} {name}, of the shape of {other}")
+                        expect_equal(table.commit(opened), expected,
+                                     f"IPv{family.number} {name}, of the shape of {other}")
     space.delete()
 
 
@@ -212,13 +213,13 @@ def counted(family: Family, name: str) -> list[tuple[int, int]]:
         return blob.counters(blob.entries(opened, None, name)[1], family)
 
 
-def send(family: Family, way: str, ports: list[int], first_ident: int = 1) -> list[bool]:
+def send(family: Family, way: str, ports: list[int]) -> list[bool]:
     """Datagrams without data. One port on one way is one connection."""
     source, destination = OF_HOOK[way]
     own = 7 + list(WAYS).index(way)
     return router.through(way, [
-        packet.ip(f"{source}.0.2", f"{destination}.0.2", UDP, udp(own, port), family, ident=first_ident + number, ttl=TTL)
-        for number, port in enumerate(ports)])
+        packet.ip(f"{source}.0.2", f"{destination}.0.2", UDP, udp(own, port), family, ident=number, ttl=TTL)
+        for number, port in enumerate(ports, 1)])
 
 
 def size(family: Family) -> int:
@@ -263,7 +264,8 @@ def check_way(family: Family, way: str, nat: bool) -> None:
             length = tuple(now[3 * index + rule][1] - before[name][3 * index + rule][1] for rule in range(3))
             wanted = expected.get((name, hook), (0, 0, 0))
             expect_equal(change, wanted, f"IPv{family.number} {way}: packets at {name} {CHAINS[hook]}")
-            expect_equal(length, tuple(size(family) * count for count in wanted), f"{way}: bytes at {name} {CHAINS[hook]}")
+            expect_equal(length, tuple(size(family) * count for count in wanted),
+                         f"IPv{family.number} {way}: bytes at {name} {CHAINS[hook]}")
 
 
 @test
@@ -373,18 +375,20 @@ def exact_priorities() -> None:
             for step, port in ((-1, 7000 + number), (1, 7100 + number)):
                 chain = f"c{port}"
                 script += [f"add chain {family.proc} steps {chain} {{ type filter hook {CHAINS[hook].lower()} "
-                           f"priority {priority + step}; }}", f"add rule {family.proc} steps {chain} udp dport {port} drop"]
+                           f"priority {priority + step}; }}",
+                           f"add rule {family.proc} steps {chain} udp dport {port} drop"]
                 rules[name].append(f"-A {CHAINS[hook]} -p udp --dport {port}")
+        text = "".join(iptables.ruleset(*lines, table=name) for name, lines in rules.items())
         with router:
             must("nft", "-f", "-", stdin="\n".join(script) + "\n")
-            must(family.restore, stdin="".join(iptables.ruleset(*lines, table=name) for name, lines in rules.items()))
+            must(family.restore, stdin=text)
         for way, hooks in WAYS.items():
             ports = [port for number, place in enumerate(places) if place[0] in hooks
                      for port in (7000 + number, 7100 + number)]
             expect_equal(send(family, way, ports), [False] * len(ports), f"IPv{family.number} {way}: delivered")
             with router:
                 seen = {name: Counters(table=name, family=family) for name in TABLES}
-                must(family.restore, stdin="".join(iptables.ruleset(*lines, table=name) for name, lines in rules.items()))
+                must(family.restore, stdin=text)
             for number, (hook, name, _) in enumerate(places):
                 if hook in hooks:
                     texts = seen[name].texts[CHAINS[hook]]

@@ -51,7 +51,8 @@ def get(opened: socket.socket, option: int, buffer: bytes, length: int | None = 
     """getsockopt with these bytes as buffer: "OK" or an errno's name, and what is there then."""
     space = ctypes.create_string_buffer(bytes(buffer), max(len(buffer), length or 0) + 64)
     size = ctypes.c_uint32(len(buffer) if length is None else length)
-    result = _libc.getsockopt(opened.fileno(), _level(opened) if level is None else level, option, space, ctypes.byref(size))
+    level = _level(opened) if level is None else level
+    result = _libc.getsockopt(opened.fileno(), level, option, space, ctypes.byref(size))
     return _name(result), space.raw[:size.value]
 
 
@@ -124,7 +125,8 @@ def error(name: bytes = b"ERROR") -> bytes:
 
 def entry(what: bytes, matches: bytes = b"", *, protocol: int = 0, flags: int = 0, inverted: int = 0,
           target_offset: int | None = None, next_offset: int | None = None, source: bytes = b"",
-          counters: tuple[int, int] = (0, 0), comefrom: int = 0, nfcache: int = 0, family: Family = FAMILY) -> bytearray:
+          counters: tuple[int, int] = (0, 0), comefrom: int = 0, nfcache: int = 0,
+          family: Family = FAMILY) -> bytearray:
     """`source`: address and mask."""
     behind = family.entry + len(matches)
     asked = family.ip_part(protocol, flags, inverted, source)

@@ -89,7 +89,8 @@ V4 = Family(4, socket.AF_INET, _command("iptables-legacy", "iptables"),
             _command("iptables-legacy-restore", "iptables-restore"), "ip", socket.SOL_IP, 66, 67, 112, 2, 20, 1)
 V6 = Family(6, socket.AF_INET6, _command("ip6tables-legacy", "ip6tables"),
             _command("ip6tables-legacy-save", "ip6tables-save"),
-            _command("ip6tables-legacy-restore", "ip6tables-restore"), "ip6", socket.IPPROTO_IPV6, 68, 69, 168, 4, 40, 58)
+            _command("ip6tables-legacy-restore", "ip6tables-restore"), "ip6", socket.IPPROTO_IPV6, 68, 69, 168, 4, 40,
+            58)
 BOTH = (V4, V6)
 
 

@@ -110,8 +110,8 @@ def routing_header(kind: int = 0, left: int = 0, data: bytes = b"\0" * 4, words:
 
 def fragment_header(offset: int = 0, more: bool = False, ident: int = 1, reserved: int = 0) -> Header:
     """`offset` in units of 8 bytes; `reserved`: the byte behind the first and the two bits."""
-    return Header(FRAGMENT, struct.pack("!BHI", reserved & 0xFF, (offset << 3 | (reserved >> 8 & 3) << 1 | more) & 0xFFFF,
-                                        ident))
+    field = offset << 3 | (reserved >> 8 & 3) << 1 | more
+    return Header(FRAGMENT, struct.pack("!BHI", reserved & 0xFF, field & 0xFFFF, ident))
 
 
 def authentication_header(spi: int = 1, words: int = 4, reserved: int = 0, body: bytes = b"\0" * 16) -> Header:

@@ -1,0 +1,415 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""Many network namespaces, short-lived ones, and ones whose owners want too much: nobody else suffers.
+
+What the machine has is counted before and after: namespaces, BPF programs and maps, the
+helper's descriptors, memory.
+"""
+
+import contextlib
+import ctypes
+import fcntl
+import json
+import multiprocessing
+import os
+import signal
+import socket
+import struct
+import subprocess
+import time
+from multiprocessing.connection import Connection
+from typing import Callable
+
+from lib import blob, iptables, system
+from lib.blob import ACCEPT, DROP, entry, match, verdict
+from lib.check import Failure, Skip, expect, expect_equal, main, test, wait_for
+from lib.family import BOTH, V4, Family
+from lib.iptables import must
+from lib.netns import CLONE_NEWNET, CLONE_NEWUSER, Namespace, unshare
+from lib.packet import UDP
+
+fork = multiprocessing.get_context("fork")
+SPACES = 200
+WORKERS = 4
+PACKETS = 5
+LOCAL = {4: "127.0.0.1", 6: "::1"}
+XT_UDP = struct.pack("=4HB3x", 0, 65535, 9, 9, 0)
+
+
+def loopback_up() -> None:
+    """As `ip link set lo up`, without a process."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as opened:
+        fcntl.ioctl(opened, 0x8914, struct.pack("16sH14x", b"lo", 0x1))  # SIOCSIFFLAGS, IFF_UP
+
+
+def rules_of(family: Family, number: int) -> str:
+    """Rules in two tables, with a user chain; the first of INPUT counts what fill() sends."""
+    lines = ["-A INPUT -i lo -p udp --dport 9", "-A INPUT -i lo -p udp -j user", "-A user -p tcp --dport 1:9 -j DROP",
+             f"-A INPUT -s 192.0.2.{number % 250} -j DROP"]
+    return family.text(iptables.ruleset(*lines) + iptables.ruleset("-A OUTPUT -p tcp --syn", table="mangle"))
+
+
+def fill(number: int) -> None:
+    """In a new namespace: rules of both families, a little traffic, and a look at the counters."""
+    for family in BOTH:
+        with blob.raw_socket(family) as opened:
+            if number % 8 == 0:
+                os.environ["XTABLES_LOCKFILE"] = f"/run/xtables.lock.{os.getpid()}"
+                must(family.restore, stdin=rules_of(family, number))
+            else:
+                asked = match(b"udp", XT_UDP)
+                table = blob.of_table("filter", {1: [entry(verdict(ACCEPT), asked, protocol=UDP, family=family)]},
+                                      family=family)
+                expect_equal(table.commit(opened), "OK", "filter")
+                expect_equal(blob.of_table("raw", {3: [entry(verdict(DROP), protocol=6, family=family)]},
+                                           family=family).commit(opened), "OK", "raw")
+            with socket.socket(family.af, socket.SOCK_DGRAM) as sender:
+                for _ in range(PACKETS):
+                    with contextlib.suppress(ConnectionRefusedError):
+                        sender.sendto(b"", (LOCAL[family.number], 9))
+            counted = blob.counters(blob.entries(opened)[1], family)[0]
+            expect_equal(counted, (PACKETS, PACKETS * (family.header + 8)), f"IPv{family.number} counter")
+
+
+def work(first: int, step: int, until: int, pipe: Connection) -> None:
+    try:
+        for number in range(first, until, step):
+            unshare(CLONE_NEWNET)  # the one before goes
+            loopback_up()
+            fill(number)
+        pipe.send("")
+    except BaseException as error:  # the parent must hear of it
+        pipe.send(f"{type(error).__name__}: {error}")
+
+
+def come_and_go(count: int) -> None:
+    """That many namespaces, a few at a time. One processor for each worker in turn."""
+    workers = []
+    for number in range(WORKERS):
+        mine, other = fork.Pipe()
+        process = fork.Process(target=work, args=(number, WORKERS, count, other), daemon=True)
+        process.start()
+        other.close()
+        workers.append((process, mine))
+    said = [pipe.recv() for _, pipe in workers]
+    for process, _ in workers:
+        process.join()
+    expect_equal(said, [""] * WORKERS, "what the workers said")
+
+
+# What the machine has
+
+def helper() -> int | None:
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            with contextlib.suppress(OSError), open(f"/proc/{name}/comm", encoding="ascii") as file:
+                if file.read().strip() == "bpfilter_umh":
+                    return int(name)
+    return None
+
+
+def bpf_objects() -> tuple[int, int]:
+    """Programs and maps."""
+    programs, maps = (len(json.loads(must("bpftool", "-j", kind, "list"))) for kind in ("prog", "map"))
+    return programs, maps
+
+
+def meminfo(name: str) -> int:
+    """In KiB."""
+    with open("/proc/meminfo", encoding="ascii") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith(f"{name}:"))
+
+
+def resident(pid: int) -> int:
+    with open(f"/proc/{pid}/statm", encoding="ascii") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGESIZE") // 1024
+
+
+def available() -> int:
+    with open("/proc/sys/vm/drop_caches", "w", encoding="ascii") as file:
+        file.write("3")
+    return meminfo("MemAvailable")
+
+
+def alive() -> int:
+    """Network namespaces that are not destroyed yet: each has its end of a link that ends here."""
+    with open("/proc/self/net/dev", encoding="ascii") as file:
+        return sum(line.strip().startswith("there") for line in file)
+
+
+@test
+def two_hundred_come_and_go() -> None:
+    """Nothing of them stays. An eighth of a namespace is the tolerance: some 20 KiB of memory each."""
+    home = Namespace("home")
+    with home:
+        come_and_go(5 * WORKERS)  # what is made once, and what caches keep
+        pid = helper()
+        if system.name() == system.OURS:
+            expect(pid, "no helper")
+        before = bpf_objects()
+        files = len(os.listdir(f"/proc/{pid}/fd")) if pid else 0
+        rss = resident(pid) if pid else 0
+        memory = available()
+        come_and_go(SPACES)
+        wait_for(lambda: bpf_objects() == before, f"{before} BPF programs and maps again", 120)
+        if pid:
+            expect_equal(helper(), pid, "the helper's pid")
+            wait_for(lambda: len(os.listdir(f"/proc/{pid}/fd")) <= files, f"{files} descriptors of the helper", 120)
+            expect(resident(pid) < rss + 20 * SPACES, f"the helper has {resident(pid)} KiB, {rss} before")
+        wait_for(lambda: available() > memory - 20 * SPACES - 4096, f"{memory} KiB of memory again", 120)
+    home.delete()
+
+
+@test
+def they_are_destroyed() -> None:
+    """The other end of a link goes with its device, and that with its namespace."""
+    home = Namespace("home")
+    with home:
+        count = 12
+        children = []
+        for number in range(count):
+            go, ready = os.pipe(), os.pipe()
+            child = os.fork()
+            if child == 0:
+                unshare(CLONE_NEWNET)
+                os.write(ready[1], b"x")
+                os.read(go[0], 1)
+                loopback_up()
+                fill(number)
+                os._exit(0)
+            os.read(ready[0], 1)
+            subprocess.run(["ip", "link", "add", f"there{number}", "type", "veth", "peer", "name", "here", "netns",
+                            str(child)], check=True)
+            children.append((child, go[1]))
+            for fd in (go[0], *ready):
+                os.close(fd)
+        expect_equal(alive(), count, "links")
+        for child, go_fd in children:
+            os.write(go_fd, b"x")
+            os.close(go_fd)
+        for child, _ in children:
+            expect_equal(os.waitpid(child, 0)[1], 0, "status")
+        wait_for(lambda: alive() == 0, "all namespaces to be destroyed", 120)
+    home.delete()
+
+
+def large(family: Family, rules: int) -> blob.Table:
+    """Rules that are all different; each asks for addresses, a protocol and ports."""
+    made = []
+    width = 4 if family.number == 4 else 16
+    for number in range(rules):
+        ports = struct.pack("=4HB3x", 0, 65535, number % 65000, number % 65000 + number % 7, number % 2)
+        source = family.packed(f"10.{number >> 12 & 255}.{number >> 4 & 255}.{number & 15}") + b"\xff" * width
+        made.append(entry(verdict(DROP), match(b"udp", ports), protocol=UDP, source=source, family=family))
+    return blob.of_table("filter", {1: made}, family=family)
+
+
+def small(family: Family = V4) -> str:
+    """The result of a change that takes no time by itself, in the namespace we are in."""
+    with blob.raw_socket(family) as opened:
+        rules = [entry(verdict(DROP), protocol=6, family=family)]
+        return blob.of_table("filter", {1: rules}, family=family).commit(opened)
+
+
+HUGE = 20_000
+
+
+@test
+def a_huge_table_holds_up_nobody_else() -> None:
+    """While one namespace replaces huge tables, one after the other, small changes in another are
+    made meanwhile: at least one of thirty begins and ends within a single huge one. Only order counts."""
+    one, two = Namespace("huge"), Namespace("small")
+    with one:
+        raw = blob.raw_socket()
+        data = large(V4, HUGE)
+        data.num_counters = 4
+        first = data.head(raw) + data.blob()
+        data.num_counters = len(data.rules)
+        again = data.head(raw) + data.blob()
+    done, failed, busy = (fork.Value("i", 0) for _ in range(3))
+    stop = fork.Event()
+
+    def replace_for_ever() -> None:
+        with one:
+            blob.info(raw)  # the table is there from now on
+            payload = first
+            while not stop.is_set() and not failed.value:
+                busy.value = 1
+                failed.value = blob.put(raw, blob.SET_REPLACE, payload) != "OK"
+                busy.value = 0
+                payload = again
+                done.value += 1
+
+    process = fork.Process(target=replace_for_ever, daemon=True)
+    process.start()
+    within = False
+    with two:
+        for _ in range(30):
+            wait_for(lambda: busy.value or failed.value, "a huge change to begin", 300)
+            before = done.value
+            expect_equal(small(), "OK", "a small change")
+            within = done.value == before and bool(busy.value)
+            if within or failed.value:
+                break
+    stop.set()
+    process.join()
+    expect(not failed.value, "a huge change failed")
+    expect(within, "every small change waited for a huge one")
+    raw.close()
+    one.delete()
+    two.delete()
+
+
+@test
+def a_namespace_dies_during_a_request() -> None:
+    """The process is killed while its request is under way, and its namespace with it."""
+    table = large(V4, HUGE)
+    table.num_counters = 4
+    entries = table.blob()
+    for _ in range(3):
+        busy = fork.Value("i", 0)
+        child = os.fork()
+        if child == 0:
+            unshare(CLONE_NEWNET)
+            with blob.raw_socket() as opened:
+                data = table.head(opened) + entries
+                busy.value = 1
+                while True:  # there is hardly a moment without a request
+                    blob.put(opened, blob.SET_REPLACE, data)
+        wait_for(lambda: busy.value, "the request to be under way", 120)
+        os.kill(child, signal.SIGKILL)
+        expect_equal(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), -signal.SIGKILL, "status")
+    space = Namespace("after")
+    with space:
+        for family in BOTH:
+            expect_equal(small(family), "OK", "a change elsewhere")
+    space.delete()
+
+
+# Owners of their own
+
+def as_owner(function: Callable[[], str]) -> str:
+    """What function returns as root of a user namespace that belongs to nobody."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.setgid(65534)
+            os.setuid(65534)
+            ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)  # or /proc/self is not its own
+            unshare(CLONE_NEWUSER)
+            for name, text in (("setgroups", "deny"), ("uid_map", "0 65534 1"), ("gid_map", "0 65534 1")):
+                with open(f"/proc/self/{name}", "w", encoding="ascii") as file:
+                    file.write(text)
+            unshare(CLONE_NEWNET)
+            text = function()
+        except BaseException as error:  # the parent must hear of it
+            text = f"{type(error).__name__}: {error}"
+        os.write(writing, text.encode()[:4000])
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as file:
+        text = file.read()
+    os.waitpid(child, 0)
+    if "unshare" in text and "not permitted" in text:
+        raise Skip("users may not make user namespaces here")
+    return text
+
+
+@test
+def owner_may_do_everything() -> None:
+    """All five tables of both families, by the root of a user namespace."""
+    def everything() -> str:
+        words = []
+        for family in BOTH:
+            with blob.raw_socket(family) as opened:
+                for name in ("raw", "mangle", "nat", "filter", "security"):
+                    words.append(blob.of_table(name, policy=DROP, family=family).commit(opened))
+        loopback_up()
+        for family in BOTH:
+            with socket.socket(family.af, socket.SOCK_DGRAM) as sender:
+                try:
+                    sender.sendto(b"", (LOCAL[family.number], 9))
+                    words.append("sent")
+                except PermissionError:
+                    words.append("dropped")
+        return " ".join(words)
+
+    expect_equal(as_owner(everything), " ".join(["OK"] * 10 + ["dropped"] * 2), "answers")
+
+
+CGROUP = "/sys/fs/cgroup"
+
+
+@contextlib.contextmanager
+def limited(size: int):  # type: ignore[no-untyped-def]
+    """A memory cgroup of so many bytes; the path of the file that a process joins by."""
+    if not os.path.exists(f"{CGROUP}/cgroup.controllers"):
+        done = subprocess.run(["mount", "-t", "cgroup2", "none", CGROUP], capture_output=True, text=True)
+        if done.returncode:
+            raise Skip(f"no cgroup2: {done.stderr.strip()}")
+    with open(f"{CGROUP}/cgroup.controllers", encoding="ascii") as file:
+        if "memory" not in file.read().split():
+            raise Skip("this kernel has no memory controller")
+    with open(f"{CGROUP}/cgroup.subtree_control", "w", encoding="ascii") as file:
+        file.write("+memory")
+    group = f"{CGROUP}/bpfilter-{os.getpid()}"
+    os.mkdir(group)
+    with open(f"{group}/memory.max", "w", encoding="ascii") as file:
+        file.write(str(size))
+    try:
+        yield f"{group}/cgroup.procs"
+    finally:
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                os.rmdir(group)
+                break
+            except OSError as error:
+                if time.monotonic() > deadline:
+                    raise Failure(f"the cgroup is not empty: {error}") from error
+                time.sleep(0.01)
+
+
+@test
+def who_has_no_memory_gets_no_table() -> None:
+    """A request is on the account of who makes it: ENOMEM, or the end of that process. Others go on."""
+    space, other = Namespace("poor"), Namespace("other")
+    with space:
+        opened = blob.raw_socket()
+        rules = 250_000
+        table = blob.of_table("filter")
+        step = len(table.rules[0])
+        blob_ = bytes(entry(verdict(ACCEPT), protocol=200)) * rules + table.blob()
+        head = bytearray(table.head(opened))
+        struct.pack_into("=2I", head, 36, rules + len(table.rules), len(blob_))
+        entries = struct.unpack_from("=5I", head, 44)
+        later = [one + rules * step for one in entries]
+        struct.pack_into("=5I", head, 44, *entries[:2], *later[2:4], entries[4])
+        struct.pack_into("=5I", head, 64, entries[0], *later[1:4], entries[4])
+        payload = bytes(head) + blob_
+    with limited(16 << 20) as join:
+        child = os.fork()
+        if child == 0:
+            with space:
+                with open(join, "w", encoding="ascii") as file:
+                    file.write("0")
+                # Its own memory is on the old account, but for what it touches from now on.
+                os._exit({"ENOMEM": 1, "OK": 0}.get(blob.put(opened, blob.SET_REPLACE, payload), 2))
+        with other:
+            for family in BOTH:
+                expect_equal(small(family), "OK", "a change elsewhere meanwhile")
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    expect(status in (1, -signal.SIGKILL), f"status {status}: 0 is OK, 1 is ENOMEM, 2 something else")
+    with space:
+        expect_equal(blob.info(opened).entries, 4, "entries in force")
+        expect_equal(small(), "OK", "a small change by the same owner")
+    with other:
+        expect_equal(small(), "OK", "a change elsewhere")
+    opened.close()
+    space.delete()
+    other.delete()
+
+
+if __name__ == "__main__":
+    main()
