@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// libFuzzer target: any bytes as the payload of a SET_REPLACE.
+// libFuzzer target: any bytes as the payload of a SET_REPLACE, in all four layouts.
 //
 // What is accepted must come back the same: the listing, sent again with the request's
 // header, is accepted and lists as itself.
@@ -9,6 +9,8 @@
 //     decode_fuzz --seed CORPUS_DIR          only write the seeds, then stop
 //     decode_fuzz -runs=100000 CORPUS_DIR    libFuzzer's own options
 #include "tests/unit/support/blob.h"
+#include "tests/unit/support/compat.h"
+#include "tests/unit/support/header_rules.h"
 #include "umh/decode/table.h"
 #include "umh/encode/entries.h"
 #include "umh/encode/info.h"
@@ -47,6 +49,17 @@ std::vector<test::Payload> seeds()
     Blob loop;
     loop.chain("c1").rule("INPUT", Rule().jump("c1")).rule("c1", Rule().jump("c1"));
     payloads.push_back(loop.build());
+
+    Blob ipv6(ir::Family::ipv6);
+    ipv6.chain("c1");
+    ipv6.rule("INPUT", Rule().source("fd00::/8").in("eth+").tcp({.dport = {80, 80}}).accept());
+    ipv6.rule("INPUT", Rule().destination("::1", true).icmp6({.type = 1}).go_to("c1"));
+    for (const Rule &rule : test::header_rules())
+        ipv6.rule("FORWARD", rule);
+    payloads.push_back(ipv6.build());
+
+    for (std::size_t i = 0, native = payloads.size(); i < native; ++i)
+        payloads.push_back(test::narrow(payloads[i]));
     return payloads;
 }
 
@@ -69,6 +82,25 @@ void expect(bool condition, const char *what)
     std::abort();
 }
 
+void check(Bytes payload, const decode::Layout &layout)
+{
+    const auto first = decode::decode_replace(payload, layout);
+    if (!first)
+        return;
+    const std::vector<ir::Counters> counters(first->table.rules.size());
+    const auto listing = encode::encode_entries(*first, counters, layout);
+    expect(encode::encode_info(*first, layout).size() == sizeof(ipt_getinfo), "size of info");
+
+    const auto header = payload.first(layout.replace_size);
+    std::vector<std::byte> again(header.begin(), header.end());
+    again.insert(again.end(), listing.begin(), listing.end());
+    const auto second = decode::decode_replace(again, layout);
+    expect(second.has_value(), "listing refused");
+    expect(second->entries == first->entries, "listing of a listing differs");
+    for (const auto &rule : first->table.rules)
+        expect(second->table.rules[rule.id].text == rule.text, "text differs");
+}
+
 } // namespace
 
 // The names are libFuzzer's.
@@ -83,22 +115,8 @@ extern "C" int LLVMFuzzerInitialize(int *argc, char ***argv)
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *data, std::size_t size)
 {
-    const auto &layout = **decode::find_layout(ir::Family::ipv4, false);
-    const auto payload = std::as_bytes(std::span(data, size));
-    const auto first = decode::decode_replace(payload, layout);
-    if (!first)
-        return 0;
-
-    const std::vector<ir::Counters> counters(first->table.rules.size());
-    expect(encode::encode_entries(*first, counters) == first->entries, "listing changed");
-    expect(encode::encode_info(*first).size() == sizeof(ipt_getinfo), "info of the wrong size");
-
-    std::vector<std::byte> again(payload.begin(), payload.begin() + sizeof(ipt_replace));
-    again.insert(again.end(), first->entries.begin(), first->entries.end());
-    const auto second = decode::decode_replace(again, layout);
-    expect(second.has_value(), "listing refused");
-    expect(second->entries == first->entries, "listing of a listing differs");
-    for (const auto &rule : first->table.rules)
-        expect(second->table.rules[rule.id].text == rule.text, "text differs");
+    for (const auto family : {ir::Family::ipv4, ir::Family::ipv6})
+        for (const bool compat : {false, true})
+            check(std::as_bytes(std::span(data, size)), **decode::find_layout(family, compat));
     return 0;
 }
