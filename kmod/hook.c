@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <linux/bottom_half.h>
 #include <linux/filter.h>
+#include <linux/if_arp.h>
+#include <linux/if_ether.h>
 #include <linux/ip.h>
 #include <linux/ipv6.h>
 #include <linux/netdevice.h>
@@ -28,6 +30,16 @@ static void write_name(char *to, const struct net_device *device)
 		memset(to, 0, BPFILTER_IFNAME_LEN);
 }
 
+/* What a match on the sender's hardware address asks, as ip6t_eui64 and xt_mac do. */
+static __u32 link_of(const struct sk_buff *skb)
+{
+	if (!skb->dev || skb->dev->type != ARPHRD_ETHER)
+		return BPFILTER_LINK_OTHER;
+	if (!skb_mac_header_was_set(skb) || skb_mac_header_len(skb) < ETH_HLEN)
+		return BPFILTER_LINK_MISSING;
+	return BPFILTER_LINK_ETHERNET;
+}
+
 static unsigned int run(const struct bpfilter_version *version, struct sk_buff *skb,
 			const struct nf_hook_state *state)
 {
@@ -39,6 +51,7 @@ static unsigned int run(const struct bpfilter_version *version, struct sk_buff *
 
 		write_name(context->in, state->in);
 		write_name(context->out, state->out);
+		context->link = link_of(skb);
 	}
 	entered = bpf_net_ctx_set(&net_context);
 	verdict = bpf_prog_run_pin_on_cpu(version->program[state->hook], skb);

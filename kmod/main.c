@@ -28,7 +28,7 @@ static_assert(sizeof(struct bpfilter_count) == 8);
 static_assert(sizeof(struct bpfilter_commit_hook) == 16);
 static_assert(sizeof(struct bpfilter_commit) == 168);
 static_assert(sizeof(struct bpfilter_kept) == 48);
-static_assert(sizeof(struct bpfilter_context) == 32);
+static_assert(sizeof(struct bpfilter_context) == 40);
 
 /*
  * The socket options come last of what can fail: once they are there, callers are, and

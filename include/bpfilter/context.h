@@ -31,13 +31,22 @@
 
 #define BPFILTER_IFNAME_LEN 16 /* IFNAMSIZ */
 
+/* What stands before the IP header, by the device the packet is on (skb->dev). */
+enum bpfilter_link {
+	BPFILTER_LINK_OTHER = 0, /* no Ethernet device, or no device */
+	BPFILTER_LINK_ETHERNET = 1, /* an Ethernet header, for bpf_skb_load_bytes_relative() */
+	BPFILTER_LINK_MISSING = 2, /* an Ethernet device, but no such header */
+};
+
 /*
- * 32 bytes. The names of the devices as they are now, all zero where the hook has
+ * 40 bytes. The names of the devices as they are now, all zero where the hook has
  * none (in at LOCAL_OUT, out at LOCAL_IN). Bytes behind the NUL may be anything.
  */
 struct bpfilter_context {
 	char in[BPFILTER_IFNAME_LEN];
 	char out[BPFILTER_IFNAME_LEN];
+	__u32 link; /* enum bpfilter_link */
+	__u32 unused;
 };
 
 enum bpfilter_verdict {

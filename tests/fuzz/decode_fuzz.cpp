@@ -13,6 +13,7 @@
 //
 // make fuzz does the first two.
 #include "tests/unit/support/compat.h"
+#include "tests/unit/support/header_rules.h"
 #include "umh/decode/entry.h"
 #include "umh/decode/table.h"
 #include "umh/encode/entries.h"
@@ -57,6 +58,13 @@ std::vector<test::Payload> payloads(ir::Family family)
     chains.rule("FORWARD", Rule().tcp().jump("c2")).rule("c1", Rule().tcp().jump("c2"));
     chains.rule("c2", Rule().destination(ipv4 ? "1.2.3.4" : "fd00::1").returns());
     list.push_back(chains.build());
+
+    if (!ipv4) {
+        Blob headers(family);
+        for (const Rule &rule : test::header_rules())
+            headers.rule("FORWARD", rule);
+        list.push_back(headers.build());
+    }
 
     Blob loop(family);
     loop.chain("c1").rule("INPUT", Rule().jump("c1")).rule("c1", Rule().jump("c1"));

@@ -41,7 +41,7 @@ _Static_assert(sizeof(struct bpfilter_count) == 8, "count");
 _Static_assert(sizeof(struct bpfilter_commit_hook) == 16, "commit_hook");
 _Static_assert(sizeof(struct bpfilter_commit) == 168, "commit");
 _Static_assert(sizeof(struct bpfilter_kept) == 48, "kept");
-_Static_assert(sizeof(struct bpfilter_context) == 32, "context");
+_Static_assert(sizeof(struct bpfilter_context) == 40, "context");
 
 static const char *const opcodes[] = {
 	[BPFILTER_OP_INIT] = "INIT",

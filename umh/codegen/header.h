@@ -33,6 +33,9 @@ void emit_option_list_function(Assembler &as, const Backend &backend, Label labe
 // key.headers. `step`: the subprogram of emit_header_set_function().
 void emit_header_set(Assembler &as, Label step);
 
+// key.eui64: present if the source address is made of the sender's Ethernet address.
+void emit_eui64(Assembler &as);
+
 // int bf_header_set(iteration, pointers to context and key): one step of it.
 void emit_header_set_function(Assembler &as, const Backend &backend, Label label);
 

@@ -226,6 +226,8 @@ void emit_ipv6_headers(Assembler &as, const Backend &backend, const Needs &needs
     emit_headers(as, backend, needs, functions.option_list);
     if (needs.headers)
         emit_header_set(as, functions.set_step);
+    if (needs.eui64)
+        emit_eui64(as);
 }
 
 void emit_ipv6_functions(Assembler &as, const Backend &backend, const Needs &needs,

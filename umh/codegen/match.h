@@ -31,6 +31,7 @@ struct Needs {
     bool destination_options = false;
     bool addresses = false; // of the routing header
     bool headers = false;
+    bool eui64 = false;
     Label find_address{}; // bf_find_address
 
     void add(const ir::Rule &rule);

@@ -133,6 +133,8 @@ public:
             route(match.addresses);
     }
 
+    void operator()(const ir::Eui64 & /*match*/) { state(offsetof(Key, eui64)); }
+
     // What is compiled with MatchEmitter.
     template <typename T> void operator()(const T & /*match*/)
     {
@@ -230,6 +232,8 @@ void add_ipv6(const ir::Match &match, Needs &needs)
     };
     if (std::holds_alternative<ir::HeaderSet>(match))
         needs.headers = true;
+    if (std::holds_alternative<ir::Eui64>(match))
+        needs.eui64 = true;
     if (std::holds_alternative<ir::FragmentHeader>(match))
         need(fragment);
     if (std::holds_alternative<ir::Authentication>(match))

@@ -14,7 +14,7 @@ namespace bpfilter::decode {
 namespace {
 
 // Newest first, as the kernel lists them.
-const std::array matches{&rt_match,         &dst_match,  &hbh_match,  &ah6_match,
+const std::array matches{&eui64_match, &rt_match,         &dst_match,  &hbh_match,  &ah6_match,
                          &frag_match,  &ipv6header_match, &hl_match,   &mh_match,   &udplite_match,
                          &udp_match,   &tcp_match,        &icmp_match, &icmp6_match};
 const std::array targets{&error_target, &standard_target};

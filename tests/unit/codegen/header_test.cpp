@@ -220,6 +220,21 @@ TEST_F(HeaderMatch, Routes)
     CHECK({match}, {Packet6().routing(0, 0, rest), no});
 }
 
+TEST_F(HeaderMatch, Eui64)
+{
+    const Devices ethernet{"eth0", "", BPFILTER_LINK_ETHERNET};
+    const auto with = [](const char *source) { return Packet6().source(source); };
+    CHECK((Matches{ir::Eui64{}}), {with("fe80::11:22ff:fe33:4455"), yes, ethernet},
+          {with("fe80::211:22ff:fe33:4455"), no, ethernet},
+          {with("fe80::10:22ff:fe33:4455"), no, ethernet},
+          {with("fe80::11:22ff:fe33:4454"), no, ethernet},
+          {with("fe80::11:22ff:fe33:4555"), no, ethernet},
+          {with("fe80::11:22ff:ff33:4455"), no, ethernet},
+          {with("fe80::11:22fe:fe33:4455"), no, ethernet},
+          {with("fe80::11:22ff:fe33:4455"), no, {"lo", "", BPFILTER_LINK_OTHER}},
+          {with("fe80::11:22ff:fe33:4455"), hotdrop, {"eth0", "", BPFILTER_LINK_MISSING}});
+}
+
 // The stack is behind the addresses.
 TEST_F(HeaderMatch, RoutesInChains)
 {

@@ -3,6 +3,7 @@
 // Large tables: they load and judge rightly, or are refused with a sentence.
 // Measure prints what the load of BPFILTER_TEST_RULES rules costs (200 unless set).
 #include "tests/unit/support/bpf.h"
+#include "tests/unit/support/packet6.h"
 #include "tests/unit/support/table.h"
 #include "umh/codegen/codegen.h"
 #include "umh/load/map.h"
@@ -35,6 +36,22 @@ ir::Table list_of(unsigned rules)
         ir::Tcp tcp;
         tcp.destination = {static_cast<std::uint16_t>(i), static_cast<std::uint16_t>(i | 7), false};
         input.rule({from(address(i)), to("192.0.2.0", 24), protocol(IPPROTO_TCP), tcp}, ir::Drop{});
+    }
+    return builder.build();
+}
+
+// The same for IPv6.
+ir::Table list6_of(unsigned rules)
+{
+    TableBuilder builder;
+    builder.family(ir::Family::ipv6);
+    ChainBuilder &input = builder.chain("INPUT", ir::Hook::local_in, ir::Accept{});
+    for (unsigned i = 0; i < rules; ++i) {
+        ir::Tcp tcp;
+        tcp.destination = {static_cast<std::uint16_t>(i), static_cast<std::uint16_t>(i | 7), false};
+        input.rule({from("2001:db8::" + std::to_string(i)), to("2001:db8::", 64),
+                    protocol(IPPROTO_TCP), tcp},
+                   ir::Drop{});
     }
     return builder.build();
 }
@@ -104,6 +121,27 @@ TEST(Scale, ListOfThousandsLoadsAndJudges)
         for (const unsigned port : {i, i + 9}) {
             const PacketBytes packet =
                 Packet().source(address(i)).tcp(1, static_cast<std::uint16_t>(port)).bytes();
+            EXPECT_EQ(hook.run(packet, {}),
+                      judge_and_count(table, ir::Hook::local_in, packet, {}, expected));
+        }
+    }
+    EXPECT_TRUE(hook.counters() == expected);
+}
+
+TEST(Scale, ListOfThousandsForIpv6)
+{
+    if (const std::string why = why_no_bpf(); !why.empty())
+        GTEST_SKIP() << why;
+    const ir::Table table = list6_of(5000);
+    LoadedHook hook(table, ir::Hook::local_in);
+    std::vector<ir::Counters> expected(table.rules.size());
+    for (const unsigned i : {0U, 1U, 998U, 2999U, 4999U}) {
+        for (const unsigned port : {i, i + 9}) {
+            const PacketBytes packet = Packet6()
+                                           .source("2001:db8::" + std::to_string(i))
+                                           .hop()
+                                           .tcp(1, static_cast<std::uint16_t>(port))
+                                           .bytes();
             EXPECT_EQ(hook.run(packet, {}),
                       judge_and_count(table, ir::Hook::local_in, packet, {}, expected));
         }

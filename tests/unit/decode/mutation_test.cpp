@@ -4,6 +4,7 @@
 // is accepted must hold together. All four layouts.
 #include "tests/unit/decode/decoding.h"
 #include "tests/unit/support/compat.h"
+#include "tests/unit/support/header_rules.h"
 #include "umh/encode/entries.h"
 #include "umh/encode/info.h"
 
@@ -56,6 +57,9 @@ Payload Mutation::sample() const
     blob.rule("INPUT", Rule());
     blob.rule("FORWARD", Rule().udp().udp().go_to("c2")).rule("c1", Rule().jump("c2"));
     blob.rule("c2", Rule().protocol(47, true).fragment().drop());
+    if (!ipv4)
+        for (const Rule &rule : header_rules())
+            blob.rule("FORWARD", rule);
     return compat ? narrow(blob.build()) : blob.build();
 }
 

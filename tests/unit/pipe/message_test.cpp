@@ -37,7 +37,7 @@ TEST(PipeLayout, StructuresHaveTheSizesOfTheProtocol)
     EXPECT_EQ(sizeof(bpfilter_commit_hook), 16u);
     EXPECT_EQ(sizeof(bpfilter_commit), 168u);
     EXPECT_EQ(sizeof(bpfilter_kept), 48u);
-    EXPECT_EQ(sizeof(bpfilter_context), 32u);
+    EXPECT_EQ(sizeof(bpfilter_context), 40u);
 }
 
 TEST(ParseRequest, SplitsHeaderAndPayload)

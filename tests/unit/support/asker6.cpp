@@ -190,9 +190,20 @@ public:
         return answer(match.addresses.empty() || route(match, at + 8, (length - 8) / 16));
     }
 
+    Answer operator()(const ir::Eui64 & /*match*/) const
+    {
+        if (devices_.link != BPFILTER_LINK_ETHERNET)
+            return devices_.link == BPFILTER_LINK_OTHER ? Answer::no : Answer::hotdrop;
+        PacketBytes wanted(sender.begin(), sender.end());
+        wanted.insert(wanted.begin() + 3, {std::byte{0xff}, std::byte{0xfe}});
+        wanted[0] ^= std::byte{2};
+        return answer(byte(0) >> 4 == 6 &&
+                      std::equal(wanted.begin(), wanted.end(), packet_.begin() + 16));
+    }
+
     template <typename T> Answer operator()(const T & /*match*/) const
     {
-        throw std::logic_error("IPv6 has no such match, or no packet here can answer it");
+        throw std::logic_error("IPv6 has no such match");
     }
 
 private:

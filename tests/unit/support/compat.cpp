@@ -20,7 +20,8 @@ constexpr Sizes ipv6_sizes{168, 164, 140, 142};
 std::size_t surplus(std::string_view name)
 {
     static const std::map<std::string_view, std::size_t> sizes{
-        {"", 4}, {"tcp", 4}, {"udp", 4}, {"udplite", 4}, {"icmp", 4}, {"icmp6", 4}};
+        {"", 4},      {"tcp", 4}, {"udp", 4}, {"udplite", 4}, {"icmp", 4},
+        {"icmp6", 4}, {"hl", 4},  {"mh", 4},  {"eui64", 4},   {"ipv6header", 4}};
     const auto found = sizes.find(name);
     return found == sizes.end() ? 0 : found->second;
 }

@@ -171,8 +171,9 @@ void checksum(PacketBytes &packet)
 PacketBytes ethernet(const PacketBytes &packet, const std::array<std::byte, 6> &destination,
                      std::uint16_t ether_type)
 {
-    PacketBytes frame(14, std::byte{0x02});
+    PacketBytes frame(14);
     std::ranges::copy(destination, frame.begin());
+    std::ranges::copy(sender, frame.begin() + 6);
     put16(frame, 12, ether_type);
     frame.insert(frame.end(), packet.begin(), packet.end());
     return frame;

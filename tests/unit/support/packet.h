@@ -55,6 +55,10 @@ private:
 // Sets the checksum of the IP header right.
 void checksum(PacketBytes &packet);
 
+// Where all frames come from.
+inline constexpr std::array<std::byte, 6> sender{std::byte{0x02}, std::byte{0x11}, std::byte{0x22},
+                                                 std::byte{0x33}, std::byte{0x44}, std::byte{0x55}};
+
 // An Ethernet header (EtherType IPv4) in front of it.
 PacketBytes ethernet(const PacketBytes &packet, const std::array<std::byte, 6> &destination,
                      std::uint16_t ether_type = 0x0800);

@@ -80,7 +80,12 @@ public:
         return bytes;
     }
 
-    Devices device_pair() { return Devices{dice_.of(device_names), dice_.of(device_names)}; }
+    Devices device_pair()
+    {
+        const auto link = static_cast<bpfilter_link>(dice_.below(3));
+        return Devices{dice_.of(device_names), dice_.of(device_names),
+                       dice_.one_in(4) ? link : BPFILTER_LINK_ETHERNET};
+    }
 
 protected:
     virtual ir::Family family() const { return ir::Family::ipv4; }

@@ -10,7 +10,7 @@
 namespace bpfilter::test {
 
 inline const std::vector<std::string> address6_names = {
-    "2001:db8::1", "2001:db8::2", "2001:db8:0:1::1", "fe80::1", "::", "ff02::1"};
+    "2001:db8::1", "2001:db8::2", "2001:db8:0:1::1", "fe80::11:22ff:fe33:4455", "::", "ff02::1"};
 
 class Generator6 : public Generator {
 public:
@@ -170,7 +170,10 @@ private:
 
     void header_match(Matches &result)
     {
-        switch (dice_.below(6)) {
+        switch (dice_.below(7)) {
+        case 6:
+            result.emplace_back(ir::Eui64{});
+            return;
         case 0:
             result.emplace_back(
                 ir::HopLimit{static_cast<ir::HopLimit::Test>(dice_.below(4)), byte(6)});

@@ -5,6 +5,7 @@
 // need not be fast.
 #pragma once
 
+#include "bpfilter/context.h"
 #include "tests/unit/support/packet.h"
 #include "umh/ir/counters.h"
 #include "umh/ir/table.h"
@@ -18,6 +19,7 @@ namespace bpfilter::test {
 struct Devices {
     std::string in;
     std::string out;
+    bpfilter_link link = BPFILTER_LINK_OTHER; // Ethernet: from `sender`, see packet.h
 };
 
 struct Outcome {
