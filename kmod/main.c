@@ -10,6 +10,7 @@
 #include <bpfilter/pipe.h>
 
 #include "helper.h"
+#include "hook.h"
 #include "netns.h"
 #include "proc.h"
 #include "queue.h"
@@ -39,6 +40,9 @@ static int __init bpfilter_init(void)
 {
 	int error;
 
+	error = bpfilter_hook_init();
+	if (error)
+		return error;
 	error = bpfilter_helper_init();
 	if (error)
 		return error;

@@ -46,7 +46,12 @@ struct bpfilter_context {
 	char in[BPFILTER_IFNAME_LEN];
 	char out[BPFILTER_IFNAME_LEN];
 	__u32 link; /* enum bpfilter_link */
-	__u32 unused;
+	/*
+	 * Not 0: this kernel's ipv6_find_hdr() steps over an extension header that says to
+	 * reach beyond the end of the packet. Others call such a packet bad. It is a matter
+	 * of the stable update, so the module tries it out once.
+	 */
+	__u32 long_headers;
 };
 
 enum bpfilter_verdict {

@@ -226,7 +226,7 @@ def hang() -> None:
     behind = Child(get_info)
     expect_equal(hanging.result(), errno.EIO, "the request that hung")
     expect_equal(behind.result(), 0, "the request behind it")
-    expect(time.monotonic() - start < 20, "it took 20 s")
+    expect(time.monotonic() - start < 60, "it took a minute")
     expect_equal(len(fake.log("GET_ENTRIES")), 1, "helpers that were given it")
     works()
 
@@ -572,7 +572,7 @@ def unloading_fifty_times() -> None:
     for step in range(50):
         expect_equal(get_info(), 0, f"GET_INFO, step {step}")
         helper = fake.pid()
-        fake.remove(5)
+        fake.remove()
         expect(not os.path.exists(f"/proc/{helper}"), f"the helper is still there, step {step}")
         fake.insert()
 
@@ -587,7 +587,7 @@ def unloading_a_hung_helper() -> None:
            "removed with a caller inside")
     child.kill()
     child.result()
-    fake.remove(5)
+    fake.remove()
 
 
 @test

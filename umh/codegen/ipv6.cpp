@@ -186,9 +186,14 @@ private:
         as_.bind(eights);
         emit_header_length(as_, r2, false);
         as_.bind(known_);
+        // Is all of it there? Some kernels do not mind.
+        const Label there = as_.label();
+        as_.emit(load(BPF_W, r1, r7, offsetof(Key, names.long_headers)));
+        as_.jump_if(BPF_JNE, r1, 0, there);
         as_.emit(load(BPF_W, r1, r7, offsetof(Key, length)));
         as_.emit(alu(BPF_SUB, r1, r9));
         as_.jump_if(BPF_JLT, r1, r2, stopped_);
+        as_.bind(there);
         as_.emit(alu(BPF_ADD, r9, r2));
         emit_store(as_, offsetof(Key, walk.offset), r9);
         as_.emit(load(BPF_B, r1, r7, scratch));

@@ -290,7 +290,7 @@ private:
             const std::size_t length = number == IPPROTO_FRAGMENT ? 8
                                        : number == IPPROTO_AH     ? (byte(at + 1) + 2) * 4
                                                                   : (byte(at + 1) + 1) * 8;
-            if (!there(at, length))
+            if (!devices_.long_headers && !there(at, length))
                 return {.result = Found::broken};
             number = byte(at);
             at += length;

@@ -76,12 +76,13 @@ PacketBytes LoadedHook::frame(const PacketBytes &packet) const
 // For every CPU: the run may be on any.
 void LoadedHook::name_devices(const Devices &devices)
 {
-    if (named_.in == devices.in && named_.out == devices.out && named_.link == devices.link)
+    if (named_ == devices)
         return;
     bpfilter_context names{};
     std::strncpy(names.in, devices.in.c_str(), sizeof(names.in) - 1);
     std::strncpy(names.out, devices.out.c_str(), sizeof(names.out) - 1);
     names.link = devices.link;
+    names.long_headers = devices.long_headers;
     const auto cpus = static_cast<std::size_t>(libbpf_num_possible_cpus());
     std::vector<std::byte> values(cpus * context_size_);
     for (std::size_t cpu = 0; cpu < cpus; ++cpu)

@@ -41,7 +41,7 @@ def unpin() -> None:
     options.setsockopt(options.SET_REPLACE, options.replace_data(0, 4, 4, 632))
 
 
-def remove(seconds: float = 10) -> None:
+def remove(seconds: float = 60) -> None:
     """Both modules. Dying namespaces hold them for a while."""
     if loaded("bpfilter") and _uses("bpfilter"):
         unpin()
