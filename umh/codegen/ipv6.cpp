@@ -41,7 +41,6 @@ void emit_walk(Assembler &as, Label step)
 
     emit_store(as, offsetof(Key, walk.offset), ipv6_header);
     emit_store(as, offsetof(Key, walk.fragment), 0);
-    emit_store(as, offsetof(Key, walk.asked), 0);
     for (std::size_t i = 0; i < extension_header_count; ++i)
         emit_store(as, offsetof(Key, walk.place) + i * sizeof(std::uint32_t), 0);
     as.emit(load(BPF_B, r1, r7, next_header));
@@ -70,7 +69,7 @@ void emit_walked_transport(Assembler &as, const Backend &backend, const Needs &n
     as.emit(load(BPF_W, r1, r7, offsetof(Key, walk.fragment)));
     as.jump_if(BPF_JNE, r1, 0, elsewhere);
     as.emit(load(BPF_W, r9, r7, offsetof(Key, walk.offset)));
-    emit_transport(as, backend, offsetof(Key, l4), needs.options, options);
+    emit_transport(as, backend, needs, options);
     as.jump(done);
 
     as.bind(elsewhere);
@@ -79,7 +78,6 @@ void emit_walked_transport(Assembler &as, const Backend &backend, const Needs &n
     emit_state(as, offsetof(Key, l4.mobility), header_absent);
     as.jump(done);
 
-    // Nobody asks: the question for the protocol has dropped the packet.
     as.bind(missing);
     emit_state(as, offsetof(Key, l4.tcp), header_hotdrop);
     emit_state(as, offsetof(Key, l4.short_header), header_hotdrop);
@@ -220,14 +218,10 @@ void emit_step_function(Assembler &as, const Backend &backend, Label label)
 void emit_ipv6_headers(Assembler &as, const Backend &backend, const Needs &needs,
                        const Ipv6Functions &functions)
 {
-    if (needs.walk || needs.start)
+    if (needs.walk)
         emit_walk(as, functions.step);
     if (needs.l4)
         emit_walked_transport(as, backend, needs, functions.options);
-    if (needs.start) {
-        as.emit(move(r9, 0));
-        emit_transport(as, backend, offsetof(Key, start), needs.start_options, functions.options);
-    }
     emit_headers(as, backend, needs, functions.option_list);
     if (needs.headers)
         emit_header_set(as, functions.set_step);

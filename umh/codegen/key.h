@@ -46,9 +46,7 @@ struct Walk {
     std::uint32_t fragment; // not 0: there is a transport header, in another fragment
     std::uint32_t bad;      // not 0: a header is cut off
     std::uint32_t next;     // while walking: the kind of the header at `offset`
-    std::uint32_t asked;    // not 0: a rule asked for a protocol
     std::uint32_t place[extension_header_count]; // of the first of each; 0: there is none
-    std::uint32_t unused;                        // a multiple of 8
 };
 
 // IPv6: the first extension header of a kind.
@@ -92,7 +90,6 @@ struct Key {
     std::uint32_t counting; // xdp: this is the second way through the lead
     std::uint32_t unused;   // a multiple of 8
     Transport l4;           // where it is
-    Transport start;        // IPv6: read from the packet's first byte on
     Walk walk;              // IPv6, as all to the scratch
     Header header[extension_header_count];
     OptionList hop_options;

@@ -28,9 +28,10 @@ struct Addresses {
 constexpr Addresses ipv4_addresses{ip + 12, ip + 16, 1};
 constexpr Addresses ipv6_addresses{ip + 8, ip + 24, 4};
 
-constexpr std::size_t tcp_state = offsetof(Transport, tcp);
-constexpr std::size_t short_state = offsetof(Transport, short_header);
-constexpr std::size_t mobility_state = offsetof(Transport, mobility);
+constexpr std::size_t transport = offsetof(Key, l4);
+constexpr std::size_t tcp_state = offsetof(Key, l4.tcp);
+constexpr std::size_t short_state = offsetof(Key, l4.short_header);
+constexpr std::size_t mobility_state = offsetof(Key, l4.mobility);
 
 class MatchEmitter : public Comparison {
 public:
@@ -67,9 +68,6 @@ public:
         if (is_ipv6_) {
             as_.emit(load(BPF_W, r1, r7, offsetof(Key, walk.protocol)));
             as_.jump_if32(BPF_JEQ, r1, protocol_missing, exits_.hotdrop);
-            if (needs_.start)
-                as_.emit(store(BPF_W, r7, offsetof(Key, walk.asked), 1));
-            transport_ = offsetof(Key, l4);
             if (match.value == 0)
                 return;
         } else {
@@ -89,10 +87,10 @@ public:
 
     void operator()(const ir::Tcp &match)
     {
-        transport_state(tcp_state);
+        state(tcp_state);
         ports(match.source, match.destination);
         if (match.flags_mask != 0 || match.flags_value != 0 || match.flags_invert) {
-            as_.emit(load(BPF_B, r1, r7, transport_ + 13));
+            as_.emit(load(BPF_B, r1, r7, transport + 13));
             as_.emit(alu32(BPF_AND, r1, match.flags_mask));
             as_.jump_if32(match.flags_invert ? BPF_JEQ : BPF_JNE, r1, match.flags_value,
                           exits_.next);
@@ -103,13 +101,13 @@ public:
 
     void operator()(const ir::Udp &match)
     {
-        transport_state(short_state);
+        state(short_state);
         ports(match.source, match.destination);
     }
 
     void operator()(const ir::Icmp &match)
     {
-        transport_state(short_state);
+        state(short_state);
         if (match.type == 0xff) {
             if (match.invert)
                 as_.jump(exits_.next);
@@ -120,16 +118,16 @@ public:
 
     void operator()(const ir::Icmp6 &match)
     {
-        transport_state(short_state);
+        state(short_state);
         type_and_code(match);
     }
 
     void operator()(const ir::Mobility &match)
     {
-        transport_state(mobility_state);
-        as_.emit(load(BPF_B, r1, r7, transport_));
+        state(mobility_state);
+        as_.emit(load(BPF_B, r1, r7, transport));
         as_.jump_if32(BPF_JNE, r1, IPPROTO_NONE, exits_.hotdrop);
-        as_.emit(load(BPF_B, r1, r7, transport_ + 2));
+        as_.emit(load(BPF_B, r1, r7, transport + 2));
         within(match.type.min, match.type.max, match.type.invert);
     }
 
@@ -150,27 +148,13 @@ private:
         bytes(offset, value.data(), mask.data(), value.size() / 4, invert);
     }
 
-    // Of a field in struct Transport.
-    void transport_state(std::size_t field)
-    {
-        if (transport_ == offsetof(Key, start)) {
-            const Label not_asked = as_.label();
-            as_.emit(load(BPF_W, r1, r7, offsetof(Key, walk.asked)));
-            as_.jump_if32(BPF_JEQ, r1, 0, not_asked);
-            as_.emit(load(BPF_W, r1, r7, offsetof(Key, walk.fragment)));
-            as_.jump_if32(BPF_JNE, r1, 0, exits_.next);
-            as_.bind(not_asked);
-        }
-        state(transport_ + field);
-    }
-
     // T: Icmp or Icmp6.
     template <typename T> void type_and_code(const T &match)
     {
         const Label other = match.invert ? as_.label() : exits_.next;
-        as_.emit(load(BPF_B, r1, r7, transport_));
+        as_.emit(load(BPF_B, r1, r7, transport));
         as_.jump_if32(BPF_JNE, r1, match.type, other);
-        as_.emit(load(BPF_B, r1, r7, transport_ + 1));
+        as_.emit(load(BPF_B, r1, r7, transport + 1));
         range(match.code_min, match.code_max, match.invert, other);
         if (match.invert)
             as_.bind(other);
@@ -178,8 +162,8 @@ private:
 
     void ports(const ir::PortRange &source, const ir::PortRange &destination)
     {
-        port(transport_, source);
-        port(transport_ + 2, destination);
+        port(transport, source);
+        port(transport + 2, destination);
     }
 
     void port(std::size_t offset, const ir::PortRange &ports)
@@ -197,9 +181,8 @@ private:
 
     void option(std::uint8_t kind, bool invert)
     {
-        state(transport_ + offsetof(Transport, options));
-        as_.emit(
-            load(BPF_W, r1, r7, transport_ + offsetof(Transport, option_kinds) + kind / 32 * 4));
+        state(offsetof(Key, l4.options));
+        as_.emit(load(BPF_W, r1, r7, offsetof(Key, l4.option_kinds) + kind / 32 * 4));
         const std::uint32_t bit = std::uint32_t{1} << kind % 32;
         if (invert) {
             as_.jump_if32(BPF_JSET, r1, bit, exits_.next);
@@ -212,8 +195,6 @@ private:
     const Needs &needs_;
     const bool is_ipv6_;
     const Addresses &addresses_;
-    // Where the transport header is in the key. IPv6: elsewhere, before a protocol was asked.
-    std::size_t transport_ = is_ipv6_ ? offsetof(Key, start) : offsetof(Key, l4);
 };
 
 bool asks_transport(const ir::Match &match)
@@ -243,17 +224,13 @@ void emit_matches(Assembler &as, const ir::Rule &rule, const Needs &needs, const
 
 void Needs::add(const ir::Rule &rule)
 {
-    bool located = family == ir::Family::ipv4;
+    const bool is_ipv6 = family == ir::Family::ipv6;
     for (const ir::Match &match : rule.matches) {
-        if (family == ir::Family::ipv6 && std::holds_alternative<ir::Protocol>(match))
-            located = walk = true;
-        if (family == ir::Family::ipv6)
+        l4 = l4 || asks_transport(match);
+        options = options || asks_options(match);
+        walk = walk || (is_ipv6 && (l4 || std::holds_alternative<ir::Protocol>(match)));
+        if (is_ipv6)
             add_ipv6(match, *this);
-        if (!asks_transport(match))
-            continue;
-        (located ? l4 : start) = true;
-        if (asks_options(match))
-            (located ? options : start_options) = true;
     }
 }
 

@@ -24,8 +24,6 @@ struct Needs {
     bool options = false;
     // IPv6
     bool walk = false;
-    bool start = false; // a rule that did not ask for a protocol asks for a transport header
-    bool start_options = false;
     std::array<bool, extension_header_count> header{};
     bool hop_options = false;
     bool destination_options = false;

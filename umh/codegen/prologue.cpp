@@ -18,27 +18,25 @@ constexpr std::int32_t mobility_header = 6;
 constexpr std::int32_t options_max = 40;
 static_assert(options_max < scratch_size);
 
-// Loads `length` bytes at r9 behind the IP header's start to `to` in the key.
-void emit_load_l4(Assembler &as, const Backend &backend, std::size_t to, std::int32_t length,
-                  Label missing)
+// Loads `length` bytes at r9 behind the IP header's start into key.l4.
+void emit_load_l4(Assembler &as, const Backend &backend, std::int32_t length, Label missing)
 {
     as.emit(move(r1, r6));
     as.emit(move(r2, r9));
     as.emit(alu(BPF_ADD, r2, backend.l3));
     as.emit(move(r3, r7));
-    as.emit(alu(BPF_ADD, r3, static_cast<std::int32_t>(to)));
+    as.emit(alu(BPF_ADD, r3, offsetof(Key, l4)));
     as.emit(move(r4, length));
     as.emit(call_helper(backend.load_bytes));
     as.jump_if(BPF_JNE, r0, 0, missing);
 }
 
-// One step over the options: r6 the key, r7 their length, r8 the struct Transport, key.pc the
-// place of this one.
+// One step over the options: r6 the key, r7 their length, key.pc the place of this one.
 // Walks as tcp_find_option of xt_tcpudp does, with the same treatment of broken lengths.
 void emit_option_step(Assembler &as, Label done)
 {
     const Label advance = as.label();
-    constexpr std::size_t kinds = offsetof(Transport, option_kinds);
+    constexpr std::size_t kinds = offsetof(Key, l4.option_kinds);
     constexpr std::size_t scratch = offsetof(Key, scratch);
 
     as.emit(load(BPF_W, r1, r6, offsetof(Key, pc)));
@@ -51,7 +49,7 @@ void emit_option_step(Assembler &as, Label done)
     as.emit(move(r4, r3));
     as.emit(alu(BPF_RSH, r4, 5));
     as.emit(alu(BPF_LSH, r4, 2));
-    as.emit(alu(BPF_ADD, r4, r8));
+    as.emit(alu(BPF_ADD, r4, r6));
     as.emit(move(r5, r3));
     as.emit(alu32(BPF_AND, r5, 31));
     as.emit(move32(r0, 1));
@@ -130,19 +128,18 @@ void emit_l4_header(Assembler &as, const Backend &backend, const Needs &needs, L
     as.emit(load(BPF_B, r9, r7, offsetof(Key, ip)));
     as.emit(alu(BPF_AND, r9, 0xf));
     as.emit(alu(BPF_LSH, r9, 2));
-    emit_transport(as, backend, offsetof(Key, l4), needs.options, options);
+    emit_transport(as, backend, needs, options);
     as.bind(done);
 }
 
-void emit_transport(Assembler &as, const Backend &backend, std::size_t to, bool with_options,
-                    Label options)
+void emit_transport(Assembler &as, const Backend &backend, const Needs &needs, Label options)
 {
     const Label only_short = as.label();
     const Label only_mobility = as.label();
     const Label done = as.label();
-    const std::size_t tcp = to + offsetof(Transport, tcp);
-    const std::size_t short_state = to + offsetof(Transport, short_header);
-    const std::size_t mobility = to + offsetof(Transport, mobility);
+    constexpr std::size_t tcp = offsetof(Key, l4.tcp);
+    constexpr std::size_t short_state = offsetof(Key, l4.short_header);
+    constexpr std::size_t mobility = offsetof(Key, l4.mobility);
 
     emit_state(as, tcp, header_hotdrop);
     emit_state(as, short_state, header_hotdrop);
@@ -152,28 +149,26 @@ void emit_transport(Assembler &as, const Backend &backend, std::size_t to, bool 
     as.jump_if(BPF_JSLT, r8, mobility_header, done);
     as.jump_if(BPF_JSLT, r8, short_header, only_mobility);
     as.jump_if(BPF_JSLT, r8, tcp_header, only_short);
-    emit_load_l4(as, backend, to, tcp_header, done);
+    emit_load_l4(as, backend, tcp_header, done);
     emit_state(as, tcp, header_present);
     emit_state(as, short_state, header_present);
     emit_state(as, mobility, header_present);
-    if (with_options) {
+    if (needs.options) {
         as.emit(move(r1, r6));
         as.emit(move(r2, r7));
         as.emit(move(r3, r9));
-        as.emit(move(r4, r7));
-        as.emit(alu(BPF_ADD, r4, static_cast<std::int32_t>(to)));
         as.call(options);
     }
     as.jump(done);
 
     as.bind(only_short);
-    emit_load_l4(as, backend, to, short_header, done);
+    emit_load_l4(as, backend, short_header, done);
     emit_state(as, short_state, header_present);
     emit_state(as, mobility, header_present);
     as.jump(done);
 
     as.bind(only_mobility);
-    emit_load_l4(as, backend, to, mobility_header, done);
+    emit_load_l4(as, backend, mobility_header, done);
     emit_state(as, mobility, header_present);
     as.bind(done);
 }
@@ -183,17 +178,16 @@ void emit_options_function(Assembler &as, const Backend &backend, Label label)
     const Label step = as.label();
     const Label done = as.label();
     const Label leave = as.label();
-    constexpr auto kinds = static_cast<std::int32_t>(offsetof(Transport, option_kinds));
+    constexpr auto kinds = static_cast<std::int32_t>(offsetof(Key, l4.option_kinds));
 
-    as.function(label, Function{.name = "bf_tcp_options", .arguments = 4});
+    as.function(label, Function{.name = "bf_tcp_options", .arguments = 3});
     as.emit(move(r6, r2));
-    as.emit(move(r8, r4));
-    as.emit(store(BPF_W, r8, offsetof(Transport, options), header_hotdrop));
+    as.emit(store(BPF_W, r6, offsetof(Key, l4.options), header_hotdrop));
     for (std::int32_t i = 0; i < static_cast<std::int32_t>(sizeof(Transport::option_kinds)); i += 8)
-        as.emit(store(BPF_DW, r8, kinds + i, 0));
+        as.emit(store(BPF_DW, r6, kinds + i, 0));
 
     // Data offset in words, at least the fixed header, and all of it there.
-    as.emit(load(BPF_B, r7, r8, offsetof(Transport, bytes) + 12));
+    as.emit(load(BPF_B, r7, r6, offsetof(Key, l4) + 12));
     as.emit(alu(BPF_RSH, r7, 4));
     as.emit(alu(BPF_LSH, r7, 2));
     as.jump_if(BPF_JLT, r7, tcp_header, leave);
@@ -221,7 +215,7 @@ void emit_options_function(Assembler &as, const Backend &backend, Label label)
     as.jump(done);
 
     as.bind(done);
-    as.emit(store(BPF_W, r8, offsetof(Transport, options), header_present));
+    as.emit(store(BPF_W, r6, offsetof(Key, l4.options), header_present));
     as.bind(leave);
     as.emit(move(r0, 0));
     as.emit(exit_insn());

@@ -29,16 +29,14 @@ void emit_ip_header(Assembler &as, const Backend &backend, ir::Family family, La
 // is the subprogram of emit_options_function().
 void emit_l4_header(Assembler &as, const Backend &backend, const Needs &needs, Label options);
 
-// The transport header r9 bytes behind the beginning of the IP header, which is no fragment,
-// into the struct Transport at `to` in the key. Options are looked at if `with_options`.
-void emit_transport(Assembler &as, const Backend &backend, std::size_t to, bool with_options,
-                    Label options);
+// key.l4 from the transport header r9 bytes behind the beginning of the IP header, which
+// belongs to no later fragment.
+void emit_transport(Assembler &as, const Backend &backend, const Needs &needs, Label options);
 
 // Sets a HeaderState in the key.
 void emit_state(Assembler &as, std::size_t offset, HeaderState state);
 
-// int bf_tcp_options(context, key, offset of the TCP header from the IP header, Transport in
-// the key)
+// int bf_tcp_options(context, key, offset of the TCP header in the packet from the IP header)
 void emit_options_function(Assembler &as, const Backend &backend, Label label);
 
 // int bf_count(rule, length)

@@ -22,6 +22,8 @@ void put_entry(MutableBytes blob, const Entry &entry, const Layout &layout, std:
 {
     store_bytes(blob, 0, slice(entry.bytes(), 0, layout.counters));
     store(blob, layout.comefrom, reach);
+    if (entry.protocol() != 0)
+        blob[layout.flags] |= std::byte{layout.protocol_flag};
     entry.each_match([&](const ExtensionView &view, std::size_t offset) {
         if (const auto match = find_match(layout.family, view))
             put_extension(blob, offset, view, **match);

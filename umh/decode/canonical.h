@@ -14,8 +14,9 @@
 namespace bpfilter::decode {
 
 // All bytes up to the counters as the caller gave them, but for `comefrom`, which is the
-// mask of hooks in `reach`; counters zero; of each extension size, name, revision, and the
-// payload as far as users may see it; all else zero. Extensions must be known.
+// mask of hooks in `reach`, and IPv6's flag that a protocol is asked, if one is given; counters
+// zero; of each extension size, name, revision, and the payload as far as users may see it; all
+// else zero. Extensions must be known.
 std::vector<std::byte> canonical_entries(const Entries &entries, const Layout &layout,
                                          std::span<const std::uint32_t> reach);
 

@@ -68,9 +68,9 @@ std::vector<ir::Match> ipv6_matches(Bytes ip)
         return {ir::Never{}};
 
     // Asked even where the answer is known: the packet is dropped if it has no such header.
-    if (flags & IP6T_F_PROTO)
-        collector.matches.emplace_back(ir::Protocol{
-            load<std::uint16_t>(ip, offsetof(ip6t_ip6, proto)), inverts(IP6T_INV_PROTO)});
+    const auto protocol = load<std::uint16_t>(ip, offsetof(ip6t_ip6, proto));
+    if (protocol != 0 || (flags & IP6T_F_PROTO))
+        collector.matches.emplace_back(ir::Protocol{protocol, inverts(IP6T_INV_PROTO)});
     return std::move(collector.matches);
 }
 

@@ -53,6 +53,7 @@ constexpr Layout ipv4{
     .inversion_mask = IPT_INV_MASK,
     .inverted_protocol = IPT_INV_PROTO,
     .protocol = offsetof(ipt_ip, proto),
+    .protocol_flag = 0,
     .ip_matches = ipv4_matches,
     .ip_text = ipv4_text,
 };
@@ -75,6 +76,7 @@ constexpr Layout ipv6{
     .inversion_mask = IP6T_INV_MASK,
     .inverted_protocol = IP6T_INV_PROTO,
     .protocol = offsetof(ip6t_ip6, proto),
+    .protocol_flag = IP6T_F_PROTO,
     .ip_matches = ipv6_matches,
     .ip_text = ipv6_text,
 };

@@ -47,7 +47,8 @@ struct Layout {
     std::size_t inversion;
     std::uint8_t inversion_mask;
     std::uint8_t inverted_protocol;
-    std::size_t protocol; // u16
+    std::size_t protocol;       // u16
+    std::uint8_t protocol_flag; // of flags, set by the kernel if there is a protocol
 
     // The questions of the conditional part, in the order in which ip_tables asks them. A
     // part that can never match gives one Never, one that always matches gives nothing.

@@ -7,10 +7,7 @@
 // packet matches, it does not, or it is dropped on the spot ("hotdrop": the header that
 // was asked about is not there); the rule is then not counted.
 //
-// IPv6: the transport header is looked for by Protocol, once it is asked; see match6.h for
-// how. Tcp, Udp, Icmp6 and Mobility of a rule that does not ask for a protocol (a hand-made
-// one: iptables refuses it) read the packet from its first byte on; it is a fragment to
-// them only if an earlier rule asked for a protocol, in vain or not.
+// Where IPv6 has its transport header is told in match6.h.
 #pragma once
 
 #include "umh/ir/address.h"

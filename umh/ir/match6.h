@@ -10,7 +10,7 @@
 //   - where the walk ended, unless it was there;
 //   - for a later fragment: unknown but for its number, if the fragment header says that
 //     none of the five follows; the number "no next header" (59) is as good as any;
-//   - else missing.
+//   - else missing: who asks for it or for its number has the packet dropped.
 // A match that asks for one extension header sees the first of its kind, if the walk comes
 // to its first bytes; else, if the packet is bad, the packet is dropped; else it does not
 // match.

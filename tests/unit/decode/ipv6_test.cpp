@@ -74,25 +74,31 @@ TEST(Ipv6, Interfaces)
     EXPECT_EQ(matches_of(Rule().in("+", true)), never);
 }
 
-TEST(Ipv6, ProtocolsAreAskedByTheFlag)
+TEST(Ipv6, Protocols)
 {
     EXPECT_EQ(matches_of(Rule().protocol(17)), Matches{(ir::Protocol{17, false})});
     EXPECT_EQ(matches_of(Rule().protocol(17, true)), Matches{(ir::Protocol{17, true})});
-    EXPECT_EQ(matches_of(Rule().protocol(0)), Matches{(ir::Protocol{0, false})});
     EXPECT_EQ(matches_of(Rule().protocol(300, true)), Matches{(ir::Protocol{300, true})});
-    Rule rule = Rule().protocol(17);
-    rule.ip6().flags = 0;
-    EXPECT_EQ(matches_of(rule), Matches{});
-    EXPECT_EQ(text_of(rule), "-A INPUT -p udp");
+    EXPECT_EQ(text_of(Rule().protocol(17)), "-A INPUT -p udp");
 }
 
-TEST(Ipv6, ExtensionsWantTheProtocolWhateverTheFlag)
+TEST(Ipv6, AnyProtocolIsAskedByTheFlag)
+{
+    Rule rule = Rule().protocol(0);
+    EXPECT_EQ(matches_of(rule), Matches{(ir::Protocol{0, false})});
+    rule.ip6().flags = 0;
+    EXPECT_EQ(matches_of(rule), Matches{});
+}
+
+// The kernel sets it, and lists it.
+TEST(Ipv6, AProtocolIsAskedWithoutTheFlag)
 {
     Rule rule = Rule().tcp().accept();
-    EXPECT_EQ(error_of(rule, ipv6), 0);
-    rule.ip6().flags = 0;
-    EXPECT_EQ(error_of(rule, ipv6), 0);
-    EXPECT_EQ(matches_of(rule), Matches{ir::Tcp{}});
+    rule.ip6().flags = IP6T_F_TOS;
+    EXPECT_EQ(matches_of(rule), (Matches{ir::Protocol{6, false}, ir::Tcp{}}));
+    const auto table = decoded(Blob(ipv6).rule("INPUT", rule).build());
+    EXPECT_EQ(load<std::uint8_t>(table.entries, offsetof(ip6t_ip6, flags)),
+              IP6T_F_PROTO | IP6T_F_TOS);
     rule.ip6().invflags = IP6T_INV_PROTO;
     EXPECT_EQ(error_of(rule, ipv6), EINVAL);
     rule.ip6().invflags = 0;

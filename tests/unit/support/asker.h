@@ -25,8 +25,6 @@ public:
     Asker(const PacketBytes &packet, const Devices &devices) : packet_(packet), devices_(devices) {}
     virtual ~Asker() = default;
 
-    // The next questions are another rule's.
-    virtual void begin_rule() {}
     virtual Answer ask(const ir::Match &match) = 0;
 
 protected:

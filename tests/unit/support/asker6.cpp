@@ -33,7 +33,6 @@ class Asker6 : public Asker {
 public:
     using Asker::Asker;
 
-    void begin_rule() override { l4_ = 0; }
     Answer ask(const ir::Match &match) override { return std::visit(*this, match); }
 
     Answer operator()(const ir::SourceAddress &match) const { return address(match, 8, 16); }
@@ -42,45 +41,42 @@ public:
     Answer operator()(const ir::OutInterface &match) const { return device(match, devices_.out); }
     Answer operator()(const ir::Never & /*match*/) const { return Answer::no; }
 
-    Answer operator()(const ir::Protocol &match)
+    Answer operator()(const ir::Protocol &match) const
     {
-        const Found transport = find({});
-        if (transport.result != Found::found)
-            return Answer::hotdrop;
-        l4_ = transport.offset;
-        fragment_ = transport.fragment;
-        return answer(match.value == 0 || (transport.number == match.value) != match.invert);
+        return of_transport([&match](const Found &transport) {
+            return answer(match.value == 0 || (transport.number == match.value) != match.invert);
+        });
     }
 
     Answer operator()(const ir::Tcp &match) const
     {
-        return fragment_ != 0 ? Answer::no : tcp(match, l4_);
+        return of_whole_transport([&](std::size_t l4) { return tcp(match, l4); });
     }
 
     Answer operator()(const ir::Udp &match) const
     {
-        return fragment_ != 0 ? Answer::no : udp(match, l4_);
+        return of_whole_transport([&](std::size_t l4) { return udp(match, l4); });
     }
 
     Answer operator()(const ir::Icmp6 &match) const
     {
-        if (fragment_ != 0)
-            return Answer::no;
-        if (left(l4_) < 8)
-            return Answer::hotdrop;
-        const unsigned code = byte(l4_ + 1);
-        const bool same =
-            byte(l4_) == match.type && code >= match.code_min && code <= match.code_max;
-        return answer(same != match.invert);
+        return of_whole_transport([&](std::size_t l4) {
+            if (left(l4) < 8)
+                return Answer::hotdrop;
+            const unsigned code = byte(l4 + 1);
+            const bool same =
+                byte(l4) == match.type && code >= match.code_min && code <= match.code_max;
+            return answer(same != match.invert);
+        });
     }
 
     Answer operator()(const ir::Mobility &match) const
     {
-        if (fragment_ != 0)
-            return Answer::no;
-        if (left(l4_) < 6 || byte(l4_) != IPPROTO_NONE)
-            return Answer::hotdrop;
-        return answer(in(match.type, byte(l4_ + 2)));
+        return of_whole_transport([&](std::size_t l4) {
+            if (left(l4) < 6 || byte(l4) != IPPROTO_NONE)
+                return Answer::hotdrop;
+            return answer(in(match.type, byte(l4 + 2)));
+        });
     }
 
     Answer operator()(const ir::HopLimit &match) const
@@ -207,6 +203,19 @@ public:
     }
 
 private:
+    template <typename F> Answer of_transport(F ask) const
+    {
+        const Found transport = find({});
+        return transport.result == Found::found ? ask(transport) : Answer::hotdrop;
+    }
+
+    template <typename F> Answer of_whole_transport(F ask) const
+    {
+        return of_transport([&ask](const Found &transport) {
+            return transport.fragment != 0 ? Answer::no : ask(transport.offset);
+        });
+    }
+
     static bool in(const ir::NumberRange &range, std::uint32_t number)
     {
         return (number >= range.min && number <= range.max) != range.invert;
@@ -299,10 +308,6 @@ private:
             return {.result = Found::not_there};
         return {.result = Found::found, .number = number, .offset = at};
     }
-
-    // As struct xt_action_param keeps them: one for the rule, one for the packet.
-    std::size_t l4_ = 0;
-    unsigned fragment_ = 0;
 };
 
 } // namespace

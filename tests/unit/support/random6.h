@@ -44,7 +44,7 @@ protected:
 
     void other_match(Matches &result) override
     {
-        if (dice_.one_in(12)) // without a protocol: only a hand-made blob
+        if (dice_.one_in(12)) // no protocol asked first: codegen must not care
             l4_match(result);
         if (dice_.one_in(4))
             header_match(result);

@@ -30,7 +30,6 @@ Outcome judge(const ir::Table &table, ir::Hook hook, const PacketBytes &packet,
     for (;;) {
         const ir::Rule &rule = table.rules.at(id);
         Answer all = Answer::yes;
-        asker->begin_rule();
         for (const ir::Match &match : rule.matches) {
             all = asker->ask(match);
             if (all != Answer::yes)
