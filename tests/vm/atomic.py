@@ -20,7 +20,7 @@ from lib.pair import PORT, Pair
 
 IN, OUT = 1, 3
 LOCAL = {4: "127.0.0.1", 6: "::1"}
-ROUNDS = 40  # replacements of each table
+ROUNDS = 30  # replacements of each table
 LEAST = 300  # packets of each sender
 fork = multiprocessing.get_context("fork")
 
@@ -135,7 +135,7 @@ def every_packet_is_counted_once() -> None:
                 one.replace(SIZES[number % len(SIZES)])
                 if number % 12 == 5:
                     one.zero_by_iptables()
-                if number % 3 == 1:
+                if number % 8 == 1:
                     must(one.family.save, "-c")
         for one, pair in zip(filters, senders):
             sent = sum(sender.stop()[0] for sender in pair)
