@@ -5,8 +5,9 @@
 // THE WALK over the extension headers, of which there are hop-by-hop options, routing,
 // fragment, authentication and destination options. Of each its first two bytes must be
 // there (routing and fragment: four), and all that its length says, but for kernels that do
-// not ask this (bpfilter_context.long_headers); a packet where they are not is *bad*. The walk ends behind the last of them, or at a fragment header with an
-// offset other than 0. Then the transport header is
+// not ask this (bpfilter_context.long_headers); a packet where they are not is *bad*. The walk ends
+// behind the last of them, or at a fragment header with an offset other than 0. Then the transport
+// header is
 //   - where the walk ended, unless it was there;
 //   - for a later fragment: unknown but for its number, if the fragment header says that
 //     none of the five follows; the number "no next header" (59) is as good as any;
