@@ -290,8 +290,8 @@ def uninstalled() -> None:
     """Without the file in modprobe.d, iptables is ip_tables' again; with it, ours."""
     fresh()
     unload()
-    conf = "/etc/modprobe.d/bpfilter.conf"
-    os.rename(conf, "/run/bpfilter.conf")
+    conf, put_aside = "/etc/modprobe.d/bpfilter.conf", "/etc/modprobe.d/bpfilter.aside"
+    os.rename(conf, put_aside)
     try:
         must(IPTABLES, "-A", "INPUT", "-s", "192.0.2.1", "-j", "DROP")
         must("ip6tables-legacy", "-L")
@@ -302,7 +302,7 @@ def uninstalled() -> None:
             if loaded(module):
                 must("modprobe", "-r", module)
     finally:
-        os.rename("/run/bpfilter.conf", conf)
+        os.rename(put_aside, conf)
     must("ip6tables-legacy", "-L")
     expect(loaded("bpfilter") and not loaded("ip6_tables"), "ours is not back")
 

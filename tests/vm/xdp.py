@@ -355,7 +355,7 @@ def early_hooks_keep_it_away() -> None:
             subprocess.run(["nft", command], check=True)
 
     nft("add table ip early; "
-        "add chain ip early rewrite { type nat hook prerouting priority -100; }")
+        "add chain ip early rewrite { type filter hook prerouting priority -100; }")
     try:
         wait_xdp(space, "s0", "none")
         pair().relink()
