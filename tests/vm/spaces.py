@@ -141,7 +141,7 @@ def alive() -> int:
 
 @test
 def two_hundred_come_and_go() -> None:
-    """Nothing of them stays. An eighth of a namespace is the tolerance: some 20 KiB of memory each."""
+    """Nothing of them stays. An eighth of a namespace is the tolerance for the helper: 20 KiB each."""
     home = Namespace("home")
     with home:
         come_and_go(5 * WORKERS)  # what is made once, and what caches keep
