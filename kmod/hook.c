@@ -18,6 +18,7 @@
 #include "compat.h"
 #include "hook.h"
 #include "nat.h"
+#include "quirk.h"
 #include "table.h"
 #include "version.h"
 
@@ -40,29 +41,6 @@ static __u32 link_of(const struct sk_buff *skb)
 	return BPFILTER_LINK_ETHERNET;
 }
 
-static bool long_headers __ro_after_init;
-
-/* Asks ipv6_find_hdr() about an authentication header of which only two bytes are there. */
-int __init bpfilter_hook_init(void)
-{
-	static const u8 header[] = { IPPROTO_TCP, 3 };
-	unsigned int offset = 0;
-	struct ipv6hdr *ip;
-	struct sk_buff *skb;
-
-	skb = alloc_skb(sizeof(*ip) + sizeof(header), GFP_KERNEL);
-	if (!skb)
-		return -ENOMEM;
-	skb_reset_network_header(skb);
-	ip = skb_put_zero(skb, sizeof(*ip));
-	ip->version = 6;
-	ip->nexthdr = IPPROTO_AH;
-	skb_put_data(skb, header, sizeof(header));
-	long_headers = ipv6_find_hdr(skb, &offset, -1, NULL, NULL) == IPPROTO_TCP;
-	kfree_skb(skb);
-	return 0;
-}
-
 static unsigned int run(const struct bpfilter_version *version, struct sk_buff *skb,
 			const struct nf_hook_state *state)
 {
@@ -75,7 +53,7 @@ static unsigned int run(const struct bpfilter_version *version, struct sk_buff *
 		write_name(context->in, state->in);
 		write_name(context->out, state->out);
 		context->link = link_of(skb);
-		context->long_headers = long_headers;
+		context->quirks = bpfilter_quirks;
 	}
 	entered = bpf_net_ctx_set(&net_context);
 	verdict = bpf_prog_run_pin_on_cpu(version->program[state->hook], skb);

@@ -6,8 +6,6 @@
 struct bpfilter_commit_hook;
 struct bpfilter_table;
 
-int bpfilter_hook_init(void);
-
 /* The hooks of a table that is not in force yet, as the COMMIT describes them. */
 void bpfilter_hook_describe(struct bpfilter_table *table, u32 number,
 			    const struct bpfilter_commit_hook *hook);

@@ -13,6 +13,7 @@
 #include "hook.h"
 #include "netns.h"
 #include "proc.h"
+#include "quirk.h"
 #include "queue.h"
 #include "sockopt.h"
 #include "watch.h"
@@ -40,7 +41,7 @@ static int __init bpfilter_init(void)
 {
 	int error;
 
-	error = bpfilter_hook_init();
+	error = bpfilter_quirk_init();
 	if (error)
 		return error;
 	error = bpfilter_helper_init();

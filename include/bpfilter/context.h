@@ -39,6 +39,18 @@ enum bpfilter_link {
 };
 
 /*
+ * What some kernels make of an IPv6 extension header that says to reach beyond the end of
+ * the packet. Without any of these such a packet is bad: ipv6_find_hdr() fails, and the
+ * matches have it dropped. It is a matter of the stable update, so the module tries out,
+ * once, what the kernel it is in does.
+ */
+enum bpfilter_quirk {
+	BPFILTER_QUIRK_WALK = 1, /* ipv6_find_hdr() steps over it */
+	BPFILTER_QUIRK_OPTIONS = 2, /* hbh, dst and rt do not match it */
+	BPFILTER_QUIRK_AUTHENTICATION = 4, /* ah does not mind */
+};
+
+/*
  * 40 bytes. The names of the devices as they are now, all zero where the hook has
  * none (in at LOCAL_OUT, out at LOCAL_IN). Bytes behind the NUL may be anything.
  */
@@ -46,12 +58,7 @@ struct bpfilter_context {
 	char in[BPFILTER_IFNAME_LEN];
 	char out[BPFILTER_IFNAME_LEN];
 	__u32 link; /* enum bpfilter_link */
-	/*
-	 * Not 0: this kernel's ipv6_find_hdr() steps over an extension header that says to
-	 * reach beyond the end of the packet. Others call such a packet bad. It is a matter
-	 * of the stable update, so the module tries it out once.
-	 */
-	__u32 long_headers;
+	__u32 quirks; /* a set of enum bpfilter_quirk */
 };
 
 enum bpfilter_verdict {

@@ -16,6 +16,24 @@ constexpr std::size_t scratch = offsetof(Key, scratch);
 // Bytes to be loaded of each: what rules ask about.
 constexpr std::array<std::int32_t, extension_header_count> sizes{2, 8, 8, 12, 2};
 
+// A header that is not all there, of which so far "hotdrop" is known. Falls through if this
+// kernel does not mind.
+void emit_beyond_packet(Assembler &as, ExtensionHeader header, Label done)
+{
+    const std::size_t to = offsetof(Key, header) + header * sizeof(Header);
+
+    as.emit(load(BPF_W, r1, r7, offsetof(Key, names.quirks)));
+    if (header == authentication) {
+        as.emit(alu(BPF_AND, r1, BPFILTER_QUIRK_AUTHENTICATION));
+        as.jump_if(BPF_JEQ, r1, 0, done);
+        return;
+    }
+    as.emit(alu(BPF_AND, r1, BPFILTER_QUIRK_OPTIONS));
+    as.jump_if(BPF_JEQ, r1, 0, done);
+    emit_state(as, to + offsetof(Header, state), header_absent);
+    as.jump(done);
+}
+
 // r9 = its place, r8 = its length. Falls through if it is there, with struct Header filled.
 void emit_header(Assembler &as, const Backend &backend, ExtensionHeader header, Label done)
 {
@@ -40,7 +58,9 @@ void emit_header(Assembler &as, const Backend &backend, ExtensionHeader header, 
     as.emit(alu(BPF_ADD, r3, static_cast<std::int32_t>(bytes)));
     as.emit(move(r4, sizes.at(header)));
     as.emit(call_helper(backend.load_bytes));
-    as.jump_if(BPF_JNE, r0, 0, done);
+    const Label beyond = as.label();
+    const Label whole = as.label();
+    as.jump_if(BPF_JNE, r0, 0, header == routing ? beyond : done);
     if (header == fragment) {
         as.emit(move(r8, 8));
     } else {
@@ -48,8 +68,11 @@ void emit_header(Assembler &as, const Backend &backend, ExtensionHeader header, 
         emit_header_length(as, r8, header == authentication);
         as.emit(load(BPF_W, r1, r7, offsetof(Key, length)));
         as.emit(alu(BPF_SUB, r1, r9));
-        as.jump_if(BPF_JLT, r1, r8, done);
+        as.jump_if(BPF_JGE, r1, r8, whole);
+        as.bind(beyond);
+        emit_beyond_packet(as, header, done);
     }
+    as.bind(whole);
     as.emit(store(BPF_W, r7, static_cast<std::int32_t>(to + offsetof(Header, length)), r8));
     emit_state(as, to + offsetof(Header, state), header_present);
 }

@@ -186,7 +186,8 @@ private:
         as_.bind(known_);
         // Is all of it there? Some kernels do not mind.
         const Label there = as_.label();
-        as_.emit(load(BPF_W, r1, r7, offsetof(Key, names.long_headers)));
+        as_.emit(load(BPF_W, r1, r7, offsetof(Key, names.quirks)));
+        as_.emit(alu(BPF_AND, r1, BPFILTER_QUIRK_WALK));
         as_.jump_if(BPF_JNE, r1, 0, there);
         as_.emit(load(BPF_W, r1, r7, offsetof(Key, length)));
         as_.emit(alu(BPF_SUB, r1, r9));

@@ -5,8 +5,8 @@
 // THE WALK over the extension headers, of which there are hop-by-hop options, routing,
 // fragment, authentication and destination options. Of each its first two bytes must be
 // there (routing and fragment: four), and all that its length says, but for kernels that do
-// not ask this (bpfilter_context.long_headers); a packet where they are not is *bad*. The walk ends
-// behind the last of them, or at a fragment header with an offset other than 0. Then the transport
+// not ask this (BPFILTER_QUIRK_WALK); a packet where they are not is *bad*. The walk ends behind
+// the last of them, or at a fragment header with an offset other than 0. Then the transport
 // header is
 //   - where the walk ended, unless it was there;
 //   - for a later fragment: unknown but for its number, if the fragment header says that
@@ -100,8 +100,9 @@ struct FragmentHeader {
     bool operator==(const FragmentHeader &) const = default;
 };
 
-// The authentication header. Fewer than 12 bytes, or less than its length: hotdrop. Then by
-// its SPI and its length in bytes; with `reserved`, what is reserved is zero.
+// The authentication header. Fewer than 12 bytes, or less than its length: hotdrop (of the
+// latter some kernels do not ask: BPFILTER_QUIRK_AUTHENTICATION). Then by its SPI and its length in
+// bytes; with `reserved`, what is reserved is zero.
 struct Authentication {
     NumberRange spi = {};
     std::optional<Number> length = {};
@@ -109,7 +110,8 @@ struct Authentication {
     bool operator==(const Authentication &) const = default;
 };
 
-// Hop-by-hop or destination options. Less than its length: hotdrop. Then by the header's
+// Hop-by-hop or destination options. Less than its length: hotdrop, or no match
+// (BPFILTER_QUIRK_OPTIONS). Then by the header's
 // length in bytes, and its first options must be these, in this order. An option of type 0
 // is one byte and has no length; of others the length byte must be in the header, and what
 // it says before the next option.
@@ -128,10 +130,10 @@ struct Options {
     bool operator==(const Options &) const = default;
 };
 
-// The routing header. Less than its length: hotdrop. Then by its type, segments left and
-// length in bytes; with `reserved`, the second four bytes are zero. With `addresses`, those
-// behind the first eight bytes are: exactly these if `strict`, else these in this order with
-// any others before, between and behind.
+// The routing header. Less than its length: hotdrop, or no match (as above). Then by its type,
+// segments left and length in bytes; with `reserved`, the second four bytes are zero. With
+// `addresses`, those behind the first eight bytes are: exactly these if `strict`, else these in
+// this order with any others before, between and behind.
 struct Routing {
     std::optional<Number> type = {};
     NumberRange left = {};

@@ -131,7 +131,7 @@ public:
         if (!there(header.offset, 12))
             return Answer::hotdrop;
         const unsigned length = (byte(header.offset + 1) + 2) * 4;
-        if (!there(header.offset, length))
+        if (!there(header.offset, length) && !quirk(BPFILTER_QUIRK_AUTHENTICATION))
             return Answer::hotdrop;
         return answer(in(match.spi, word32(header.offset + 4)) && is(match.length, length) &&
                       (!match.reserved || short16(header.offset + 2) == 0));
@@ -145,7 +145,7 @@ public:
             return without(header);
         const unsigned length = (byte(header.offset + 1) + 1) * 8;
         if (!there(header.offset, length))
-            return Answer::hotdrop;
+            return beyond_packet();
         if (!is(match.length, length))
             return Answer::no;
         const std::size_t end = header.offset + length;
@@ -177,7 +177,7 @@ public:
         const std::size_t at = header.offset;
         const unsigned length = (byte(at + 1) + 1) * 8;
         if (!there(at, length))
-            return Answer::hotdrop;
+            return beyond_packet();
         if (!in(match.left, byte(at + 3)) || !is(match.length, length) ||
             !is(match.type, byte(at + 2)))
             return Answer::no;
@@ -230,6 +230,13 @@ private:
     static Answer without(const Found &header)
     {
         return header.result == Found::broken ? Answer::hotdrop : Answer::no;
+    }
+
+    [[nodiscard]] bool quirk(bpfilter_quirk quirk) const { return (devices_.quirks & quirk) != 0; }
+
+    [[nodiscard]] Answer beyond_packet() const
+    {
+        return quirk(BPFILTER_QUIRK_OPTIONS) ? Answer::no : Answer::hotdrop;
     }
 
     [[nodiscard]] bool route(const ir::Routing &match, std::size_t at, unsigned count) const
@@ -299,7 +306,7 @@ private:
             const std::size_t length = number == IPPROTO_FRAGMENT ? 8
                                        : number == IPPROTO_AH     ? (byte(at + 1) + 2) * 4
                                                                   : (byte(at + 1) + 1) * 8;
-            if (!devices_.long_headers && !there(at, length))
+            if (!quirk(BPFILTER_QUIRK_WALK) && !there(at, length))
                 return {.result = Found::broken};
             number = byte(at);
             at += length;

@@ -82,7 +82,7 @@ void LoadedHook::name_devices(const Devices &devices)
     std::strncpy(names.in, devices.in.c_str(), sizeof(names.in) - 1);
     std::strncpy(names.out, devices.out.c_str(), sizeof(names.out) - 1);
     names.link = devices.link;
-    names.long_headers = devices.long_headers;
+    names.quirks = devices.quirks;
     const auto cpus = static_cast<std::size_t>(libbpf_num_possible_cpus());
     std::vector<std::byte> values(cpus * context_size_);
     for (std::size_t cpu = 0; cpu < cpus; ++cpu)

@@ -84,7 +84,7 @@ public:
     {
         const auto link = static_cast<bpfilter_link>(dice_.below(3));
         return Devices{dice_.of(device_names), dice_.of(device_names),
-                       dice_.one_in(4) ? link : BPFILTER_LINK_ETHERNET, dice_.one_in(2)};
+                       dice_.one_in(4) ? link : BPFILTER_LINK_ETHERNET, dice_.below(8)};
     }
 
 protected:

@@ -20,7 +20,7 @@ struct Devices {
     std::string in;
     std::string out;
     bpfilter_link link = BPFILTER_LINK_OTHER; // Ethernet: from `sender`, see packet.h
-    bool long_headers = false;                // of the kernel, see context.h
+    std::uint32_t quirks = 0;                 // of the kernel, see context.h
     bool operator==(const Devices &) const = default;
 };
 
