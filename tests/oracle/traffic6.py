@@ -15,9 +15,8 @@ OPTIONS = (b"", b"", b"\1\2\0\0", b"\5\2\0\0", b"\4\1\7", b"\xc9\x10" + b"\0" * 
            b"\x5e\1x", b"\x9e\0", b"\xde\0", b"\1\4\0\0\0\0\5\2\0\0", b"\x3e\0\x1e\1a", b"\1\xff\0\0", b"\x26\2\0\0\1")
 
 
-# Not longer than the packet: there 6.12.95 has hbh and dst not match, where 6.1.192 has them drop it.
 def _options(rng: random.Random, kind: int) -> Header:
-    words = rng.choice((0, 1, 3)) if rng.random() < 0.06 else None
+    words = rng.choice((0, 1, 3, 255)) if rng.random() < 0.06 else None
     return packet.options_header(kind, b"".join(rng.choice(OPTIONS) for _ in range(rng.choice((0, 1, 1, 2)))), words)
 
 
@@ -26,7 +25,7 @@ def _routing(rng: random.Random, addresses: list[str]) -> Header:
     through = b"".join(socket.inet_pton(socket.AF_INET6, address)
                        for address in rng.sample(addresses, rng.choice((0, 1, 1, 2, 3))))
     reserved = b"\0" * 4 if rng.random() < 0.8 else b"\0\0\0\1"
-    words = rng.choice((0, 1, 2, 5)) if rng.random() < 0.06 else None
+    words = rng.choice((0, 1, 2, 5, 200)) if rng.random() < 0.06 else None
     return packet.routing_header(kind, rng.choice((0, 0, 0, 1, 2, 255)), reserved + through, words)
 
 
@@ -70,7 +69,7 @@ def _headers(rng: random.Random, addresses: list[str]) -> list[Header]:
 
 
 def _authentication(rng: random.Random) -> Header:
-    words = rng.choice((0, 1, 2, 3)) if rng.random() < 0.1 else 4
+    words = rng.choice((0, 1, 2, 3, 255)) if rng.random() < 0.1 else 4
     return packet.authentication_header(rng.choice((0, 1, 2, 256, 0xFFFFFFFF)), words, rng.choice((0, 0, 0, 1)))
 
 
