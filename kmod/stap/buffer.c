@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <linux/highmem.h>
+#include <linux/mm.h>
+#include <linux/slab.h>
+#include <linux/uio.h>
+#include <net/sock.h>
+
+#include "buffer.h"
+#include "stap.h"
+#include "view.h"
+
+#define FIRST_ROOM 8
+
+/* For one more piece. Those in use are at the beginning afterwards. */
+static int make_room(struct stap_buffer *buffer)
+{
+	const u32 used = buffer->count - buffer->first;
+	const u32 room = max_t(u32, FIRST_ROOM, 2 * used);
+	struct bio_vec *piece;
+
+	if (buffer->count < buffer->room)
+		return 0;
+	piece = kvmalloc_array(room, sizeof(*piece), GFP_KERNEL);
+	if (!piece)
+		return -ENOMEM;
+	memcpy(piece, buffer->piece + buffer->first, used * sizeof(*piece));
+	kvfree(buffer->piece);
+	buffer->piece = piece;
+	buffer->room = room;
+	buffer->first = 0;
+	buffer->count = used;
+	return 0;
+}
+
+static void add(struct stap_buffer *buffer, struct page *page, u32 offset, u32 size)
+{
+	struct bio_vec *last = buffer->count > buffer->first ?
+				       &buffer->piece[buffer->count - 1] : NULL;
+
+	buffer->size += size;
+	if (last && last->bv_page == page && last->bv_offset + last->bv_len == offset) {
+		last->bv_len += size;
+		return;
+	}
+	get_page(page);
+	buffer->piece[buffer->count++] = (struct bio_vec) {
+		.bv_page = page, .bv_offset = offset, .bv_len = size,
+	};
+}
+
+ssize_t stap_buffer_append(struct sock *sk, struct stap_buffer *buffer, struct iov_iter *from,
+			   size_t size)
+{
+	struct page_frag *space = sk_page_frag(sk);
+	int error;
+
+	error = make_room(buffer);
+	if (error)
+		return error;
+	if (!sk_page_frag_refill(sk, space))
+		return -ENOMEM;
+	size = min_t(size_t, size, space->size - space->offset);
+	if (!sk_wmem_schedule(sk, size))
+		return -ENOMEM;
+	if (copy_page_from_iter(space->page, space->offset, size, from) != size)
+		return -EFAULT;
+	sk_mem_charge(sk, size);
+	add(buffer, space->page, space->offset, size);
+	space->offset += size;
+	return size;
+}
+
+int stap_buffer_view(const struct stap_buffer *buffer, struct stap_view *view, u32 offset,
+		     u32 size)
+{
+	const struct bio_vec *piece = buffer->piece + buffer->first;
+	const bool copied = size <= STAP_VIEW_COPIED;
+	int error;
+
+	for (; offset >= piece->bv_len; piece++)
+		offset -= piece->bv_len;
+	for (; size; piece++) {
+		const u32 from = piece->bv_offset + offset;
+		const u32 some = min(size, piece->bv_len - offset);
+
+		if (copied) {
+			memcpy_from_page(stap_view_put(view, some), piece->bv_page, from, some);
+		} else {
+			error = stap_view_add(view, piece->bv_page, from, some);
+			if (error)
+				return error;
+		}
+		offset = 0;
+		size -= some;
+	}
+	return 0;
+}
+
+void stap_buffer_skip(struct sock *sk, struct stap_buffer *buffer, u32 size)
+{
+	buffer->size -= size;
+	sk_mem_uncharge(sk, size);
+	while (size) {
+		struct bio_vec *piece = &buffer->piece[buffer->first];
+		const u32 some = min(size, piece->bv_len);
+
+		piece->bv_offset += some;
+		piece->bv_len -= some;
+		size -= some;
+		if (!piece->bv_len) {
+			put_page(piece->bv_page);
+			buffer->first++;
+		}
+	}
+	if (buffer->first == buffer->count) {
+		buffer->first = 0;
+		buffer->count = 0;
+	}
+}
+
+void stap_buffer_free(struct sock *sk, struct stap_buffer *buffer)
+{
+	if (buffer->size)
+		stap_buffer_skip(sk, buffer, buffer->size);
+	kvfree(buffer->piece);
+	memset(buffer, 0, sizeof(*buffer));
+}

@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <linux/rcupdate.h>
+#include <linux/skbuff.h>
+#include <linux/tcp.h>
+#include <net/tcp.h>
+
+#include "../compat.h"
+#include "gate.h"
+#include "program.h"
+#include "stap.h"
+#include "view.h"
+
+/*
+ * The queue's owner may take a dropped message away between our two looks at copied_seq. Then
+ * limit is that of the next message, and the first look was at something else.
+ */
+u32 stap_gate_readable(const struct stap *tap)
+{
+	const struct tcp_sock *tp = tcp_sk(tap->sk);
+	u32 copied, limit;
+
+	if (!smp_load_acquire(&tap->started)) /* before limit; pairs with start() */
+		return 0;
+	copied = READ_ONCE(tp->copied_seq);
+	smp_rmb(); /* pairs with eat(): if this limit is the next one, so is copied_seq below */
+	limit = READ_ONCE(tap->limit);
+	smp_rmb(); /* the second look comes last */
+	if (copied != READ_ONCE(tp->copied_seq))
+		return 0;
+	return before(copied, limit) ? limit - copied : 0;
+}
+
+#define RECEIVING (TCPF_ESTABLISHED | TCPF_FIN_WAIT1 | TCPF_FIN_WAIT2)
+
+/* Sequence number behind the last byte there is. */
+static u32 end_of_data(const struct stap *tap)
+{
+	const struct sk_buff *last = skb_peek_tail(&tap->sk->sk_receive_queue);
+
+	return last ? TCP_SKB_CB(last)->seq + last->len : tap->limit;
+}
+
+/* The skb that has the byte at limit. New ones come last. */
+static const struct sk_buff *skb_at_limit(const struct stap *tap)
+{
+	const struct sk_buff *skb;
+
+	skb_queue_reverse_walk(&tap->sk->sk_receive_queue, skb)
+		if (!after(TCP_SKB_CB(skb)->seq, tap->limit))
+			return skb;
+	return NULL;
+}
+
+static int fill(const struct stap *tap, struct stap_view *view, u32 size)
+{
+	const bool copied = size <= STAP_VIEW_COPIED;
+	u8 *to = copied ? stap_view_put(view, size) : NULL;
+	const struct sk_buff *skb = skb_at_limit(tap);
+	u32 sequence = tap->limit;
+	int error;
+
+	while (size) {
+		u32 offset, some;
+
+		if (!skb)
+			return -EFAULT;
+		offset = sequence - TCP_SKB_CB(skb)->seq;
+		if (offset < skb->len) {
+			some = min(size, skb->len - offset);
+			error = copied ? skb_copy_bits(skb, offset, to, some) :
+					 stap_view_add_skb(view, skb, offset, some);
+			if (error)
+				return error;
+			to += some;
+			sequence += some;
+			size -= some;
+		}
+		skb = skb_queue_is_last(&tap->sk->sk_receive_queue, skb) ? NULL :
+			skb_queue_next(&tap->sk->sk_receive_queue, skb);
+	}
+	return 0;
+}
+
+static int run(const struct stap *tap, const struct bpf_prog *program, u32 size, int *answer)
+{
+	struct stap_view *view = stap_view_begin(tap->sk);
+	int error = fill(tap, view, size);
+
+	if (!error)
+		*answer = stap_program_run(program, view->skb);
+	stap_view_end(view);
+	return error;
+}
+
+static int parse(struct stap *tap, u32 size)
+{
+	int error, length;
+
+	if (!tap->recv.parse)
+		return size;
+	error = run(tap, tap->recv.parse, size, &length);
+	return error ?: stap_checked_length(length);
+}
+
+static int judge(struct stap *tap, u32 size)
+{
+	int error, verdict = STAP_OK;
+
+	if (tap->recv.verdict) {
+		error = run(tap, tap->recv.verdict, size, &verdict);
+		if (error)
+			return error;
+	}
+	return stap_counted_verdict(&tap->recv, verdict, size);
+}
+
+/*
+ * Who waits for the rest of a message does not read, so TCP would at last close its window and
+ * the rest never come. So the buffer grows with the message: by what that still lacks, and by
+ * enough that TCP finds it worth to tell the other side. How much memory some bytes take is up to
+ * who sent them; TCP makes them fit if there is a limit.
+ */
+static void make_room(struct stap *tap, u32 there, u32 need)
+{
+	const u32 least = 4 * inet_csk(tap->sk)->icsk_ack.rcv_mss;
+	const u32 lacking = max(need - there, least);
+	struct tcp_sock *tp = tcp_sk(tap->sk);
+	struct sock *sk = tap->sk;
+	u32 most, space;
+
+	most = tcp_space_from_win(sk, 4 * (need + least) + tap->limit - tp->copied_seq);
+	space = atomic_read(&sk->sk_rmem_alloc) + tcp_space_from_win(sk, lacking);
+	space = min(space, most);
+	if (space <= sk->sk_rcvbuf || !((1 << sk->sk_state) & RECEIVING))
+		return;
+	WRITE_ONCE(sk->sk_rcvbuf, space);
+	tp->window_clamp = max_t(u32, tp->window_clamp, tcp_win_from_space(sk, space));
+	tp->rcv_ssthresh = max(tp->rcv_ssthresh, tp->window_clamp);
+	__tcp_send_ack(sk, tp->rcv_nxt);
+}
+
+static int take(read_descriptor_t *descriptor, struct sk_buff *skb, unsigned int offset,
+		size_t size)
+{
+	size = min(size, descriptor->count);
+	descriptor->count -= size;
+	return size;
+}
+
+/* Takes the dropped message away, once it is first. */
+static bool eat(struct stap *tap)
+{
+	read_descriptor_t descriptor = { .count = tap->drop };
+	struct sock *sk = tap->sk;
+
+	if (tcp_sk(sk)->copied_seq != tap->limit)
+		return false;
+	tcp_read_sock(sk, &descriptor, take);
+	if (descriptor.count) { /* urgent data that nobody has read are in the way */
+		stap_fail(tap, ECONNABORTED);
+		return false;
+	}
+	tap->drop = 0;
+	smp_wmb(); /* copied_seq before limit; pairs with stap_gate_readable() */
+	WRITE_ONCE(tap->limit, tcp_sk(sk)->copied_seq);
+	return true;
+}
+
+static void start(struct stap *tap)
+{
+	WRITE_ONCE(tap->limit, tcp_sk(tap->sk)->copied_seq);
+	smp_store_release(&tap->started, true); /* pairs with stap_gate_readable() */
+}
+
+/* The message at the gate; whether there may be another. */
+static bool next(struct stap *tap, bool *readable)
+{
+	const s32 size = end_of_data(tap) - tap->limit;
+	int verdict;
+
+	if (size <= 0)
+		return false;
+	if (!tap->recv.need) {
+		const int length = parse(tap, size);
+
+		if (length < 0) {
+			stap_fail(tap, -length);
+			return false;
+		}
+		tap->recv.need = length;
+	}
+	if (!tap->recv.need || tap->recv.need > size) {
+		if (sock_flag(tap->sk, SOCK_DONE)) /* its rest will never come */
+			stap_fail(tap, ECONNABORTED);
+		else if (tap->recv.need)
+			make_room(tap, size, tap->recv.need);
+		else if (size >= stap_max_message)
+			stap_fail(tap, EMSGSIZE);
+		else
+			make_room(tap, size, 2 * size);
+		return false;
+	}
+	verdict = judge(tap, tap->recv.need);
+	if (verdict == STAP_OK) {
+		WRITE_ONCE(tap->limit, tap->limit + tap->recv.need);
+		*readable = true;
+	} else if (verdict == STAP_DROP) {
+		tap->drop = tap->recv.need;
+	} else {
+		stap_fail(tap, verdict < 0 ? -verdict : ECONNABORTED);
+		return false;
+	}
+	tap->recv.need = 0;
+	return true;
+}
+
+bool stap_gate_advance(struct stap *tap)
+{
+	bool readable = false;
+
+	if (!tap->started)
+		start(tap);
+	do {
+		if (tap->error || (tap->drop && !eat(tap)))
+			break;
+	} while (next(tap, &readable));
+	return readable;
+}
+
+void stap_gate_data_ready(struct sock *sk)
+{
+	struct stap *tap;
+
+	rcu_read_lock();
+	tap = stap_of(sk);
+	/* Without a tap: a child for which there was no memory. Nobody can read it either. */
+	if (tap && (sk->sk_state == TCP_LISTEN || !stap_is_tapped(&tap->recv) ||
+		    stap_gate_advance(tap) || (sk->sk_shutdown & RCV_SHUTDOWN) || sk->sk_err))
+		tap->data_ready(sk);
+	rcu_read_unlock();
+}

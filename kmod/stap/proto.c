@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <linux/bvec.h>
+#include <linux/mutex.h>
+#include <linux/net.h>
+#include <linux/poll.h>
+#include <linux/sockios.h>
+#include <linux/uio.h>
+#include <net/inet_common.h>
+
+#include <asm/ioctls.h>
+
+#include "../compat.h"
+#include "gate.h"
+#include "proto.h"
+#include "recv.h"
+#include "send.h"
+#include "sockopt.h"
+#include "stap.h"
+
+enum { V4, V6, FAMILIES };
+
+static struct proto protos[FAMILIES] __ro_after_init;
+static struct proto_ops ops[FAMILIES];
+/* TCP's own for IPv6 are not exported: they are those of the first socket that comes. */
+static const struct proto_ops *base_ops[FAMILIES] = { [V4] = &inet_stream_ops };
+static DEFINE_MUTEX(ops_mutex);
+
+static int family_of(const struct sock *sk)
+{
+	return sk->sk_family == AF_INET6 ? V6 : V4;
+}
+
+const struct proto_ops *stap_base_ops(const struct sock *sk)
+{
+	return base_ops[family_of(sk)];
+}
+
+bool stap_is_plain(const struct sock *sk)
+{
+	return sk->sk_prot == stap_base(sk) && !sk->sk_user_data && !tcp_sk(sk)->repair;
+}
+
+static void close(struct sock *sk, long timeout)
+{
+	struct stap *tap = stap_of(sk);
+
+	if (tap) {
+		bool incomplete;
+
+		if (sk->sk_state != TCP_LISTEN)
+			stap_end(tap);
+		flush_work(&tap->abort);
+		lock_sock(sk);
+		incomplete = stap_send_is_incomplete(tap) && !tap->error;
+		stap_send_forget(tap);
+		stap_proto_take_off(sk);
+		release_sock(sk);
+		if (incomplete)
+			tcp_abort(sk, ECONNABORTED);
+	}
+	stap_base(sk)->close(sk, timeout);
+}
+
+static void shutdown(struct sock *sk, int how)
+{
+	struct stap *tap = stap_of(sk);
+
+	/* Not even a FIN: the stream would look whole. */
+	if (tap && (how & SEND_SHUTDOWN) && stap_send_is_incomplete(tap))
+		stap_fail(tap, ECONNABORTED);
+	else
+		stap_base(sk)->shutdown(sk, how);
+}
+
+/* With the socket locked. A listener's is also called for children that it forgets. */
+static int disconnect(struct sock *sk, int flags)
+{
+	struct stap *tap = stap_of(sk);
+
+	if (tap) {
+		stap_send_forget(tap);
+		tap->started = false;
+		tap->recv.need = 0;
+		tap->send.need = 0;
+		tap->drop = 0;
+		tap->error = 0;
+		tap->ending = false;
+	}
+	return stap_base(sk)->disconnect(sk, flags);
+}
+
+static int readable(struct sock *sk)
+{
+	return stap_gate_readable(stap_of(sk));
+}
+
+static bool is_gated(const struct sock *sk)
+{
+	const struct stap *tap = stap_of(sk);
+
+	return tap && stap_is_tapped(&tap->recv) && sk->sk_state != TCP_LISTEN;
+}
+
+#ifdef STAP_HAS_SENDPAGE
+static int ioctl(struct sock *sk, int command, unsigned long argument)
+{
+	if (command == SIOCINQ && is_gated(sk))
+		return put_user(readable(sk), (int __user *)argument);
+	return stap_base(sk)->ioctl(sk, command, argument);
+}
+#else
+static int ioctl(struct sock *sk, int command, int *argument)
+{
+	if (command != SIOCINQ || !is_gated(sk))
+		return stap_base(sk)->ioctl(sk, command, argument);
+	*argument = readable(sk);
+	return 0;
+}
+#endif
+
+static __poll_t poll(struct file *file, struct socket *sock, struct poll_table_struct *table)
+{
+	__poll_t mask = stap_base_ops(sock->sk)->poll(file, sock, table);
+	struct sock *sk = sock->sk;
+
+	if (stap_of(sk))
+		stap_end(stap_of(sk));
+	if (!(mask & (EPOLLIN | EPOLLRDNORM)) || !is_gated(sk) || sk->sk_err ||
+	    (sk->sk_shutdown & RCV_SHUTDOWN))
+		return mask;
+	if (readable(sk) < sock_rcvlowat(sk, 0, INT_MAX))
+		mask &= ~(EPOLLIN | EPOLLRDNORM);
+	return mask;
+}
+
+static int setsockopt(struct sock *sk, int level, int name, sockptr_t value, unsigned int size)
+{
+	if (level == SOL_STAP)
+		return stap_set_option(sk, name, value, size);
+	if (level == SOL_TCP && name == TCP_REPAIR)
+		return -EOPNOTSUPP;
+	return stap_base(sk)->setsockopt(sk, level, name, value, size);
+}
+
+static int getsockopt(struct sock *sk, int level, int name, char __user *value, int __user *size)
+{
+	if (level == SOL_STAP)
+		return stap_get_option(sk, name, value, size);
+	if (level == SOL_TCP && name == TCP_ZEROCOPY_RECEIVE)
+		return -EOPNOTSUPP;
+	return stap_base(sk)->getsockopt(sk, level, name, value, size);
+}
+
+/* What other parts of the kernel would use to go around the tap. */
+static int no_read_sock(struct sock *sk, read_descriptor_t *descriptor, sk_read_actor_t actor)
+{
+	return -EOPNOTSUPP;
+}
+
+static int no_read_skb(struct sock *sk, skb_read_actor_t actor)
+{
+	return -EOPNOTSUPP;
+}
+
+static int no_sendmsg_locked(struct sock *sk, struct msghdr *message, size_t size)
+{
+	return -EOPNOTSUPP;
+}
+
+static int peek_len(struct socket *sock)
+{
+	return is_gated(sock->sk) ? readable(sock->sk) : stap_base_ops(sock->sk)->peek_len(sock);
+}
+
+#ifdef STAP_HAS_SENDPAGE
+static int no_sendpage_locked(struct sock *sk, struct page *page, int offset, size_t size,
+			      int flags)
+{
+	return -EOPNOTSUPP;
+}
+
+static int sendpage(struct sock *sk, struct page *page, int offset, size_t size, int flags)
+{
+	struct bio_vec piece = { .bv_page = page, .bv_offset = offset, .bv_len = size };
+	struct msghdr message = { .msg_flags = flags & ~MSG_SENDPAGE_NOTLAST };
+
+	if (flags & MSG_SENDPAGE_NOTLAST)
+		message.msg_flags |= MSG_MORE;
+	iov_iter_bvec(&message.msg_iter, ITER_SOURCE, &piece, 1, size);
+	return stap_sendmsg(sk, &message, size);
+}
+#endif
+
+static void build_proto(struct proto *proto, const struct proto *base)
+{
+	*proto = *base;
+	proto->close = close;
+	proto->shutdown = shutdown;
+	proto->disconnect = disconnect;
+	proto->ioctl = ioctl;
+	proto->setsockopt = setsockopt;
+	proto->getsockopt = getsockopt;
+	proto->sendmsg = stap_sendmsg;
+	proto->recvmsg = stap_recvmsg;
+#ifdef STAP_HAS_SENDPAGE
+	proto->sendpage = sendpage;
+#endif
+}
+
+static void build_ops(struct proto_ops *to, const struct proto_ops *base)
+{
+	*to = *base;
+	to->poll = poll;
+	to->splice_read = stap_splice_read;
+	to->mmap = sock_no_mmap;
+	to->peek_len = peek_len;
+	to->read_sock = no_read_sock;
+	to->read_skb = no_read_skb;
+	to->sendmsg_locked = no_sendmsg_locked;
+#ifdef STAP_HAS_SENDPAGE
+	to->sendpage_locked = no_sendpage_locked;
+#endif
+}
+
+void stap_proto_put_on(struct sock *sk)
+{
+	const int family = family_of(sk);
+
+	mutex_lock(&ops_mutex);
+	if (!ops[family].poll) {
+		base_ops[family] = sk->sk_socket->ops;
+		build_ops(&ops[family], base_ops[family]);
+	}
+	mutex_unlock(&ops_mutex);
+	WRITE_ONCE(sk->sk_prot, &protos[family]);
+	WRITE_ONCE(sk->sk_socket->ops, &ops[family]);
+	write_lock_bh(&sk->sk_callback_lock);
+	sk->sk_data_ready = stap_gate_data_ready;
+	write_unlock_bh(&sk->sk_callback_lock);
+}
+
+void stap_proto_take_off(struct sock *sk)
+{
+	write_lock_bh(&sk->sk_callback_lock);
+	sk->sk_data_ready = stap_of(sk)->data_ready;
+	write_unlock_bh(&sk->sk_callback_lock);
+	WRITE_ONCE(sk->sk_prot, stap_base(sk));
+}
+
+void __init stap_proto_init(void)
+{
+	build_proto(&protos[V4], &tcp_prot);
+	build_proto(&protos[V6], &tcpv6_prot);
+}

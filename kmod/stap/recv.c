@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <linux/net.h>
+#include <linux/sched/signal.h>
+#include <linux/splice.h>
+#include <linux/wait.h>
+#include <net/tcp.h>
+
+#include "gate.h"
+#include "proto.h"
+#include "recv.h"
+#include "stap.h"
+
+/* Nothing more will become readable. */
+static bool is_over(const struct sock *sk)
+{
+	return sk->sk_err || sk->sk_state == TCP_CLOSE || (sk->sk_shutdown & RCV_SHUTDOWN) ||
+	       sock_flag(sk, SOCK_DONE);
+}
+
+static int why_over(struct sock *sk)
+{
+	if (sk->sk_err)
+		return sock_error(sk);
+	if (sock_flag(sk, SOCK_DONE) || (sk->sk_shutdown & RCV_SHUTDOWN))
+		return 0;
+	return -ENOTCONN;
+}
+
+/* Until there are so many bytes, or it is over: 1, 0 or an errno. */
+static int wait(struct stap *tap, u32 target, long *timeo)
+{
+	DEFINE_WAIT_FUNC(wait, woken_wake_function);
+	struct sock *sk = tap->sk;
+	int result;
+
+	lock_sock(sk);
+	for (;;) {
+		stap_gate_advance(tap);
+		result = stap_gate_readable(tap) >= target;
+		if (result)
+			break;
+		if (READ_ONCE(tap->error)) { /* first: a FIN is not the end of this one */
+			release_sock(sk);
+			stap_end(tap);
+			flush_work(&tap->abort);
+			return 0;
+		}
+		if (is_over(sk))
+			break;
+		if (!*timeo) {
+			result = -EAGAIN;
+			break;
+		}
+		if (signal_pending(current)) {
+			result = sock_intr_errno(*timeo);
+			break;
+		}
+		add_wait_queue(sk_sleep(sk), &wait);
+		sk_set_bit(SOCKWQ_ASYNC_WAITDATA, sk);
+		sk_wait_event(sk, timeo,
+			      stap_gate_readable(tap) >= target || is_over(sk) ||
+				READ_ONCE(tap->error), &wait);
+		sk_clear_bit(SOCKWQ_ASYNC_WAITDATA, sk);
+		remove_wait_queue(sk_sleep(sk), &wait);
+	}
+	release_sock(sk);
+	return result;
+}
+
+/* What was behind the gate may be first now. */
+static void look_further(struct stap *tap)
+{
+	if (stap_gate_readable(tap))
+		return;
+	lock_sock(tap->sk);
+	stap_gate_advance(tap);
+	release_sock(tap->sk);
+}
+
+static int read_some(struct stap *tap, struct msghdr *message, size_t size, int flags,
+		     int *addr_len)
+{
+	const int quickly = (flags & ~MSG_WAITALL) | MSG_DONTWAIT;
+	int result;
+	u32 there;
+
+	mutex_lock(&tap->reader);
+	there = stap_gate_readable(tap);
+	if (!there) {
+		result = -EAGAIN;
+	} else {
+		result = stap_base(tap->sk)->recvmsg(tap->sk, message, min_t(size_t, size, there),
+						     quickly, addr_len);
+		if (!(flags & MSG_PEEK) && result > 0 && result == there)
+			look_further(tap);
+	}
+	mutex_unlock(&tap->reader);
+	return result;
+}
+
+static int over(struct sock *sk)
+{
+	int result;
+
+	lock_sock(sk);
+	result = why_over(sk);
+	release_sock(sk);
+	return result;
+}
+
+static int read_all(struct stap *tap, struct msghdr *message, size_t size, int flags,
+		    int *addr_len)
+{
+	const bool peek = flags & MSG_PEEK;
+	long timeo = sock_rcvtimeo(tap->sk, flags & MSG_DONTWAIT);
+	const int target = sock_rcvlowat(tap->sk, flags & MSG_WAITALL, size);
+	int copied = 0, result;
+
+	for (;;) {
+		/* Not even a lock, if it is there. */
+		if (!peek || stap_gate_readable(tap) >= target) {
+			result = read_some(tap, message, size - copied, flags, addr_len);
+			if (result > 0)
+				copied += result;
+			if (copied >= target || (result < 0 && result != -EAGAIN))
+				break;
+		}
+		result = wait(tap, peek ? target : 1, &timeo);
+		if (result == 1)
+			continue;
+		/* What there is, if it is fewer than were asked for. */
+		if (peek && stap_gate_readable(tap))
+			return read_some(tap, message, size, flags, addr_len);
+		if (!result && !copied)
+			result = over(tap->sk);
+		break;
+	}
+	return copied ?: result;
+}
+
+int stap_recvmsg(struct sock *sk, struct msghdr *message, size_t size, int flags, int *addr_len)
+{
+	struct stap *tap = stap_of(sk);
+
+	if (!tap)
+		return -ECONNABORTED;
+	if ((flags & MSG_ERRQUEUE) || !size || sk->sk_state == TCP_LISTEN ||
+	    !stap_is_tapped(&tap->recv))
+		return stap_base(sk)->recvmsg(sk, message, size, flags, addr_len);
+	if (flags & MSG_OOB)
+		return -EINVAL;
+	return read_all(tap, message, size, flags, addr_len);
+}
+
+ssize_t stap_splice_read(struct socket *sock, loff_t *position, struct pipe_inode_info *pipe,
+			 size_t size, unsigned int flags)
+{
+	struct sock *sk = sock->sk;
+	const struct proto_ops *base = stap_base_ops(sk);
+	struct stap *tap = stap_of(sk);
+	ssize_t result;
+	long timeo;
+
+	if (!tap)
+		return -ECONNABORTED;
+	if (!size || sk->sk_state == TCP_LISTEN || !stap_is_tapped(&tap->recv))
+		return base->splice_read(sock, position, pipe, size, flags);
+	timeo = sock_rcvtimeo(sk, sock->file->f_flags & O_NONBLOCK || flags & SPLICE_F_NONBLOCK);
+	for (;;) {
+		u32 there;
+
+		mutex_lock(&tap->reader);
+		there = stap_gate_readable(tap);
+		result = -EAGAIN;
+		if (there)
+			result = base->splice_read(sock, position, pipe,
+						   min_t(size_t, size, there), flags);
+		if (result > 0 && result == there)
+			look_further(tap);
+		mutex_unlock(&tap->reader);
+		if (there)
+			return result;
+		result = wait(tap, 1, &timeo);
+		if (result != 1)
+			return result ?: over(sk);
+	}
+}

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <linux/bpf.h>
+#include <linux/err.h>
+#include <linux/module.h>
+#include <linux/netfilter.h>
+#include <linux/uaccess.h>
+#include <net/inet_connection_sock.h>
+#include <net/tcp.h>
+
+#include "program.h"
+#include "proto.h"
+#include "sockopt.h"
+#include "stap.h"
+
+#define PROGRAMS 4
+
+struct so_ulp {
+	struct ulp_config config;
+	struct stap_params params;
+};
+
+static void put_programs(struct bpf_prog *program[PROGRAMS])
+{
+	int i;
+
+	for (i = 0; i < PROGRAMS; i++)
+		stap_program_put(program[i]);
+}
+
+static int get_programs(const struct stap_params *params, struct bpf_prog *program[PROGRAMS])
+{
+	const s32 fd[PROGRAMS] = { params->bpf_send_parse_fd, params->bpf_send_verdict_fd,
+				   params->bpf_recv_parse_fd, params->bpf_recv_verdict_fd };
+	int i, error;
+
+	for (i = 0; i < PROGRAMS; i++) {
+		program[i] = stap_program_get(fd[i]);
+		if (IS_ERR(program[i])) {
+			error = PTR_ERR(program[i]);
+			program[i] = NULL;
+			return error;
+		}
+	}
+	return 0;
+}
+
+static int install(struct sock *sk, struct bpf_prog *program[PROGRAMS])
+{
+	int error;
+
+	lock_sock(sk);
+	error = stap_install(sk, program);
+	release_sock(sk);
+	return error;
+}
+
+int stap_set_option(struct sock *sk, int name, sockptr_t value, unsigned int size)
+{
+	struct bpf_prog *program[PROGRAMS] = {};
+	struct stap_params params;
+	int error;
+
+	if (name != STAP_PROGRAMS)
+		return -ENOPROTOOPT;
+	if (size != sizeof(params))
+		return -EINVAL;
+	if (copy_from_sockptr(&params, value, sizeof(params)))
+		return -EFAULT;
+	error = get_programs(&params, program);
+	if (!error)
+		error = install(sk, program);
+	if (error)
+		put_programs(program);
+	return error;
+}
+
+static u32 id_of(const struct bpf_prog *program)
+{
+	return program ? program->aux->id : 0;
+}
+
+static struct stap_direction_info direction_info(const struct stap_direction *direction)
+{
+	return (struct stap_direction_info) {
+		.parse_id = id_of(direction->parse),
+		.verdict_id = id_of(direction->verdict),
+		.messages = direction->messages,
+		.bytes = direction->bytes,
+		.dropped = direction->dropped,
+	};
+}
+
+static int put_to_user(const void *data, int there, char __user *value, int __user *size)
+{
+	int room;
+
+	if (get_user(room, size))
+		return -EFAULT;
+	if (room < 0)
+		return -EINVAL;
+	room = min(room, there);
+	if (copy_to_user(value, data, room) || put_user(room, size))
+		return -EFAULT;
+	return 0;
+}
+
+static void get_info(struct sock *sk, struct stap_info *info)
+{
+	const struct stap *tap;
+
+	lock_sock(sk);
+	tap = stap_of(sk);
+	info->send = direction_info(&tap->send);
+	info->recv = direction_info(&tap->recv);
+	release_sock(sk);
+}
+
+int stap_get_option(struct sock *sk, int name, char __user *value, int __user *size)
+{
+	struct stap_info info;
+
+	if (name != STAP_INFO)
+		return -ENOPROTOOPT;
+	if (!stap_of(sk))
+		return -ECONNABORTED;
+	get_info(sk, &info);
+	return put_to_user(&info, sizeof(info), value, size);
+}
+
+static bool is_tcp(const struct sock *sk)
+{
+	return sk->sk_type == SOCK_STREAM && sk->sk_protocol == IPPROTO_TCP &&
+	       (sk->sk_family == AF_INET || sk->sk_family == AF_INET6);
+}
+
+static int set_ulp(struct sock *sk, char *name)
+{
+	return sk->sk_prot->setsockopt(sk, SOL_TCP, TCP_ULP, KERNEL_SOCKPTR(name), strlen(name));
+}
+
+/* All that can fail does so before the socket is touched. */
+static int tap_at_once(struct sock *sk, struct so_ulp *asked)
+{
+	struct bpf_prog *program[PROGRAMS] = {};
+	int error;
+
+	error = get_programs(&asked->params, program);
+	if (!error)
+		error = set_ulp(sk, asked->config.ulp_name);
+	if (!error)
+		error = install(sk, program);
+	if (error)
+		put_programs(program);
+	return error;
+}
+
+static int set_so_ulp(struct sock *sk, int name, sockptr_t value, unsigned int size)
+{
+	struct so_ulp asked = {};
+
+	if (!is_tcp(sk))
+		return -ENOPROTOOPT;
+	if (size < sizeof(asked.config))
+		return -EINVAL;
+	if (copy_from_sockptr(&asked, value, min_t(unsigned int, size, sizeof(asked))))
+		return -EFAULT;
+	if (strnlen(asked.config.ulp_name, ULP_NAME_MAX) == ULP_NAME_MAX)
+		return -EINVAL;
+	if (strcmp(asked.config.ulp_name, "stap"))
+		return size == sizeof(asked.config) ? set_ulp(sk, asked.config.ulp_name) : -EINVAL;
+	return size == sizeof(asked) ? tap_at_once(sk, &asked) : -EINVAL;
+}
+
+static int get_so_ulp(struct sock *sk, int name, void __user *value, int *size)
+{
+	struct {
+		struct ulp_config config;
+		struct stap_info info;
+	} answer = {};
+	int there = sizeof(answer.config);
+
+	if (!is_tcp(sk))
+		return -ENOPROTOOPT;
+	if (*size < 0)
+		return -EINVAL;
+	lock_sock(sk);
+	if (inet_csk(sk)->icsk_ulp_ops)
+		strscpy(answer.config.ulp_name, inet_csk(sk)->icsk_ulp_ops->name, ULP_NAME_MAX);
+	release_sock(sk);
+	if (!strcmp(answer.config.ulp_name, "stap") && stap_of(sk)) {
+		get_info(sk, &answer.info);
+		there = sizeof(answer);
+	}
+	*size = min(*size, there);
+	return copy_to_user(value, &answer, *size) ? -EFAULT : 0;
+}
+
+static struct nf_sockopt_ops so_ulp_options = {
+	.pf = PF_INET,
+	.set_optmin = STAP_SO_ULP,
+	.set_optmax = STAP_SO_ULP + 1,
+	.set = set_so_ulp,
+	.get_optmin = STAP_SO_ULP,
+	.get_optmax = STAP_SO_ULP + 1,
+	.get = get_so_ulp,
+	.owner = THIS_MODULE,
+};
+
+int __init stap_sockopt_init(void)
+{
+	return nf_register_sockopt(&so_ulp_options);
+}
+
+void stap_sockopt_exit(void)
+{
+	nf_unregister_sockopt(&so_ulp_options);
+}

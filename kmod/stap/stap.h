@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The tap of a socket, and what the parts of this module are to each other:
+ *
+ *   main     the module, and "stap" as an upper layer protocol: attach, inherit, release
+ *   sockopt  the socket options by which a tap gets its programs
+ *   proto    the functions of a tapped socket in place of TCP's
+ *   program  a BPF program and its run
+ *   view     what a program sees: one message as an skb of its own
+ *   gate     incoming: how far the application may read
+ *   recv     the application reads
+ *   send     the application writes
+ */
+#ifndef KMOD_STAP_H
+#define KMOD_STAP_H
+
+#include <linux/bvec.h>
+#include <linux/mutex.h>
+#include <linux/rcupdate.h>
+#include <linux/refcount.h>
+#include <linux/workqueue.h>
+#include <net/inet_connection_sock.h>
+#include <net/sock.h>
+
+#include <stap.h>
+
+struct bpf_prog;
+
+struct stap_direction {
+	struct bpf_prog *parse;
+	struct bpf_prog *verdict;
+	u32 need; /* length of the message that has begun; 0: not known */
+	u64 messages;
+	u64 bytes;
+	u64 dropped;
+};
+
+/* What was sent and not yet judged, in pages of ours. */
+struct stap_buffer {
+	struct bio_vec *piece;
+	u32 first; /* of the pieces in use */
+	u32 count; /* behind the last */
+	u32 room; /* pieces allocated */
+	u32 size; /* bytes */
+};
+
+/*
+ * In icsk_ulp_data. Changed under the socket's lock; limit is read without. Freed after an RCU
+ * grace period.
+ */
+struct stap {
+	struct sock *sk;
+	void (*data_ready)(struct sock *sk);
+	int error; /* positive; nothing passes any more */
+	bool ending; /* and the connection is being aborted */
+
+	struct stap_direction recv;
+	bool started; /* limit has a meaning */
+	u32 limit; /* sequence number up to which the application may read */
+	u32 drop; /* bytes from there on that are to be taken away */
+	struct mutex reader; /* one reader at a time spends what is between */
+
+	struct stap_direction send;
+	struct stap_buffer pending;
+
+	refcount_t references; /* of the socket, and of abort while it is queued */
+	struct work_struct abort;
+	struct rcu_head rcu;
+};
+
+static inline struct stap *stap_of(const struct sock *sk)
+{
+	return rcu_dereference_raw(inet_csk(sk)->icsk_ulp_data);
+}
+
+static inline bool stap_is_tapped(const struct stap_direction *direction)
+{
+	return direction->parse || direction->verdict;
+}
+
+extern unsigned int stap_max_message;
+
+/* With the socket locked. From now on nothing passes; the connection ends soon. */
+void stap_fail(struct stap *tap, int error);
+/* By who uses the socket: if it has failed, see to its end, which tap->abort brings. */
+void stap_end(struct stap *tap);
+
+/* Programs that passed its checks, references included. With the socket locked. */
+int stap_install(struct sock *sk, struct bpf_prog *program[4]);
+
+#endif /* KMOD_STAP_H */
