@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: GPL-2.0
+"""BPF programs for the socket tap, written by hand: what clang would make of a few lines of C."""
+
+import ctypes
+import os
+import struct
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_SYS_BPF = 321  # x86_64
+_PROG_LOAD = 5
+SOCKET_FILTER, SK_SKB = 1, 14
+
+Code = list[tuple[int, int, int, int, int]]  # opcode, destination, source, offset, immediate
+
+R0, R1, R2, R3, R4, R6, R10 = 0, 1, 2, 3, 4, 6, 10
+
+
+def _mov(to: int, value: int) -> tuple[int, int, int, int, int]:
+    return (0xB7, to, 0, 0, value)
+
+
+def _copy(to: int, source: int) -> tuple[int, int, int, int, int]:
+    return (0xBF, to, source, 0, 0)
+
+
+EXIT = (0x95, 0, 0, 0, 0)
+_LENGTH = (0x61, R0, R6, 0, 0)  # r0 = skb->len
+
+
+def load(code: Code, kind: int = SOCKET_FILTER) -> int:
+    """The descriptor of a program."""
+    text = b"".join(struct.pack("=BBhi", op, to | source << 4, offset, value) for op, to, source, offset, value in code)
+    instructions = ctypes.create_string_buffer(text, len(text))
+    licence = ctypes.create_string_buffer(b"GPL")
+    log = ctypes.create_string_buffer(65536)
+    attributes = struct.pack("=IIQQIIQ", kind, len(code), ctypes.addressof(instructions), ctypes.addressof(licence), 1,
+                             len(log), ctypes.addressof(log)).ljust(128, b"\0")
+    fd = _libc.syscall(_SYS_BPF, _PROG_LOAD, ctypes.c_char_p(attributes), len(attributes))
+    if fd < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()) + "\n" + log.value.decode())
+    return fd
+
+
+def _load_bytes(offset: int, size: int) -> Code:
+    """These bytes of the message to the stack's top; r0 is not 0 if they are not there."""
+    return [_mov(R2, offset), _copy(R3, R10), (0x07, R3, 0, 0, -8), _mov(R4, size), _copy(R1, R6),
+            (0x85, 0, 0, 0, 26)]
+
+
+def constant(value: int) -> Code:
+    return [_mov(R0, value), EXIT]
+
+
+def up_to(size: int) -> Code:
+    """A parser: messages of so many bytes, or of what there is."""
+    return [_copy(R6, R1), _LENGTH, (0xB5, R0, 0, 1, size), _mov(R0, size), EXIT]
+
+
+def prefixed() -> Code:
+    """A parser: two bytes, big-endian, are the length of what follows."""
+    return [_copy(R6, R1), *_load_bytes(0, 2), (0x15, R0, 0, 2, 0), _mov(R0, 0), EXIT,
+            (0x69, R0, R10, -8, 0), (0xDC, R0, 0, 0, 16), (0x07, R0, 0, 0, 2), EXIT]
+
+
+def until_newline(most: int) -> Code:
+    """A parser: lines, of up to so many bytes."""
+    code = [_copy(R6, R1), _mov(7, 0)]
+    body = [_copy(R2, 7), _copy(R3, R10), (0x07, R3, 0, 0, -8), _mov(R4, 1), _copy(R1, R6), (0x85, 0, 0, 0, 26)]
+    loop = [*body, (0x15, R0, 0, 2, 0), _mov(R0, 0), EXIT,  # not there
+            (0x07, 7, 0, 0, 1), (0x71, R1, R10, -8, 0), (0x55, R1, 0, 2, 10), _copy(R0, 7), EXIT]
+    back = -(len(loop) + 1)
+    return code + loop + [(0xA5, 7, 0, back, most), _mov(R0, -71), EXIT]
+
+
+def by_byte(offset: int, answers: dict[int, int], default: int = 0) -> Code:
+    """A verdict: by one byte of the message."""
+    code = [_copy(R6, R1), *_load_bytes(offset, 1), (0x15, R0, 0, 2, 0), _mov(R0, default), EXIT,
+            (0x71, R1, R10, -8, 0)]
+    for value, answer in answers.items():
+        code += [(0x55, R1, 0, 2, value), _mov(R0, answer), EXIT]
+    return code + [_mov(R0, default), EXIT]
+
+
+def by_length(size: int, answer: int) -> Code:
+    """A verdict: messages of exactly so many bytes pass, others get this answer."""
+    return [_copy(R6, R1), _LENGTH, (0x55, R0, 0, 2, size), _mov(R0, 0), EXIT, _mov(R0, answer), EXIT]

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The socket tap from the outside: uapi/stap.h."""
+
+import contextlib
+import socket
+import struct
+from typing import Iterator, NamedTuple
+
+TCP_ULP = 31
+SOL_STAP = STAP_SO_ULP = 0x5354
+PROGRAMS, INFO = 1, 2
+OK, DROP, DISCONNECT = 0, 2, 130
+
+
+class Programs(NamedTuple):
+    """Descriptors, or -1."""
+    send_parse: int = -1
+    send_verdict: int = -1
+    recv_parse: int = -1
+    recv_verdict: int = -1
+
+
+class Direction(NamedTuple):
+    parse_id: int
+    verdict_id: int
+    messages: int
+    bytes: int
+    dropped: int
+
+
+def params(programs: Programs) -> bytes:
+    return struct.pack("=4i", *programs)
+
+
+def tap(opened: socket.socket, programs: Programs) -> None:
+    """Both at once."""
+    opened.setsockopt(socket.SOL_IP, STAP_SO_ULP, b"stap".ljust(16, b"\0") + params(programs))
+
+
+def tap_natively(opened: socket.socket, programs: Programs) -> None:
+    opened.setsockopt(socket.SOL_TCP, TCP_ULP, b"stap")
+    opened.setsockopt(SOL_STAP, PROGRAMS, params(programs))
+
+
+def info(opened: socket.socket) -> tuple[Direction, Direction]:
+    """Of what is sent and of what is received."""
+    values = struct.unpack("=2I3Q2I3Q", opened.getsockopt(SOL_STAP, INFO, 64))
+    return Direction(*values[:5]), Direction(*values[5:])
+
+
+@contextlib.contextmanager
+def connection(family: int = 4) -> Iterator[tuple[socket.socket, socket.socket]]:
+    """Two ends, through loopback."""
+    af, address = (socket.AF_INET, "127.0.0.1") if family == 4 else (socket.AF_INET6, "::1")
+    with socket.socket(af) as listener:
+        listener.bind((address, 0))
+        listener.listen()
+        with socket.socket(af) as one:
+            one.connect(listener.getsockname()[:2])
+            other = listener.accept()[0]
+            with other:
+                for opened in (one, other):
+                    opened.settimeout(20)
+                yield one, other
