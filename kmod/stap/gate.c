@@ -51,16 +51,18 @@ static const struct sk_buff *skb_at_limit(const struct stap *tap)
 	return NULL;
 }
 
-static int fill(const struct stap *tap, struct stap_view *view, u32 size)
+/* What a program is to see, from the gate on. */
+static int fill(const void *source, struct stap_view *view, u32 offset, u32 size)
 {
+	const struct stap *tap = source;
 	const bool copied = size <= STAP_VIEW_COPIED;
 	u8 *to = copied ? stap_view_put(view, size) : NULL;
 	const struct sk_buff *skb = skb_at_limit(tap);
-	u32 sequence = tap->limit;
+	u32 sequence = tap->limit + offset;
 	int error;
 
 	while (size) {
-		u32 offset, some;
+		u32 some;
 
 		if (!skb)
 			return -EFAULT;
@@ -79,39 +81,6 @@ static int fill(const struct stap *tap, struct stap_view *view, u32 size)
 			skb_queue_next(&tap->sk->sk_receive_queue, skb);
 	}
 	return 0;
-}
-
-static int run(const struct stap *tap, const struct bpf_prog *program, u32 size, int *answer)
-{
-	struct stap_view *view = stap_view_begin(tap->sk);
-	int error = fill(tap, view, size);
-
-	if (!error)
-		*answer = stap_program_run(program, view->skb);
-	stap_view_end(view);
-	return error;
-}
-
-static int parse(struct stap *tap, u32 size)
-{
-	int error, length;
-
-	if (!tap->recv.parse)
-		return size;
-	error = run(tap, tap->recv.parse, size, &length);
-	return error ?: stap_checked_length(length);
-}
-
-static int judge(struct stap *tap, u32 size)
-{
-	int error, verdict = STAP_OK;
-
-	if (tap->recv.verdict) {
-		error = run(tap, tap->recv.verdict, size, &verdict);
-		if (error)
-			return error;
-	}
-	return stap_counted_verdict(&tap->recv, verdict, size);
 }
 
 /*
@@ -160,7 +129,7 @@ static bool eat(struct stap *tap)
 		stap_fail(tap, ECONNABORTED);
 		return false;
 	}
-	tap->drop = 0;
+	WRITE_ONCE(tap->drop, 0);
 	smp_wmb(); /* copied_seq before limit; pairs with stap_gate_readable() */
 	WRITE_ONCE(tap->limit, tcp_sk(sk)->copied_seq);
 	return true;
@@ -172,46 +141,49 @@ static void start(struct stap *tap)
 	smp_store_release(&tap->started, true); /* pairs with stap_gate_readable() */
 }
 
+/* A message that is not all there: can the rest come? */
+static void await(struct stap *tap, u32 there, u32 need)
+{
+	if (sock_flag(tap->sk, SOCK_DONE))
+		stap_fail(tap, ECONNABORTED);
+	else if (need || there < stap_max_message)
+		make_room(tap, there, need ?: 2 * there);
+	else
+		stap_fail(tap, EMSGSIZE);
+}
+
 /* The message at the gate; whether there may be another. */
 static bool next(struct stap *tap, bool *readable)
 {
-	const s32 size = end_of_data(tap) - tap->limit;
-	int verdict;
+	const s32 there = end_of_data(tap) - tap->limit;
+	const struct stap_source source = {
+		.sk = tap->sk, .direction = &tap->recv, .fill = fill, .source = tap,
+	};
+	struct stap_finding found;
 
-	if (size <= 0)
+	if (there <= 0)
 		return false;
-	if (!tap->recv.need) {
-		const int length = parse(tap, size);
-
-		if (length < 0) {
-			stap_fail(tap, -length);
-			return false;
-		}
-		tap->recv.need = length;
-	}
-	if (!tap->recv.need || tap->recv.need > size) {
-		if (sock_flag(tap->sk, SOCK_DONE)) /* its rest will never come */
-			stap_fail(tap, ECONNABORTED);
-		else if (tap->recv.need)
-			make_room(tap, size, tap->recv.need);
-		else if (size >= stap_max_message)
-			stap_fail(tap, EMSGSIZE);
-		else
-			make_room(tap, size, 2 * size);
+	found = stap_examine(&source, 0, there);
+	if (found.length < 0) {
+		stap_fail(tap, -found.length);
 		return false;
 	}
-	verdict = judge(tap, tap->recv.need);
-	if (verdict == STAP_OK) {
-		WRITE_ONCE(tap->limit, tap->limit + tap->recv.need);
+	if (!found.length || found.length > there) {
+		await(tap, there, found.length);
+		return false;
+	}
+	switch (found.verdict) {
+	case STAP_OK:
+		WRITE_ONCE(tap->limit, tap->limit + found.length);
 		*readable = true;
-	} else if (verdict == STAP_DROP) {
-		tap->drop = tap->recv.need;
-	} else {
-		stap_fail(tap, verdict < 0 ? -verdict : ECONNABORTED);
+		return true;
+	case STAP_DROP:
+		WRITE_ONCE(tap->drop, found.length);
+		return true;
+	default:
+		stap_fail(tap, ECONNABORTED);
 		return false;
 	}
-	tap->recv.need = 0;
-	return true;
 }
 
 bool stap_gate_advance(struct stap *tap)

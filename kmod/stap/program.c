@@ -6,6 +6,7 @@
 
 #include "program.h"
 #include "stap.h"
+#include "view.h"
 
 struct bpf_prog *stap_program_get(int fd)
 {
@@ -32,7 +33,7 @@ void stap_program_put(struct bpf_prog *program)
 		bpf_prog_put(program);
 }
 
-int stap_program_run(const struct bpf_prog *program, struct sk_buff *view)
+static int run(const struct bpf_prog *program, struct sk_buff *view)
 {
 	int answer;
 
@@ -42,14 +43,14 @@ int stap_program_run(const struct bpf_prog *program, struct sk_buff *view)
 	return answer;
 }
 
-int stap_checked_length(int answer)
+static int checked_length(int answer)
 {
 	if (answer < 0)
 		return answer >= -MAX_ERRNO ? answer : -EPROTO;
 	return answer > stap_max_message ? -EMSGSIZE : answer;
 }
 
-int stap_counted_verdict(struct stap_direction *direction, int verdict, u32 size)
+static int counted_verdict(struct stap_direction *direction, int verdict, u32 size)
 {
 	switch (verdict) {
 	case STAP_OK:
@@ -62,4 +63,57 @@ int stap_counted_verdict(struct stap_direction *direction, int verdict, u32 size
 	default:
 		return STAP_DISCONNECT;
 	}
+}
+
+/* Programs of this type leave a view as it was, so that the next may use it. */
+static bool only_looks(const struct bpf_prog *program)
+{
+	return program->type == BPF_PROG_TYPE_SOCKET_FILTER;
+}
+
+/* The parser, and the verdict too if the message is just what there is. */
+static int parse(const struct stap_source *source, u32 offset, u32 size, int *verdict)
+{
+	const struct stap_direction *direction = source->direction;
+	struct stap_view *view = stap_view_begin(source->sk);
+	int length = source->fill(source->source, view, offset, size);
+
+	if (!length)
+		length = checked_length(run(direction->parse, view->skb));
+	if (length == size && direction->verdict && only_looks(direction->parse))
+		*verdict = run(direction->verdict, view->skb);
+	stap_view_end(view);
+	return length;
+}
+
+static int judge(const struct stap_source *source, u32 offset, u32 size)
+{
+	struct stap_view *view = stap_view_begin(source->sk);
+	int verdict = STAP_DISCONNECT; /* if there is no memory to look at it */
+
+	if (!source->fill(source->source, view, offset, size))
+		verdict = run(source->direction->verdict, view->skb);
+	stap_view_end(view);
+	return verdict;
+}
+
+struct stap_finding stap_examine(const struct stap_source *source, u32 offset, u32 size)
+{
+	struct stap_direction *direction = source->direction;
+	struct stap_finding found = { .length = direction->need ?: size };
+	const int none = INT_MIN;
+	int verdict = none;
+
+	if (!direction->need && direction->parse)
+		found.length = parse(source, offset, size, &verdict);
+	direction->need = max(found.length, 0);
+	if (found.length <= 0 || found.length > size)
+		return found;
+	if (!direction->verdict)
+		verdict = STAP_OK;
+	else if (verdict == none)
+		verdict = judge(source, offset, found.length);
+	found.verdict = counted_verdict(direction, verdict, found.length);
+	direction->need = 0;
+	return found;
 }

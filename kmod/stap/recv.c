@@ -26,26 +26,41 @@ static int why_over(struct sock *sk)
 	return -ENOTCONN;
 }
 
-/* Until there are so many bytes, or it is over: 1, 0 or an errno. */
+static void advance(struct stap *tap)
+{
+	lock_sock(tap->sk);
+	stap_gate_advance(tap);
+	release_sock(tap->sk);
+}
+
+/*
+ * Until there are so many bytes, or it is over: 1, 0 or an errno. Without the lock: what comes in
+ * moves the gate by itself, unless TCP does not call before SO_RCVLOWAT is reached.
+ */
 static int wait(struct stap *tap, u32 target, long *timeo)
 {
 	DEFINE_WAIT_FUNC(wait, woken_wake_function);
 	struct sock *sk = tap->sk;
 	int result;
 
-	lock_sock(sk);
+	if (READ_ONCE(sk->sk_rcvlowat) > 1)
+		advance(tap);
+	add_wait_queue(sk_sleep(sk), &wait);
+	sk_set_bit(SOCKWQ_ASYNC_WAITDATA, sk);
 	for (;;) {
-		stap_gate_advance(tap);
+		const bool failed = READ_ONCE(tap->error);
+		const bool over = failed || is_over(sk);
+
+		smp_rmb(); /* what came before the end is there */
 		result = stap_gate_readable(tap) >= target;
 		if (result)
 			break;
-		if (READ_ONCE(tap->error)) { /* first: a FIN is not the end of this one */
-			release_sock(sk);
+		if (failed) {
 			stap_end(tap);
 			flush_work(&tap->abort);
-			return 0;
+			break;
 		}
-		if (is_over(sk))
+		if (over)
 			break;
 		if (!*timeo) {
 			result = -EAGAIN;
@@ -55,26 +70,11 @@ static int wait(struct stap *tap, u32 target, long *timeo)
 			result = sock_intr_errno(*timeo);
 			break;
 		}
-		add_wait_queue(sk_sleep(sk), &wait);
-		sk_set_bit(SOCKWQ_ASYNC_WAITDATA, sk);
-		sk_wait_event(sk, timeo,
-			      stap_gate_readable(tap) >= target || is_over(sk) ||
-				READ_ONCE(tap->error), &wait);
-		sk_clear_bit(SOCKWQ_ASYNC_WAITDATA, sk);
-		remove_wait_queue(sk_sleep(sk), &wait);
+		*timeo = wait_woken(&wait, TASK_INTERRUPTIBLE, *timeo);
 	}
-	release_sock(sk);
+	sk_clear_bit(SOCKWQ_ASYNC_WAITDATA, sk);
+	remove_wait_queue(sk_sleep(sk), &wait);
 	return result;
-}
-
-/* What was behind the gate may be first now. */
-static void look_further(struct stap *tap)
-{
-	if (stap_gate_readable(tap))
-		return;
-	lock_sock(tap->sk);
-	stap_gate_advance(tap);
-	release_sock(tap->sk);
 }
 
 static int read_some(struct stap *tap, struct msghdr *message, size_t size, int flags,
@@ -91,8 +91,8 @@ static int read_some(struct stap *tap, struct msghdr *message, size_t size, int 
 	} else {
 		result = stap_base(tap->sk)->recvmsg(tap->sk, message, min_t(size_t, size, there),
 						     quickly, addr_len);
-		if (!(flags & MSG_PEEK) && result > 0 && result == there)
-			look_further(tap);
+		if (READ_ONCE(tap->drop) && !(flags & MSG_PEEK))
+			advance(tap); /* it may be first now */
 	}
 	mutex_unlock(&tap->reader);
 	return result;
@@ -118,7 +118,7 @@ static int read_all(struct stap *tap, struct msghdr *message, size_t size, int f
 
 	for (;;) {
 		/* Not even a lock, if it is there. */
-		if (!peek || stap_gate_readable(tap) >= target) {
+		if (stap_gate_readable(tap) >= (peek ? target : 1)) {
 			result = read_some(tap, message, size - copied, flags, addr_len);
 			if (result > 0)
 				copied += result;
@@ -175,8 +175,8 @@ ssize_t stap_splice_read(struct socket *sock, loff_t *position, struct pipe_inod
 		if (there)
 			result = base->splice_read(sock, position, pipe,
 						   min_t(size_t, size, there), flags);
-		if (result > 0 && result == there)
-			look_further(tap);
+		if (READ_ONCE(tap->drop))
+			advance(tap);
 		mutex_unlock(&tap->reader);
 		if (there)
 			return result;

@@ -19,74 +19,91 @@
 /* Up to here TCP copies once more, into pages that it has begun: that is less work. */
 #define COPIED_AGAIN 2048
 
+/* Up to here what is sent is judged without pages of its own. */
+#define SHORT 256
+
 /* What a caller says about the last byte. */
 #define LAST_FLAGS (MSG_OOB | MSG_EOR | MSG_MORE)
 
-static int run(struct stap *tap, const struct bpf_prog *program, u32 offset, u32 size,
-	       int *answer)
-{
-	struct stap_view *view = stap_view_begin(tap->sk);
-	int error = stap_buffer_view(&tap->pending, view, offset, size);
+/*
+ * What is judged at a time: the pending bytes, or a short message that is no longer than
+ * SHORT and is judged and sent before it needs a page.
+ */
+struct stretch {
+	struct stap *tap;
+	const u8 *data; /* NULL: pending */
+	u32 size;
+	u32 done; /* sent, or dropped; no longer pending */
+	int flags; /* of the last byte */
+	struct msghdr *control;
+};
 
-	if (!error)
-		*answer = stap_program_run(program, view->skb);
-	stap_view_end(view);
-	return error;
+static int fill(const void *source, struct stap_view *view, u32 offset, u32 size)
+{
+	const struct stretch *stretch = source;
+
+	if (!stretch->data)
+		return stap_buffer_view(&stretch->tap->pending, view, offset - stretch->done, size);
+	memcpy(stap_view_put(view, size), stretch->data + offset, size);
+	return 0;
 }
 
-/* The length of the message that begins at offset, if that can be told. */
-static int parse(struct stap *tap, u32 offset)
+static int push_short(struct sock *sk, const struct stretch *stretch, u32 size, int flags)
 {
-	const u32 size = tap->pending.size - offset;
-	int error, length;
+	struct kvec data = { .iov_base = (u8 *)stretch->data + stretch->done, .iov_len = size };
+	struct msghdr message = {
+		.msg_flags = flags,
+		.msg_control = stretch->control->msg_control,
+		.msg_controllen = stretch->control->msg_controllen,
+	};
 
-	if (tap->send.need)
-		return tap->send.need;
-	if (!tap->send.parse)
-		return size;
-	error = run(tap, tap->send.parse, offset, size, &length);
-	return error ?: stap_checked_length(length);
+	iov_iter_kvec(&message.msg_iter, ITER_SOURCE, &data, 1, size);
+	return tcp_sendmsg_locked(sk, &message, size);
 }
 
-static int judge(struct stap *tap, u32 offset, u32 size)
+static int push_pending(struct sock *sk, const struct stretch *stretch, u32 size, int flags)
 {
-	int error, verdict = STAP_OK;
+	const struct stap_buffer *pending = &stretch->tap->pending;
+	const struct bio_vec *piece = pending->piece + pending->first;
+	const u32 count = pending->count - pending->first;
 
-	if (tap->send.verdict) {
-		error = run(tap, tap->send.verdict, offset, size, &verdict);
-		if (error)
-			return error;
-	}
-	return stap_counted_verdict(&tap->send, verdict, size);
+	if (size > COPIED_AGAIN)
+		return stap_send_pages(sk, piece, count, size, flags, stretch->control);
+	return stap_send_copied(sk, piece, count, size, flags, stretch->control);
 }
 
 /* TCP takes as much as it has room for; with this as much as there is. */
-static int push_now(struct sock *sk, const struct stap_buffer *buffer, u32 size, int flags,
-		    struct msghdr *control)
+static int push_now(struct sock *sk, const struct stretch *stretch, u32 size, int flags)
 {
-	const struct bio_vec *piece = buffer->piece + buffer->first;
-	const u32 count = buffer->count - buffer->first;
 	const int limit = sk->sk_sndbuf;
 	int result;
 
 	flags |= MSG_DONTWAIT | MSG_NOSIGNAL;
 	WRITE_ONCE(sk->sk_sndbuf, INT_MAX);
-	if (size > COPIED_AGAIN)
-		result = stap_send_pages(sk, piece, count, size, flags, control);
-	else
-		result = stap_send_copied(sk, piece, count, size, flags, control);
+	result = stretch->data ? push_short(sk, stretch, size, flags) :
+				 push_pending(sk, stretch, size, flags);
 	if (sk->sk_sndbuf == INT_MAX)
 		WRITE_ONCE(sk->sk_sndbuf, limit);
 	return result;
 }
 
-/* The first bytes, which have passed, to TCP. It refuses some only if memory is short. */
-static int push(struct stap *tap, u32 size, int flags, struct msghdr *control)
+/* These bytes are gone, wherever they went. */
+static void finish(struct stretch *stretch, u32 size)
 {
-	struct sock *sk = tap->sk;
+	if (size && !stretch->data)
+		stap_buffer_skip(stretch->tap->sk, &stretch->tap->pending, size);
+	stretch->done += size;
+}
+
+/* The next bytes, which have passed, to TCP. It refuses some only if memory is short. */
+static int push(struct stretch *stretch, u32 size)
+{
+	/* Without MSG_MORE if more is there: it may never go, and nothing else would push. */
+	const int flags = stretch->done + size == stretch->size ? stretch->flags : 0;
+	struct sock *sk = stretch->tap->sk;
 
 	while (size) {
-		int result = push_now(sk, &tap->pending, size, flags, control);
+		int result = push_now(sk, stretch, size, flags);
 
 		if (result == -EAGAIN) {
 			long timeo = HZ / 10;
@@ -98,22 +115,10 @@ static int push(struct stap *tap, u32 size, int flags, struct msghdr *control)
 		}
 		if (result < 0)
 			return result;
-		stap_buffer_skip(sk, &tap->pending, result);
+		finish(stretch, result);
 		size -= result;
 	}
 	return 0;
-}
-
-/* The first bytes, which have passed. The flags are for the last byte of all. */
-static int push_passed(struct stap *tap, u32 *passed, int flags, struct msghdr *control)
-{
-	const u32 size = *passed;
-
-	/* Without MSG_MORE if more is pending: it may never go, and nothing else would push. */
-	if (size != tap->pending.size)
-		flags = 0;
-	*passed = 0;
-	return push(tap, size, flags, control);
 }
 
 static int disconnect(struct stap *tap, int error)
@@ -123,45 +128,94 @@ static int disconnect(struct stap *tap, int error)
 }
 
 /* All whole messages. Those that pass one after the other go together: *passed bytes so far. */
-static int settle_more(struct stap *tap, u32 *passed, int flags, struct msghdr *control)
+static int judge(struct stretch *stretch, u32 *passed)
 {
-	while (tap->pending.size > *passed) {
-		const int length = parse(tap, *passed);
-		int error, verdict;
+	struct stap *tap = stretch->tap;
+	const struct stap_source source = {
+		.sk = tap->sk, .direction = &tap->send, .fill = fill, .source = stretch,
+	};
 
-		if (length < 0)
-			return disconnect(tap, -length);
-		if (!length || length > tap->pending.size - *passed) {
-			tap->send.need = length;
-			break;
-		}
-		tap->send.need = 0;
-		verdict = judge(tap, *passed, length);
-		if (verdict == STAP_OK) {
-			*passed += length;
+	for (;;) {
+		const u32 at = stretch->done + *passed, there = stretch->size - at;
+		struct stap_finding found;
+		int error;
+
+		if (!there)
+			return 0;
+		found = stap_examine(&source, at, there);
+		if (found.length < 0)
+			return disconnect(tap, -found.length);
+		if (!found.length || found.length > there)
+			return 0;
+		if (found.verdict == STAP_OK) {
+			*passed += found.length;
 			continue;
 		}
-		if (verdict != STAP_DROP)
-			return disconnect(tap, verdict < 0 ? -verdict : ECONNABORTED);
-		error = push_passed(tap, passed, flags, control);
+		if (found.verdict != STAP_DROP)
+			return disconnect(tap, ECONNABORTED);
+		error = push(stretch, *passed);
 		if (error)
 			return error;
-		stap_buffer_skip(tap->sk, &tap->pending, length);
+		*passed = 0;
+		finish(stretch, found.length);
+	}
+}
+
+static int settle(struct stretch *stretch)
+{
+	u32 passed = 0;
+	int error = judge(stretch, &passed);
+	/* What came before a disconnection has passed. */
+	int pushed = push(stretch, passed);
+
+	return error ?: pushed;
+}
+
+static int settle_pending(struct stap *tap, struct msghdr *message, int flags)
+{
+	struct stretch stretch = {
+		.tap = tap, .size = tap->pending.size, .flags = flags, .control = message,
+	};
+	int error = settle(&stretch);
+
+	if (error || tap->pending.size < stap_max_message)
+		return error;
+	return disconnect(tap, EMSGSIZE);
+}
+
+/* For later. */
+static int keep(struct stap *tap, u8 *data, u32 size)
+{
+	struct kvec left = { .iov_base = data, .iov_len = size };
+	struct iov_iter from;
+
+	iov_iter_kvec(&from, ITER_SOURCE, &left, 1, size);
+	while (iov_iter_count(&from)) {
+		ssize_t some = stap_buffer_append(tap->sk, &tap->pending, &from,
+						  iov_iter_count(&from));
+
+		if (some < 0)
+			return some;
 	}
 	return 0;
 }
 
-static int settle(struct stap *tap, int flags, struct msghdr *control)
+/* The whole of it is copied, or nothing. What is left of it begins a message and is pending. */
+static ssize_t send_short(struct stap *tap, struct msghdr *message, u32 size, int flags)
 {
-	u32 passed = 0;
-	int error, pushed;
+	u8 data[SHORT];
+	struct stretch stretch = {
+		.tap = tap, .data = data, .size = size, .flags = flags, .control = message,
+	};
+	int error;
 
-	error = settle_more(tap, &passed, flags, control);
-	/* What came before a disconnection has passed. */
-	pushed = push_passed(tap, &passed, flags, control);
-	if (error || pushed)
-		return error ?: pushed;
-	return tap->pending.size < stap_max_message ? 0 : disconnect(tap, EMSGSIZE);
+	if (!copy_from_iter_full(data, size, &message->msg_iter))
+		return -EFAULT;
+	error = settle(&stretch);
+	if (error)
+		return error;
+	error = keep(tap, data + stretch.done, size - stretch.done);
+	return error ? disconnect(tap, -error) : size;
 }
 
 /* Copies up to a portion; fewer only if memory is short. */
@@ -214,6 +268,8 @@ static int send(struct stap *tap, struct msghdr *message, size_t size, int flags
 			error = wait_for_room(tap, &timeo);
 		if (error)
 			break;
+		if (size <= SHORT && !tap->pending.size)
+			return send_short(tap, message, size, flags & LAST_FLAGS);
 		some = copy(tap, message);
 		if (some == -ENOMEM) {
 			error = sk_stream_wait_memory(sk, &timeo);
@@ -226,7 +282,7 @@ static int send(struct stap *tap, struct msghdr *message, size_t size, int flags
 			break;
 		}
 		sent += some;
-		error = settle(tap, sent < size ? 0 : flags & LAST_FLAGS, message);
+		error = settle_pending(tap, message, sent < size ? 0 : flags & LAST_FLAGS);
 		if (error)
 			return error;
 	}
