@@ -19,7 +19,7 @@ export KVER DESTDIR JOBS
 # CONST_STRUCT: the proto_ops of tapped sockets are filled in when the first one comes
 CHECKPATCH_IGNORE = LINUX_VERSION_CODE,EMBEDDED_FUNCTION_NAME,FILE_PATH_CHANGES,CONSTANT_COMPARISON,STATIC_CONST_CHAR_ARRAY,CONST_STRUCT
 
-.PHONY: all modules helper install uninstall check check-debug fuzz lint format demo shell clean help
+.PHONY: all modules helper install uninstall check check-debug fuzz bench lint format demo shell clean help
 all: modules
 
 help:
@@ -32,6 +32,7 @@ help:
 	@echo 'make check        lint and all tests, on both kernels'
 	@echo 'make check-debug  the VM suite under a kernel with sanitizers and lockdep'
 	@echo 'make fuzz         what callers send, at random, for SECONDS=60'
+	@echo 'make bench        what the socket tap costs, in instructions'
 	@echo 'make lint         static checks alone'
 	@echo 'make format       clang-format over the C++'
 	@echo 'make shell        a virtual machine to try things in; KVER=6.1, 6.12 or debug'
@@ -61,6 +62,10 @@ check-debug:
 fuzz:
 	@scripts/install-deps
 	@scripts/fuzz $(SECONDS)
+
+bench:
+	@scripts/install-deps
+	@scripts/bench
 
 lint:
 	@scripts/install-deps

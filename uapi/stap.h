@@ -27,11 +27,11 @@
  *
  * PROGRAMS. A program is called with one message as its packet: byte 0 is the message's first,
  * and skb->len the message's length. A parser, which finds out that length, is called with what
- * there is so far, from the message's first byte on; that may be more than the message. It
- * returns
+ * there is so far, from the message's first byte on; that may be more than the message, or only
+ * the beginning of what there is, all of which it gets if it asks for more. It returns
  *
  *   > 0  the length of the message in bytes. It is called no more until that has come.
- *   0    more is needed to tell. It is called again when more has come.
+ *   0    more is needed to tell. It is called again with more, when more has come.
  *   < 0  no message begins so: the connection ends with that errno.
  *
  * Without a parser a message is what one send brought, or what has come from the network since

@@ -91,13 +91,16 @@ static int fill(const void *source, struct stap_view *view, u32 offset, u32 size
  */
 static void make_room(struct stap *tap, u32 there, u32 need)
 {
-	const u32 least = 4 * inet_csk(tap->sk)->icsk_ack.rcv_mss;
-	const u32 lacking = max(need - there, least);
+	/* A sender may not split what is larger than the window. */
+	const u32 segments = 2 * inet_csk(tap->sk)->icsk_ack.rcv_mss;
+	const u32 lacking = need - there + segments;
 	struct tcp_sock *tp = tcp_sk(tap->sk);
 	struct sock *sk = tap->sk;
 	u32 most, space;
 
-	most = tcp_space_from_win(sk, 4 * (need + least) + tap->limit - tp->copied_seq);
+	if (tcp_receive_window(tp) >= lacking)
+		return;
+	most = tcp_space_from_win(sk, 4 * (need + segments) + tap->limit - tp->copied_seq);
 	space = atomic_read(&sk->sk_rmem_alloc) + tcp_space_from_win(sk, lacking);
 	space = min(space, most);
 	if (space <= sk->sk_rcvbuf || !((1 << sk->sk_state) & RECEIVING))

@@ -26,13 +26,23 @@ static void put(struct stap *tap)
 		kfree_rcu(tap, rcu);
 }
 
-/* As `ss -K` would: a RST to the other side, the error to ours. It locks the socket itself. */
+/*
+ * As `ss -K` would: a RST to the other side, the error to ours. It locks the socket itself, and
+ * does nothing if both sides have ended it already; then the error is all that is left to do.
+ */
 static void abort_connection(struct work_struct *work)
 {
 	struct stap *tap = container_of(work, struct stap, abort);
 	struct sock *sk = tap->sk;
 
-	tcp_abort(sk, tap->error);
+	if (tcp_abort(sk, tap->error)) {
+		lock_sock(sk);
+		if (!sock_flag(sk, SOCK_DEAD)) {
+			WRITE_ONCE(sk->sk_err, tap->error);
+			sk_error_report(sk);
+		}
+		release_sock(sk);
+	}
 	put(tap);
 	sock_put(sk);
 }

@@ -33,14 +33,10 @@ void stap_program_put(struct bpf_prog *program)
 		bpf_prog_put(program);
 }
 
+/* Bottom halves are off: no RCU callback runs, and nobody takes this CPU's view away. */
 static int run(const struct bpf_prog *program, struct sk_buff *view)
 {
-	int answer;
-
-	rcu_read_lock();
-	answer = bpf_prog_run_save_cb(program, view);
-	rcu_read_unlock();
-	return answer;
+	return __bpf_prog_run_save_cb(program, view);
 }
 
 static int checked_length(int answer)
@@ -71,8 +67,11 @@ static bool only_looks(const struct bpf_prog *program)
 	return program->type == BPF_PROG_TYPE_SOCKET_FILTER;
 }
 
+/* Most parsers need no more to see. */
+#define FIRST_LOOK 256
+
 /* The parser, and the verdict too if the message is just what there is. */
-static int parse(const struct stap_source *source, u32 offset, u32 size, int *verdict)
+static int look(const struct stap_source *source, u32 offset, u32 size, int *verdict)
 {
 	const struct stap_direction *direction = source->direction;
 	struct stap_view *view = stap_view_begin(source->sk);
@@ -84,6 +83,16 @@ static int parse(const struct stap_source *source, u32 offset, u32 size, int *ve
 		*verdict = run(direction->verdict, view->skb);
 	stap_view_end(view);
 	return length;
+}
+
+/* A parser that wants more than the beginning gets all. */
+static int parse(const struct stap_source *source, u32 offset, u32 size, int *verdict)
+{
+	int length = look(source, offset, min(size, FIRST_LOOK), verdict);
+
+	if (length || size <= FIRST_LOOK)
+		return length;
+	return look(source, offset, size, verdict);
 }
 
 static int judge(const struct stap_source *source, u32 offset, u32 size)

@@ -48,14 +48,15 @@ static int wait(struct stap *tap, u32 target, long *timeo)
 	add_wait_queue(sk_sleep(sk), &wait);
 	sk_set_bit(SOCKWQ_ASYNC_WAITDATA, sk);
 	for (;;) {
-		const bool failed = READ_ONCE(tap->error);
-		const bool over = failed || is_over(sk);
+		/* A FIN is seen before what came with it has been judged. */
+		const bool over = is_over(sk);
 
-		smp_rmb(); /* what came before the end is there */
+		if (over)
+			advance(tap);
 		result = stap_gate_readable(tap) >= target;
 		if (result)
 			break;
-		if (failed) {
+		if (READ_ONCE(tap->error)) {
 			stap_end(tap);
 			flush_work(&tap->abort);
 			break;
