@@ -47,7 +47,8 @@
  * stream that lacks it does not end as if it were whole.
  *
  * What is sent is copied before it is judged, also by sendfile() and splice(). Urgent data are
- * judged like any other and are read as the stream's; a receiver's MSG_OOB is EINVAL. Refused
+ * judged like any other and are read as the stream's (SO_OOBINLINE is set); a receiver's MSG_OOB
+ * is EINVAL, and the connection ends if a message that is to be dropped contains them. Refused
  * with EOPNOTSUPP, since they would go around the programs: MSG_ZEROCOPY, TCP_ZEROCOPY_RECEIVE,
  * TCP_REPAIR, MSG_FASTOPEN, and with ENODEV mmap().
  */

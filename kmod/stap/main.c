@@ -35,7 +35,8 @@ static void abort_connection(struct work_struct *work)
 	struct stap *tap = container_of(work, struct stap, abort);
 	struct sock *sk = tap->sk;
 
-	if (tcp_abort(sk, tap->error)) {
+	/* Not if the socket was disconnected meanwhile, and is another connection's. */
+	if (READ_ONCE(tap->ending) && tcp_abort(sk, tap->error)) {
 		lock_sock(sk);
 		if (!sock_flag(sk, SOCK_DEAD)) {
 			WRITE_ONCE(sk->sk_err, tap->error);
@@ -111,6 +112,9 @@ int stap_install(struct sock *sk, struct bpf_prog *program[4])
 	tap->send.verdict = program[1];
 	tap->recv.parse = program[2];
 	tap->recv.verdict = program[3];
+	/* Urgent data are in the stream, where they are judged. */
+	if (stap_is_tapped(&tap->recv))
+		sock_set_flag(sk, SOCK_URGINLINE);
 	/* What has come already is not exempt. */
 	if (stap_is_tapped(&tap->recv) && sk->sk_state != TCP_LISTEN &&
 	    !skb_queue_empty(&sk->sk_receive_queue))
@@ -146,9 +150,9 @@ static void release(struct sock *sk)
 {
 	struct stap *tap = stap_of(sk);
 
+	stap_proto_take_off(sk);
 	if (!tap)
 		return;
-	stap_proto_take_off(sk);
 	stap_program_put(tap->send.parse);
 	stap_program_put(tap->send.verdict);
 	stap_program_put(tap->recv.parse);

@@ -241,8 +241,11 @@ void stap_proto_put_on(struct sock *sk)
 
 void stap_proto_take_off(struct sock *sk)
 {
+	const struct stap *tap = stap_of(sk);
+
 	write_lock_bh(&sk->sk_callback_lock);
-	sk->sk_data_ready = stap_of(sk)->data_ready;
+	if (tap)
+		sk->sk_data_ready = tap->data_ready;
 	write_unlock_bh(&sk->sk_callback_lock);
 	WRITE_ONCE(sk->sk_prot, stap_base(sk));
 }

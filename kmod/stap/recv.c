@@ -78,6 +78,12 @@ static int wait(struct stap *tap, u32 target, long *timeo)
 	return result;
 }
 
+/* SO_PEEK_OFF: what was peeked at before, and is still there. */
+static u32 peeked(const struct sock *sk, int flags)
+{
+	return flags & MSG_PEEK ? max(READ_ONCE(sk->sk_peek_off), 0) : 0;
+}
+
 static int read_some(struct stap *tap, struct msghdr *message, size_t size, int flags,
 		     int *addr_len)
 {
@@ -87,6 +93,7 @@ static int read_some(struct stap *tap, struct msghdr *message, size_t size, int 
 
 	mutex_lock(&tap->reader);
 	there = stap_gate_readable(tap);
+	there -= min(there, peeked(tap->sk, flags));
 	if (!there) {
 		result = -EAGAIN;
 	} else {
@@ -115,22 +122,23 @@ static int read_all(struct stap *tap, struct msghdr *message, size_t size, int f
 	const bool peek = flags & MSG_PEEK;
 	long timeo = sock_rcvtimeo(tap->sk, flags & MSG_DONTWAIT);
 	const int target = sock_rcvlowat(tap->sk, flags & MSG_WAITALL, size);
+	const u32 least = peek ? peeked(tap->sk, flags) + target : 1;
 	int copied = 0, result;
 
 	for (;;) {
 		/* Not even a lock, if it is there. */
-		if (stap_gate_readable(tap) >= (peek ? target : 1)) {
+		if (stap_gate_readable(tap) >= least) {
 			result = read_some(tap, message, size - copied, flags, addr_len);
 			if (result > 0)
 				copied += result;
 			if (copied >= target || (result < 0 && result != -EAGAIN))
 				break;
 		}
-		result = wait(tap, peek ? target : 1, &timeo);
+		result = wait(tap, least, &timeo);
 		if (result == 1)
 			continue;
 		/* What there is, if it is fewer than were asked for. */
-		if (peek && stap_gate_readable(tap))
+		if (peek && stap_gate_readable(tap) > peeked(tap->sk, flags))
 			return read_some(tap, message, size, flags, addr_len);
 		if (!result && !copied)
 			result = over(tap->sk);

@@ -20,6 +20,8 @@ static void reset(struct sk_buff *skb)
 		put_page(skb_frag_page(&shared->frags[--shared->nr_frags]));
 	kfree_skb_list(shared->frag_list);
 	shared->frag_list = NULL;
+	shared->gso_size = 0;
+	shared->gso_type = 0;
 	skb->data = skb->head;
 	skb->len = 0;
 	skb->data_len = 0;

@@ -15,7 +15,7 @@ import time
 from typing import Callable
 
 from lib import bpf, tap
-from lib.check import expect, expect_equal, main, test, wait_for
+from lib.check import Skip, expect, expect_equal, main, test, wait_for
 from lib.tap import DISCONNECT, DROP, OK, Programs, connection
 
 PASS = 0
@@ -324,6 +324,42 @@ def flags_of_recv() -> None:
         expect_equal(error_of(lambda: other.recv(1)), "EAGAIN", "SO_RCVTIMEO in a message")
         one.sendall(prefixed(b"k")[1:])
         expect_equal(receive(other, 3), prefixed(b"k"), "later")
+
+
+@test
+def peeking_further() -> None:
+    """SO_PEEK_OFF, where TCP has it, ends at the gate too."""
+    with connection() as (one, other):
+        attach_all(other, bpf.prefixed(), bpf.by_byte(2, {ord("d"): DROP}))
+        try:
+            other.setsockopt(socket.SOL_SOCKET, 42, 0)
+        except OSError as error:
+            raise Skip(f"no SO_PEEK_OFF for TCP here: {error}") from error
+        one.sendall(prefixed(b"abc") + prefixed(b"drop") + prefixed(b"efg"))
+        wait_for(lambda: inq(other) == 5, "the message", 20)
+        expect_equal(other.recv(3, socket.MSG_PEEK), prefixed(b"abc")[:3], "first")
+        expect_equal(other.recv(100, socket.MSG_PEEK), b"bc", "the rest")
+        other.setblocking(False)
+        expect_equal(error_of(lambda: other.recv(100, socket.MSG_PEEK)), "EAGAIN", "beyond the gate")
+
+
+@test
+def urgent_data() -> None:
+    """They are judged, and read, as part of the stream."""
+    with connection() as (one, other):
+        attach_all(other, bpf.prefixed(), bpf.by_byte(2, {ord("x"): DISCONNECT}))
+        one.sendall(prefixed(b"abc")[:4])
+        one.send(b"c", socket.MSG_OOB)
+        expect_equal(receive(other, 5), prefixed(b"abc"), "in line")
+        one.sendall(prefixed(b"x")[:2])
+        one.send(b"x", socket.MSG_OOB)
+        expect_equal(error_of(lambda: other.recv(10)), "ECONNABORTED", "judged")
+    with connection() as (one, other):
+        attach_all(one, bpf.prefixed(), bpf.by_byte(2, {ord("d"): DROP}))
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
+        one.send(prefixed(b"drop"), socket.MSG_OOB)
+        one.send(prefixed(b"e"), socket.MSG_OOB)
+        expect_equal(receive(other, 3), prefixed(b"e"), "sent")
 
 
 @test
