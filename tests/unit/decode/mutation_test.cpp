@@ -127,7 +127,7 @@ TEST_P(Mutation, DamagedBlobsAreAnswered)
     const Payload valid = sample();
     ASSERT_TRUE(decode(valid));
     std::set<int> errors;
-    for (int round = 0; round < 20'000; ++round) {
+    for (int round = 0; round < 8'000; ++round) {
         Payload payload = valid;
         for (unsigned times = 1 + random() % 4; times > 0; --times)
             damage(payload.bytes, random);
@@ -148,9 +148,9 @@ TEST_P(Mutation, EveryByteAlone)
 {
     const Payload valid = sample();
     for (std::size_t offset = 0; offset < valid.bytes.size(); ++offset) {
-        for (const int value : {0x00, 0x01, 0x7f, 0x80, 0xff}) {
+        for (const int bits : {0x01, 0x80, 0xff}) {
             Payload payload = valid;
-            payload.bytes[offset] = static_cast<std::byte>(value);
+            payload.bytes[offset] ^= static_cast<std::byte>(bits);
             if (const auto result = decode(payload))
                 expect_sound(*result);
         }
