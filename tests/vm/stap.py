@@ -112,6 +112,31 @@ def attaching_errors() -> None:
 
 
 @test
+def other_kinds_of_sockets() -> None:
+    """Refused, and as they were."""
+    fd = program(bpf.constant(PASS))
+    with socket.socket(socket.AF_UNIX) as opened:
+        expect_equal(error_of(lambda: tap.tap(opened, Programs(-1, fd))), "EOPNOTSUPP", "AF_UNIX")
+    with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262) as opened:
+        expect_equal(error_of(lambda: tap.tap(opened, Programs(-1, fd))), "ENOPROTOOPT", "MPTCP")
+    with connection() as (one, other):
+        one.setsockopt(socket.SOL_TCP, 19, 1)  # TCP_REPAIR
+        expect_equal(error_of(lambda: tap.tap(one, Programs(-1, fd))), "EOPNOTSUPP", "in repair")
+        one.setsockopt(socket.SOL_TCP, 19, 0)
+        tap.tap(one, Programs(-1, fd))
+        expect_equal(error_of(lambda: one.setsockopt(socket.SOL_TCP, 19, 1)), "EOPNOTSUPP", "repair of a tapped one")
+        sockmap = bpf.sockmap_of(other.fileno())
+        expect_equal(error_of(lambda: tap.tap(other, Programs(-1, fd))), "EOPNOTSUPP", "in a sockmap")
+        one.sendall(b"there")
+        expect_equal(receive(other, 5), b"there", "still works")
+        os.close(sockmap)
+    with connection() as (one, other):
+        tap.tap(one, Programs(-1, fd))
+        expect(error_of(lambda: bpf.sockmap_of(one.fileno())) != "OK", "a tapped one came into a sockmap")
+    os.close(fd)
+
+
+@test
 def inheriting() -> None:
     """A listener's children are tapped, also those that came before they were accepted."""
     for family, address in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):

@@ -7,7 +7,8 @@ import struct
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _SYS_BPF = 321  # x86_64
-_PROG_LOAD = 5
+_MAP_CREATE, _MAP_UPDATE_ELEM, _PROG_LOAD = 0, 2, 5
+_SOCKMAP = 15
 SOCKET_FILTER, SK_SKB = 1, 14
 
 Code = list[tuple[int, int, int, int, int]]  # opcode, destination, source, offset, immediate
@@ -27,6 +28,22 @@ EXIT = (0x95, 0, 0, 0, 0)
 _LENGTH = (0x61, R0, R6, 0, 0)  # r0 = skb->len
 
 
+def _call(command: int, attributes: bytes) -> int:
+    attributes = attributes.ljust(128, b"\0")
+    result: int = _libc.syscall(_SYS_BPF, command, ctypes.c_char_p(attributes), len(attributes))
+    return result
+
+
+def sockmap_of(opened: int) -> int:
+    """The descriptor of a new sockmap that has this socket."""
+    fd = _call(_MAP_CREATE, struct.pack("=5I", _SOCKMAP, 4, 4, 1, 0))
+    key, value = ctypes.create_string_buffer(4), ctypes.create_string_buffer(struct.pack("=i", opened), 4)
+    attributes = struct.pack("=IxxxxQQQ", fd, ctypes.addressof(key), ctypes.addressof(value), 0)
+    if fd < 0 or _call(_MAP_UPDATE_ELEM, attributes) < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    return fd
+
+
 def load(code: Code, kind: int = SOCKET_FILTER) -> int:
     """The descriptor of a program."""
     text = b"".join(struct.pack("=BBhi", op, to | source << 4, offset, value) for op, to, source, offset, value in code)
@@ -34,8 +51,8 @@ def load(code: Code, kind: int = SOCKET_FILTER) -> int:
     licence = ctypes.create_string_buffer(b"GPL")
     log = ctypes.create_string_buffer(65536)
     attributes = struct.pack("=IIQQIIQ", kind, len(code), ctypes.addressof(instructions), ctypes.addressof(licence), 1,
-                             len(log), ctypes.addressof(log)).ljust(128, b"\0")
-    fd = _libc.syscall(_SYS_BPF, _PROG_LOAD, ctypes.c_char_p(attributes), len(attributes))
+                             len(log), ctypes.addressof(log))
+    fd = _call(_PROG_LOAD, attributes)
     if fd < 0:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()) + "\n" + log.value.decode())
     return fd
