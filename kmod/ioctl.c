@@ -10,6 +10,7 @@
 
 #include <bpfilter/pipe.h>
 
+#include "call.h"
 #include "pipe.h"
 #include "queue.h"
 #include "request.h"
@@ -134,6 +135,22 @@ static long ioctl_kept(struct bpfilter_session *session, void __user *argument)
 	return error;
 }
 
+static long ioctl_give(struct bpfilter_session *session, void __user *argument)
+{
+	struct bpfilter_request *request;
+	struct bpfilter_give give;
+	int error;
+
+	if (copy_from_user(&give, argument, sizeof(give)))
+		return -EFAULT;
+	request = bpfilter_queue_hold(session, give.id);
+	if (IS_ERR(request))
+		return PTR_ERR(request);
+	error = bpfilter_call_give(request, &give);
+	bpfilter_queue_release(session, request);
+	return error;
+}
+
 static int open_netns(struct net *net)
 {
 	return open_related_ns(&net->ns, get_net_ns);
@@ -177,6 +194,8 @@ long bpfilter_pipe_ioctl(struct file *file, unsigned int command, unsigned long 
 		return ioctl_commit(session, pointer);
 	case BPFILTER_IOC_KEPT:
 		return ioctl_kept(session, pointer);
+	case BPFILTER_IOC_GIVE:
+		return ioctl_give(session, pointer);
 	case BPFILTER_IOC_NETNS:
 		return ioctl_net(session, pointer, open_netns);
 	case BPFILTER_IOC_EARLY_HOOKS:

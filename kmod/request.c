@@ -3,6 +3,7 @@
 #include <linux/slab.h>
 #include <net/net_namespace.h>
 
+#include "call.h"
 #include "request.h"
 #include "version.h"
 
@@ -53,6 +54,7 @@ void bpfilter_request_put(struct bpfilter_request *request)
 {
 	if (!request || !refcount_dec_and_test(&request->refs))
 		return;
+	bpfilter_call_drop(request);
 	bpfilter_version_put(request->version);
 	bpfilter_version_put(request->retired);
 	kvfree(request->body);

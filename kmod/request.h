@@ -14,6 +14,7 @@
 
 #include <bpfilter/pipe.h>
 
+struct bpfilter_gift_kind;
 struct bpfilter_version;
 struct net;
 
@@ -56,6 +57,12 @@ struct bpfilter_request {
 	struct bpfilter_version *version;
 	/* Of REPLACE: what its COMMIT took out of force. */
 	struct bpfilter_version *retired;
+
+	/* Of TAP and SO_ULP: what IOC_GIVE gave. See call.h. */
+	const struct bpfilter_gift_kind *gift_kind;
+	void *gift[BPFILTER_GIFTS_MAX];
+	u32 gift_count;
+	u32 gifts_wanted;
 
 	void *reply; /* kvmalloc'ed, header.reply_limit bytes */
 	u32 reply_length;

@@ -40,6 +40,7 @@
  *   grows when something is added that the other side may ignore; the smaller of
  *   the two is in force.
  *     1.0  first.
+ *     1.1  TAP, SO_ULP, IOC_GIVE.
  *
  * ORDER AND LIFETIME
  *   Ids are unique for the life of the module, never 0. Requests may be answered in
@@ -68,12 +69,13 @@
 #include <linux/types.h>
 
 #define BPFILTER_PIPE_MAJOR 1
-#define BPFILTER_PIPE_MINOR 0
+#define BPFILTER_PIPE_MINOR 1
 
 #define BPFILTER_MESSAGE_MAX 240
 #define BPFILTER_TABLE_NAME_LEN 32 /* XT_TABLE_MAXNAMELEN, NUL included */
 #define BPFILTER_HOOKS_MAX 5 /* NF_INET_NUMHOOKS */
 #define BPFILTER_KEPT_MAX 8
+#define BPFILTER_GIFTS_MAX 4
 
 /*
  * Opcodes. "Caller" is the process in setsockopt or getsockopt; its namespace is
@@ -131,6 +133,18 @@ enum bpfilter_opcode {
 	 * where the last COMMIT asked for it with BPFILTER_COMMIT_WATCH. in, out: nothing.
 	 */
 	BPFILTER_OP_DEVICES = 10,
+	/*
+	 * Programs for a socket of this namespace that is to be tapped. in: struct stap_policy and
+	 * its rules (uapi/stap.h) as the caller gave them. out: nothing. Success means that IOC_GIVE
+	 * gave four programs in the order of struct stap_params, -1 for what is to be empty.
+	 */
+	BPFILTER_OP_TAP = 11,
+	/*
+	 * Let SO_ULP at SOL_SOCKET mean STAP_SO_ULP at SOL_IP. in: bpfilter_so_ulp. out: nothing.
+	 * No namespace. Success means that IOC_GIVE gave two links of programs at the root of the
+	 * control groups: that of setsockopt, and that of getsockopt or -1 if there can be none.
+	 */
+	BPFILTER_OP_SO_ULP = 12,
 };
 
 /* bpfilter_request_header.flags */
@@ -189,6 +203,18 @@ struct bpfilter_get_entries {
 struct bpfilter_count {
 	__u32 count;
 	__u32 reserved;
+};
+
+/* Where a tap is in a socket: bytes from the beginning of one structure to a part of it. */
+struct bpfilter_so_ulp {
+	__u32 ulp_ops; /* of a socket: the pointer to its ULP's functions */
+	__u32 ulp_name; /* of these: the name */
+	__u32 ulp_data; /* of a socket: the pointer to the tap */
+	__u32 direction[2]; /* of a tap: what is sent, what is received */
+	__u32 program[2]; /* of a direction: the pointers to its parser, its verdict */
+	__u32 counts; /* of a direction: messages, bytes, dropped */
+	__u32 program_aux; /* of a program: the pointer to its other half */
+	__u32 program_id; /* of that: the id */
 };
 
 /*
@@ -260,6 +286,19 @@ struct bpfilter_kept {
 	__s32 fd[BPFILTER_KEPT_MAX]; /* out */
 };
 
+/*
+ * IOC_GIVE: what a TAP or SO_ULP asked for. The module takes references of its own to what the
+ * descriptors stand for, and the request's caller gets these when it succeeds. To give again is to
+ * give something else. Errors: EINVAL (count; another request than these; a descriptor of another
+ * kind), EBADF, ENOENT, ECANCELED.
+ */
+struct bpfilter_give {
+	__u64 id; /* of the request */
+	__u32 count;
+	__u32 reserved;
+	__s32 fd[BPFILTER_GIFTS_MAX]; /* or -1 */
+};
+
 #define BPFILTER_IOC_MAGIC 0xbf
 #define BPFILTER_IOC_COMMIT _IOW(BPFILTER_IOC_MAGIC, 1, struct bpfilter_commit)
 #define BPFILTER_IOC_KEPT _IOWR(BPFILTER_IOC_MAGIC, 2, struct bpfilter_kept)
@@ -273,5 +312,7 @@ struct bpfilter_kept {
  * not tell whether it comes to INPUT. IPv4. Looked at once a second for OP_DEVICES.
  */
 #define BPFILTER_IOC_EARLY_HOOKS _IOW(BPFILTER_IOC_MAGIC, 4, __u64)
+
+#define BPFILTER_IOC_GIVE _IOW(BPFILTER_IOC_MAGIC, 5, struct bpfilter_give)
 
 #endif /* BPFILTER_PIPE_H */
