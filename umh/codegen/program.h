@@ -39,8 +39,9 @@ struct Line {
 struct Program {
     std::string name; // at most 15 characters
     bpf_prog_type type = BPF_PROG_TYPE_UNSPEC;
-    std::uint32_t flags = 0; // BPF_F_*
-    std::string source;      // stands where a file name would: "filter INPUT"
+    bpf_attach_type attach{}; // for types that ask for it
+    std::uint32_t flags = 0;  // BPF_F_*
+    std::string source;       // stands where a file name would: "filter INPUT"
     std::vector<bpf_insn> insns;
     std::vector<MapReference> maps;  // ascending
     std::vector<Function> functions; // ascending; the first is the program itself

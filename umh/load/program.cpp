@@ -82,8 +82,9 @@ Result<UniqueFd> load_program(const codegen::Program &program, const ProgramMaps
         return std::unexpected(btf.error());
 
     const std::vector<bpf_insn> insns = link(program, maps);
-    LIBBPF_OPTS(bpf_prog_load_opts, options, .prog_btf_fd = static_cast<__u32>(btf->fd.get()),
-                .prog_flags = program.flags, .func_info = btf->functions.data(),
+    LIBBPF_OPTS(bpf_prog_load_opts, options, .expected_attach_type = program.attach,
+                .prog_btf_fd = static_cast<__u32>(btf->fd.get()), .prog_flags = program.flags,
+                .func_info = btf->functions.data(),
                 .func_info_cnt = static_cast<__u32>(btf->functions.size()),
                 .func_info_rec_size = sizeof(bpf_func_info), .line_info = btf->lines.data(),
                 .line_info_cnt = static_cast<__u32>(btf->lines.size()),

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -58,6 +59,19 @@ Result<bool> PipeKernel::has_early_hooks(std::uint64_t request)
     if (count < 0)
         return refused("to count hooks");
     return count > 0;
+}
+
+Result<> PipeKernel::give(std::uint64_t request, std::span<const int> fds)
+{
+    bpfilter_give give{};
+    give.id = request;
+    give.count = static_cast<__u32>(fds.size());
+    if (fds.size() > BPFILTER_GIFTS_MAX)
+        return fail(E2BIG, "more to give than fits");
+    std::ranges::copy(fds, give.fd);
+    if (ioctl(fd_, BPFILTER_IOC_GIVE, &give) < 0)
+        return refused("what it asked for");
+    return {};
 }
 
 } // namespace bpfilter::pipe

@@ -10,6 +10,7 @@
 #include <bpfilter/pipe.h>
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 namespace bpfilter::pipe {
@@ -30,6 +31,9 @@ public:
     // Does something ahead of INPUT change or drop packets there? See
     // BPFILTER_IOC_EARLY_HOOKS.
     virtual Result<bool> has_early_hooks(std::uint64_t request) = 0;
+
+    // What a TAP or SO_ULP asked for, -1 for nothing; see BPFILTER_IOC_GIVE.
+    virtual Result<> give(std::uint64_t request, std::span<const int> fds) = 0;
 };
 
 // The real one: ioctls on the pipe's descriptor, which it does not own.
@@ -41,6 +45,7 @@ public:
     Result<std::vector<UniqueFd>> kept(std::uint64_t request) override;
     Result<UniqueFd> netns(std::uint64_t request) override;
     Result<bool> has_early_hooks(std::uint64_t request) override;
+    Result<> give(std::uint64_t request, std::span<const int> fds) override;
 
 private:
     int fd_;

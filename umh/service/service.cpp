@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "umh/service/service.h"
 
+#include "umh/tap/alias.h"
+#include "umh/tap/policy.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <iterator>
+#include <tuple>
 
 namespace bpfilter::service {
 
@@ -31,6 +36,8 @@ const Service::Row Service::rows[] = {
     {BPFILTER_OP_REPLAY, "REPLAY", nullptr, &Namespace::replay},
     {BPFILTER_OP_NETNS_GONE, "NETNS_GONE", &Service::netns_gone, nullptr},
     {BPFILTER_OP_DEVICES, "DEVICES", nullptr, &Namespace::devices},
+    {BPFILTER_OP_TAP, "TAP", &Service::tap, nullptr},
+    {BPFILTER_OP_SO_ULP, "SO_ULP", &Service::so_ulp, nullptr},
 };
 
 Outcome Service::handle(const Request &request)
@@ -84,6 +91,35 @@ Outcome Service::netns_gone(const Request &request)
 {
     const std::lock_guard lock(mutex_);
     namespaces_.erase(request.header.netns);
+    return pipe::Buffer();
+}
+
+Outcome Service::tap(const Request &request)
+{
+    const auto policy = tap::decode_policy(request.payload());
+    if (!policy)
+        return fail(policy.error());
+    const auto programs = tap_programs_.make(*policy);
+    if (!programs)
+        return fail(programs.error());
+    std::array<int, std::tuple_size_v<tap::ProgramSet>> fds{};
+    std::ranges::transform(*programs, fds.begin(), [](const UniqueFd &fd) { return fd.get(); });
+    if (const auto given = kernel_.give(request.header.id, fds); !given)
+        return fail(given.error());
+    return pipe::Buffer();
+}
+
+Outcome Service::so_ulp(const Request &request)
+{
+    const auto places = pipe::payload_as<bpfilter_so_ulp>(request.payload());
+    if (!places)
+        return fail(places.error());
+    const auto alias = tap::attach_alias(*places);
+    if (!alias)
+        return fail(alias.error());
+    const std::array fds{alias->set.get(), alias->get.get()};
+    if (const auto given = kernel_.give(request.header.id, fds); !given)
+        return fail(given.error());
     return pipe::Buffer();
 }
 

@@ -7,6 +7,7 @@
 #include "umh/pipe/message.h"
 #include "umh/service/namespace.h"
 #include "umh/service/settings.h"
+#include "umh/tap/programs.h"
 
 #include <cstdint>
 #include <map>
@@ -29,11 +30,14 @@ private:
     pipe::Outcome init(const pipe::Request &request);
     pipe::Outcome change_settings(const pipe::Request &request);
     pipe::Outcome netns_gone(const pipe::Request &request);
+    pipe::Outcome tap(const pipe::Request &request);
+    pipe::Outcome so_ulp(const pipe::Request &request);
 
     std::shared_ptr<Namespace> find_namespace(std::uint64_t netns);
 
     pipe::Kernel &kernel_;
     Settings settings_;
+    tap::Programs tap_programs_;
     std::mutex mutex_; // of namespaces_ itself, not of what is in it
     std::map<std::uint64_t, std::shared_ptr<Namespace>> namespaces_;
 };

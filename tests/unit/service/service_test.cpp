@@ -57,12 +57,21 @@ public:
 
     Result<bool> has_early_hooks(std::uint64_t) override { return early_hooks; }
 
+    Result<> give(std::uint64_t, std::span<const int> fds) override
+    {
+        given.clear();
+        for (const int fd : fds)
+            given.emplace_back(fd < 0 ? -1 : dup(fd));
+        return {};
+    }
+
     bool early_hooks = false;
     int refuse = 0;
     bool give_retired = false;
     std::vector<bpfilter_commit> commits;
     std::vector<UniqueFd> in_force;
     std::vector<UniqueFd> retired;
+    std::vector<UniqueFd> given;
 };
 
 struct Info {

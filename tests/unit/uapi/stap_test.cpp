@@ -20,6 +20,11 @@ TEST(StapHeader, StructuresHaveTheSizesOfTheInterface)
     EXPECT_EQ(offsetof(stap_params, bpf_recv_parse_fd), 8U);
     EXPECT_EQ(sizeof(stap_direction_info), 32U);
     EXPECT_EQ(sizeof(stap_info), 64U);
+    EXPECT_EQ(sizeof(stap_framing), 24U);
+    EXPECT_EQ(sizeof(stap_rule), 72U);
+    EXPECT_EQ(offsetof(stap_rule, value), 40U);
+    EXPECT_EQ(sizeof(stap_policy_direction), 32U);
+    EXPECT_EQ(sizeof(stap_policy), 64U);
 }
 
 TEST(StapHeader, VerdictsAreThoseOfBpf)
