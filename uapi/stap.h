@@ -18,12 +18,22 @@
  * of which the latter knows every upper layer protocol by its name ("tls" too, without
  * parameters). What fails leaves the socket as it was.
  *
+ *   setsockopt(fd, SOL_SOCKET, SO_ULP, &tap, sizeof(tap));
+ *
+ * is the same once more, and so is the number 60 that SO_ULP had in the RFC (with 16 bytes or
+ * more; SO_ZEROCOPY has that number today), and getsockopt() with SO_ULP: for 64-bit programs
+ * (on a 64-bit kernel), and where the module's parameter so_ulp has not been turned off, by two
+ * BPF programs at the root of the control groups.
+ *
  *   EBADF       a descriptor is none
- *   EINVAL      not a program of type SOCKET_FILTER or SK_SKB; a length other than stated
+ *   EINVAL      not a program of type SOCKET_FILTER or SK_SKB; a length other than stated; a
+ *               policy that makes no sense (the kernel log has a sentence about it)
  *   ENOPROTOOPT not a TCP socket
  *   EOPNOTSUPP  a TCP socket of another kind: in a sockmap, of MPTCP or SMC, in repair
  *   EEXIST      there is an upper layer protocol already; STAP_PROGRAMS: programs already
- *   EPERM       the caller may not use the program (see bpf(2))
+ *   EPERM       the caller may not use the program (see bpf(2)); for a policy: no CAP_NET_ADMIN
+ *               in the user namespace of the socket's network namespace
+ *   ENOENT      for a policy: bpfilter.ko or its helper, who make the programs, are not there
  *
  * PROGRAMS. A program is called with one message as its packet: byte 0 is the message's first,
  * and skb->len the message's length. A parser, which finds out that length, is called with what
@@ -38,6 +48,15 @@
  * the last message. The verdict program is called once for each whole message and returns one
  * of enum stap_verdict; without one all messages pass. What a program of type SK_SKB writes
  * into its packet is gone afterwards.
+ *
+ * POLICIES. Who has no programs says what they would do, and is given programs that do it:
+ *
+ *   setsockopt(fd, SOL_STAP, STAP_POLICY, policy, size);
+ *
+ * or a policy behind ulp_config in the place of stap_params. It is a struct stap_policy and right
+ * behind it the rules, first those for what is sent, then those for what is received. Numbers are
+ * in host byte order; what is compared with a message is bytes. The programs of equal policies
+ * are the same ones.
  *
  * MEANING. DROP takes exactly that message out of the stream: for a sender it has been sent.
  * DISCONNECT ends the connection: our side gets ECONNABORTED, the other one a RST, and not a
@@ -61,9 +80,15 @@
 #define SOL_STAP 0x5354
 #define STAP_SO_ULP 0x5354
 
-/* Options of SOL_STAP. */
-#define STAP_PROGRAMS 1 /* set: struct stap_params. Once per socket. */
+/* At SOL_SOCKET. */
+#ifndef SO_ULP
+#define SO_ULP STAP_SO_ULP
+#endif
+
+/* Options of SOL_STAP. Programs come once per socket, whether as such or by a policy. */
+#define STAP_PROGRAMS 1 /* set: struct stap_params */
 #define STAP_INFO 2 /* get: struct stap_info, or as much of it as there is room */
+#define STAP_POLICY 3 /* set: struct stap_policy and its rules */
 
 #define ULP_NAME_MAX 16
 
@@ -85,6 +110,65 @@ enum stap_verdict {
 	STAP_OK = 0, /* BPF_OK */
 	STAP_DROP = 2, /* BPF_DROP */
 	STAP_DISCONNECT = 130, /* BPF_DISCONNECT of the RFC */
+};
+
+/* How the bytes of a direction are cut into messages. */
+enum stap_framing_kind {
+	STAP_UNTAPPED = 0, /* the direction is not tapped: all else is 0 */
+	STAP_FRAMING_NONE = 1, /* what one send brought, or what has come from the network */
+	STAP_FRAMING_LENGTH = 2, /* a field in the message's header tells */
+	STAP_FRAMING_DELIMITER = 3, /* up to and including these bytes */
+	STAP_FRAMING_FIXED = 4, /* always the same */
+};
+
+/* Of the field. */
+enum stap_byte_order {
+	STAP_BIG_ENDIAN = 0,
+	STAP_LITTLE_ENDIAN = 1,
+};
+
+/*
+ * What a kind has no use for is 0. A message longer than `maximum` ends the connection with
+ * EMSGSIZE, a length field that is less than the header it counts with EPROTO.
+ */
+struct stap_framing {
+	__u32 kind; /* enum stap_framing_kind */
+	__u32 maximum; /* LENGTH, DELIMITER: bytes of the longest message; 0: max_message */
+	__u32 size; /* FIXED: bytes of each message. LENGTH: of the header, 0: the field ends it */
+	__u32 offset; /* LENGTH: of the field in the message */
+	__u8 width; /* LENGTH: of the field, 1, 2, 4 or 8. DELIMITER: its bytes, 1 to 4 */
+	__u8 order; /* LENGTH: enum stap_byte_order */
+	__u8 whole; /* LENGTH: 1: the field counts the header as well, 0: what follows it */
+	__u8 reserved;
+	__u8 delimiter[4];
+};
+
+#define STAP_RULE_WIDTH 32
+#define STAP_RULES_MAX 1024 /* for each direction */
+
+/*
+ * Matches a message that has `width` bytes at `offset` which equal `value` where `mask` has ones.
+ * A value must have no ones where its mask has none, and nothing stands behind the width.
+ */
+struct stap_rule {
+	__u32 offset;
+	__u8 width; /* 1 to STAP_RULE_WIDTH */
+	__u8 verdict; /* enum stap_verdict */
+	__u16 reserved;
+	__u8 mask[STAP_RULE_WIDTH];
+	__u8 value[STAP_RULE_WIDTH];
+};
+
+/* The first rule that matches decides. */
+struct stap_policy_direction {
+	struct stap_framing framing;
+	__u32 verdict; /* enum stap_verdict, if no rule matches */
+	__u32 rules;
+};
+
+struct stap_policy {
+	struct stap_policy_direction send;
+	struct stap_policy_direction recv;
 };
 
 /* Of one direction. */

@@ -6,6 +6,7 @@
 #include <linux/slab.h>
 #include <net/tcp.h>
 
+#include "alias.h"
 #include "gate.h"
 #include "program.h"
 #include "proto.h"
@@ -100,7 +101,7 @@ static int init(struct sock *sk)
 	return 0;
 }
 
-int stap_install(struct sock *sk, struct bpf_prog *program[4])
+int stap_install(struct sock *sk, struct bpf_prog *program[STAP_PROGRAM_COUNT])
 {
 	struct stap *tap = stap_of(sk);
 
@@ -186,6 +187,7 @@ static int __init stap_init(void)
 	error = stap_sockopt_init();
 	if (error)
 		goto err_sockopt;
+	stap_alias_init();
 	return 0;
 
 err_sockopt:
@@ -200,6 +202,7 @@ err_view:
 /* No socket is tapped: each holds the module. */
 static void __exit stap_exit(void)
 {
+	stap_alias_exit();
 	stap_sockopt_exit();
 	tcp_unregister_ulp(&ulp);
 	destroy_workqueue(abort_queue);

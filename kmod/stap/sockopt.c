@@ -7,17 +7,13 @@
 #include <net/inet_connection_sock.h>
 #include <net/tcp.h>
 
+#include "policy.h"
 #include "program.h"
 #include "proto.h"
 #include "sockopt.h"
 #include "stap.h"
 
-#define PROGRAMS 4
-
-struct so_ulp {
-	struct ulp_config config;
-	struct stap_params params;
-};
+#define PROGRAMS STAP_PROGRAM_COUNT
 
 static void put_programs(struct bpf_prog *program[PROGRAMS])
 {
@@ -54,19 +50,29 @@ static int install(struct sock *sk, struct bpf_prog *program[PROGRAMS])
 	return error;
 }
 
+/* Of stap_params, or of a policy. */
+static int make_programs(struct sock *sk, bool policy, sockptr_t value, size_t offset, size_t size,
+			 struct bpf_prog *program[PROGRAMS])
+{
+	struct stap_params params;
+
+	if (policy)
+		return stap_policy_programs(sk, value, offset, size, program);
+	if (size != sizeof(params))
+		return -EINVAL;
+	if (copy_from_sockptr_offset(&params, value, offset, sizeof(params)))
+		return -EFAULT;
+	return get_programs(&params, program);
+}
+
 int stap_set_option(struct sock *sk, int name, sockptr_t value, unsigned int size)
 {
 	struct bpf_prog *program[PROGRAMS] = {};
-	struct stap_params params;
 	int error;
 
-	if (name != STAP_PROGRAMS)
+	if (name != STAP_PROGRAMS && name != STAP_POLICY)
 		return -ENOPROTOOPT;
-	if (size != sizeof(params))
-		return -EINVAL;
-	if (copy_from_sockptr(&params, value, sizeof(params)))
-		return -EFAULT;
-	error = get_programs(&params, program);
+	error = make_programs(sk, name == STAP_POLICY, value, 0, size, program);
 	if (!error)
 		error = install(sk, program);
 	if (error)
@@ -139,14 +145,16 @@ static int set_ulp(struct sock *sk, char *name)
 }
 
 /* All that can fail does so before the socket is touched. */
-static int tap_at_once(struct sock *sk, struct so_ulp *asked)
+static int tap_at_once(struct sock *sk, char *name, sockptr_t value, unsigned int size)
 {
 	struct bpf_prog *program[PROGRAMS] = {};
+	const size_t head = sizeof(struct ulp_config);
 	int error;
 
-	error = get_programs(&asked->params, program);
+	error = make_programs(sk, size >= head + sizeof(struct stap_policy), value, head,
+			      size - head, program);
 	if (!error)
-		error = set_ulp(sk, asked->config.ulp_name);
+		error = set_ulp(sk, name);
 	if (!error)
 		error = install(sk, program);
 	if (error)
@@ -156,19 +164,19 @@ static int tap_at_once(struct sock *sk, struct so_ulp *asked)
 
 static int set_so_ulp(struct sock *sk, int name, sockptr_t value, unsigned int size)
 {
-	struct so_ulp asked = {};
+	struct ulp_config config;
 
 	if (!is_tcp(sk))
 		return -ENOPROTOOPT;
-	if (size < sizeof(asked.config))
+	if (size < sizeof(config))
 		return -EINVAL;
-	if (copy_from_sockptr(&asked, value, min_t(unsigned int, size, sizeof(asked))))
+	if (copy_from_sockptr(&config, value, sizeof(config)))
 		return -EFAULT;
-	if (strnlen(asked.config.ulp_name, ULP_NAME_MAX) == ULP_NAME_MAX)
+	if (strnlen(config.ulp_name, ULP_NAME_MAX) == ULP_NAME_MAX)
 		return -EINVAL;
-	if (strcmp(asked.config.ulp_name, "stap"))
-		return size == sizeof(asked.config) ? set_ulp(sk, asked.config.ulp_name) : -EINVAL;
-	return size == sizeof(asked) ? tap_at_once(sk, &asked) : -EINVAL;
+	if (!strcmp(config.ulp_name, "stap"))
+		return tap_at_once(sk, config.ulp_name, value, size);
+	return size == sizeof(config) ? set_ulp(sk, config.ulp_name) : -EINVAL;
 }
 
 static int get_so_ulp(struct sock *sk, int name, void __user *value, int *size)

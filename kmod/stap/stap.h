@@ -5,6 +5,9 @@
  *   main     the module, and "stap" as an upper layer protocol: attach, inherit, release
  *   sockopt  the socket options by which a tap gets its programs
  *   proto    the functions of a tapped socket in place of TCP's
+ *   policy   programs made by the helper, as a policy says
+ *   alias    SO_ULP at SOL_SOCKET
+ *   ask      the way to the helper, through bpfilter.ko
  *   program  a BPF program and its run
  *   view     what a program sees: one message as an skb of its own
  *   gate     incoming: how far the application may read
@@ -26,6 +29,9 @@
 
 struct bpf_prog;
 
+#define STAP_PROGRAM_COUNT 4 /* in the order of struct stap_params */
+
+/* The three numbers are read by a program of the alias; see there. */
 struct stap_direction {
 	struct bpf_prog *parse;
 	struct bpf_prog *verdict;
@@ -86,6 +92,6 @@ void stap_fail(struct stap *tap, int error);
 void stap_end(struct stap *tap);
 
 /* Programs that passed its checks, references included. With the socket locked. */
-int stap_install(struct sock *sk, struct bpf_prog *program[4]);
+int stap_install(struct sock *sk, struct bpf_prog *program[STAP_PROGRAM_COUNT]);
 
 #endif /* KMOD_STAP_H */
