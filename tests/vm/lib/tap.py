@@ -8,7 +8,8 @@ from typing import Iterator, NamedTuple
 
 TCP_ULP = 31
 SOL_STAP = STAP_SO_ULP = 0x5354
-PROGRAMS, INFO = 1, 2
+SO_ULP = 0x5354
+PROGRAMS, INFO, POLICY = 1, 2, 3
 OK, DROP, DISCONNECT = 0, 2, 130
 
 
@@ -40,6 +41,62 @@ def tap(opened: socket.socket, programs: Programs) -> None:
 def tap_natively(opened: socket.socket, programs: Programs) -> None:
     opened.setsockopt(socket.SOL_TCP, TCP_ULP, b"stap")
     opened.setsockopt(SOL_STAP, PROGRAMS, params(programs))
+
+
+class Framing(NamedTuple):
+    """struct stap_framing, or what makes one."""
+    kind: int = 0
+    maximum: int = 0
+    size: int = 0
+    offset: int = 0
+    width: int = 0
+    order: int = 0
+    whole: int = 0
+    delimiter: bytes = b""
+
+
+UNTAPPED = Framing(0)
+EACH = Framing(1)
+
+
+def length_field(offset: int, width: int, **more: int) -> Framing:
+    return Framing(2, offset=offset, width=width)._replace(**more)
+
+
+def delimiter(text: bytes, maximum: int = 0) -> Framing:
+    return Framing(3, maximum, width=len(text), delimiter=text)
+
+
+def fixed(size: int) -> Framing:
+    return Framing(4, size=size)
+
+
+class Rule(NamedTuple):
+    """These bytes at an offset."""
+    value: bytes
+    verdict: int
+    offset: int = 0
+    mask: bytes = b""
+
+
+Side = tuple[Framing, int, list[Rule]]  # with its default verdict
+NOT_TAPPED: Side = (UNTAPPED, OK, [])
+
+
+def policy(send: Side, recv: Side) -> bytes:
+    """struct stap_policy and its rules."""
+    head, rules = b"", b""
+    for framing, verdict, side in (send, recv):
+        *numbers, text = framing
+        head += struct.pack("=IIIIBBBx4sII", *numbers, text, verdict, len(side))
+        for rule in side:
+            mask = rule.mask or b"\xff" * len(rule.value)
+            rules += struct.pack("=IBBH32s32s", rule.offset, len(rule.value), rule.verdict, 0, mask, rule.value)
+    return head + rules
+
+
+def tap_by_policy(opened: socket.socket, send: Side, recv: Side) -> None:
+    opened.setsockopt(socket.SOL_IP, STAP_SO_ULP, b"stap".ljust(16, b"\0") + policy(send, recv))
 
 
 def info(opened: socket.socket) -> tuple[Direction, Direction]:
