@@ -35,7 +35,8 @@ struct bpfilter_call {
  * Waits for the answer. Then the gifts are the caller's, NULL where the helper gave none. It
  * is an error of the helper's, one of bpfilter_queue_wait(), or -ENOMEM. With no locks held.
  */
-int bpfilter_call(const struct bpfilter_call *call, void **gift);
+typedef int bpfilter_call_fn(const struct bpfilter_call *call, void **gift);
+bpfilter_call_fn bpfilter_call;
 
 /* The helper gives; see BPFILTER_IOC_GIVE. By who holds the request. */
 int bpfilter_call_give(struct bpfilter_request *request, const struct bpfilter_give *give);

@@ -135,8 +135,8 @@ enum bpfilter_opcode {
 	BPFILTER_OP_DEVICES = 10,
 	/*
 	 * Programs for a socket of this namespace that is to be tapped. in: struct stap_policy and
-	 * its rules (uapi/stap.h) as the caller gave them. out: nothing. Success means that IOC_GIVE
-	 * gave four programs in the order of struct stap_params, -1 for what is to be empty.
+	 * its rules (uapi/stap.h) as the caller gave them. out: nothing. Success means that
+	 * IOC_GIVE gave four programs in the order of struct stap_params, -1 for none.
 	 */
 	BPFILTER_OP_TAP = 11,
 	/*

@@ -10,9 +10,9 @@
  * By name: a tap whose programs come from its user has no need of bpfilter.ko. To load that
  * is a matter for the machine's administrator, as it takes the place of ip_tables.
  */
-static typeof(&bpfilter_call) find(void)
+static bpfilter_call_fn *find(void)
 {
-	typeof(&bpfilter_call) found = symbol_get(bpfilter_call);
+	bpfilter_call_fn *found = symbol_get(bpfilter_call);
 
 	if (found || !capable(CAP_NET_ADMIN))
 		return found;
@@ -22,7 +22,7 @@ static typeof(&bpfilter_call) find(void)
 
 int stap_ask(const struct bpfilter_call *call, void **gift)
 {
-	typeof(&bpfilter_call) ask = find();
+	bpfilter_call_fn *ask = find();
 	int error;
 
 	if (!ask)
