@@ -185,4 +185,10 @@ struct stap_info {
 	struct stap_direction_info recv;
 };
 
+/*
+ * An attribute of sock_diag(7): in INET_DIAG_ULP_INFO, beside INET_ULP_INFO_NAME, which is "stap"
+ * (`ss -i` shows that). A struct stap_info. For who has CAP_NET_ADMIN.
+ */
+#define STAP_DIAG_INFO 0x1354
+
 #endif /* UAPI_STAP_H */

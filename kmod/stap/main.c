@@ -4,6 +4,7 @@
  */
 #include <linux/module.h>
 #include <linux/slab.h>
+#include <net/netlink.h>
 #include <net/tcp.h>
 
 #include "alias.h"
@@ -162,12 +163,36 @@ static void release(struct sock *sk)
 	put(tap);
 }
 
+/* For sock_diag; nobody holds the socket's lock. */
+static int get_info(struct sock *sk, struct sk_buff *skb)
+{
+	const struct stap *tap;
+	struct stap_info info;
+	int error = 0;
+
+	rcu_read_lock();
+	tap = rcu_dereference(inet_csk(sk)->icsk_ulp_data);
+	if (tap) {
+		info = stap_info_of(tap);
+		error = nla_put(skb, STAP_DIAG_INFO, sizeof(info), &info);
+	}
+	rcu_read_unlock();
+	return error;
+}
+
+static size_t get_info_size(const struct sock *sk)
+{
+	return nla_total_size(sizeof(struct stap_info));
+}
+
 static struct tcp_ulp_ops ulp __read_mostly = {
 	.name = "stap",
 	.owner = THIS_MODULE,
 	.init = init,
 	.clone = clone,
 	.release = release,
+	.get_info = get_info,
+	.get_info_size = get_info_size,
 };
 
 static int __init stap_init(void)

@@ -96,6 +96,14 @@ static struct stap_direction_info direction_info(const struct stap_direction *di
 	};
 }
 
+struct stap_info stap_info_of(const struct stap *tap)
+{
+	return (struct stap_info) {
+		.send = direction_info(&tap->send),
+		.recv = direction_info(&tap->recv),
+	};
+}
+
 static int put_to_user(const void *data, int there, char __user *value, int __user *size)
 {
 	int room;
@@ -112,12 +120,8 @@ static int put_to_user(const void *data, int there, char __user *value, int __us
 
 static void get_info(struct sock *sk, struct stap_info *info)
 {
-	const struct stap *tap;
-
 	lock_sock(sk);
-	tap = stap_of(sk);
-	info->send = direction_info(&tap->send);
-	info->recv = direction_info(&tap->recv);
+	*info = stap_info_of(stap_of(sk));
 	release_sock(sk);
 }
 
