@@ -101,11 +101,20 @@ static bool is_gated(const struct sock *sk)
 	return tap && stap_is_tapped(&tap->recv) && sk->sk_state != TCP_LISTEN;
 }
 
+/* TCP does not say that there is news before there is as much as SO_RCVLOWAT wants. */
+static int incoming(struct sock *sk)
+{
+	lock_sock(sk);
+	stap_gate_advance(stap_of(sk));
+	release_sock(sk);
+	return readable(sk);
+}
+
 #ifdef STAP_HAS_SENDPAGE
 static int ioctl(struct sock *sk, int command, unsigned long argument)
 {
 	if (command == SIOCINQ && is_gated(sk))
-		return put_user(readable(sk), (int __user *)argument);
+		return put_user(incoming(sk), (int __user *)argument);
 	return stap_base(sk)->ioctl(sk, command, argument);
 }
 #else
@@ -113,7 +122,7 @@ static int ioctl(struct sock *sk, int command, int *argument)
 {
 	if (command != SIOCINQ || !is_gated(sk))
 		return stap_base(sk)->ioctl(sk, command, argument);
-	*argument = readable(sk);
+	*argument = incoming(sk);
 	return 0;
 }
 #endif

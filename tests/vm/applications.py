@@ -1,0 +1,268 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""Applications, as they are, on tapped sockets: what they do is what they do without.
+
+Servers are tapped from outside, on the socket they listen on (stapctl); clients, and python's own
+tests, by tests/stap/tap_preload.c. Each runs once plain and once tapped.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import time
+from typing import Any, Callable, Iterator
+
+from lib.check import expect, expect_equal, main, test, wait_for
+
+PRELOAD = "/usr/lib/bpfilter-tests/tap_preload.so"
+COUNT = "/tmp/taps"
+WORK = "/tmp/applications"
+# All of python's tests take six minutes: LONG=1 in the environment runs them.
+LONG = bool(os.environ.get("LONG"))
+
+
+def load() -> None:
+    subprocess.run(["modprobe", "stap"], check=True)
+    os.makedirs(WORK, exist_ok=True)
+    os.chmod(WORK, 0o777)
+
+
+def taps() -> int:
+    return os.path.getsize(COUNT)
+
+
+def environment(tapped: bool) -> dict[str, str]:
+    with open(COUNT, "w", encoding="ascii"):
+        pass
+    return {**os.environ, **({"LD_PRELOAD": PRELOAD, "TAP_COUNT": COUNT} if tapped else {})}
+
+
+def run(*command: str, tapped: bool = False, **options: Any) -> str:
+    """A client; its output. That it was tapped is seen to."""
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+                          env=environment(tapped), check=False, **options)
+    expect(done.returncode == 0, f"{' '.join(command)}: status {done.returncode}: {done.stdout[-400:]}")
+    expect((taps() > 0) == tapped, f"{' '.join(command)}: {taps()} taps")
+    return done.stdout
+
+
+def answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def tap_listener(pid: int, port: int) -> None:
+    """All sockets that this process listens on at this port; what one send brought is a message."""
+    with open(f"{WORK}/policy.json", "w", encoding="ascii") as file:
+        json.dump({"send": {"framing": "none"}, "recv": {"framing": "none"}}, file)
+    shown = subprocess.run(["ss", "-Hltnp", f"sport = :{port}"], stdout=subprocess.PIPE, text=True, check=True).stdout
+    found = re.findall(rf"pid={pid},fd=(\d+)", shown)
+    expect(found, f"process {pid} does not listen at {port}: {shown}")
+    for fd in found:
+        subprocess.run(["stapctl", "attach", str(pid), fd, "--policy", f"{WORK}/policy.json"], check=True)
+
+
+@contextlib.contextmanager
+def server(port: int, tapped: bool, *command: str, **options: Any) -> Iterator[subprocess.Popen[bytes]]:
+    with open(f"{WORK}/server.log", "wb") as log:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **options)
+    try:
+        wait_for(lambda: answers(port), f"{command[0]} to listen", 180)
+        if tapped:
+            tap_listener(process.pid, port)
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def both(work: Callable[[bool], Any]) -> None:
+    plain, tapped = work(False), work(True)
+    expect_equal(tapped, plain, "tapped, as plain")
+
+
+@test
+def iperf3() -> None:
+    load()
+
+    def work(tapped: bool) -> list[Any]:
+        results = []
+        with server(5201, tapped, "iperf3", "-s"):
+            for arguments in ([], ["-R"], ["-P", "3"], ["-l", "777"]):
+                size = 777 * 4096 if "-l" in arguments else 8 << 20
+                answer = json.loads(run("iperf3", "-c", "127.0.0.1", "-J", "-n", str(size), *arguments, tapped=tapped))
+                end = answer["end"]
+                # -n is how much at least; what was sent is what was received, however much that is.
+                results.append((end["sum_sent"]["bytes"] >= size, end["sum_received"]["bytes"] > 0,
+                                "error" in answer, "-R" in arguments
+                                or end["sum_sent"]["bytes"] == end["sum_received"]["bytes"]))
+        return results
+
+    both(work)
+
+
+@test
+def redis() -> None:
+    load()
+
+    def work(tapped: bool) -> list[Any]:
+        with server(6379, tapped, "redis-server", "--save", "", "--appendonly", "no", "--port", "6379"):
+            run("redis-benchmark", "-q", "-n", "1500", "-c", "10", "-d", "2000", "-t", "set,get,lpush,lrange_100",
+                tapped=tapped)
+            run("redis-benchmark", "-q", "-n", "3000", "-c", "5", "-P", "30", "-t", "incr", tapped=tapped)
+            value = hashlib.sha256(b"x").hexdigest() * 30000
+            with open(f"{WORK}/value", "w", encoding="ascii") as file:
+                file.write(value)
+            with open(f"{WORK}/value", encoding="ascii") as file:
+                run("redis-cli", "-x", "set", "large", tapped=tapped, stdin=file)
+            back = run("redis-cli", "get", "large", tapped=tapped).strip()
+            # The benchmark asks for as many as it is told, or a few more.
+            counted = int(run("redis-cli", "get", "counter:__rand_int__", tapped=tapped))
+            return [back == value, 3000 <= counted < 3100]
+
+    both(work)
+
+
+@test
+def nginx() -> None:
+    load()
+    with open(f"{WORK}/nginx.conf", "w", encoding="ascii") as file:
+        file.write(f"""daemon off; user root; worker_processes 2; pid {WORK}/nginx.pid; error_log {WORK}/nginx.log;
+            events {{ }}
+            http {{ access_log off; sendfile on; tcp_nopush on; client_body_temp_path {WORK}/body;
+                proxy_temp_path {WORK}/proxy; fastcgi_temp_path {WORK}/fastcgi; uwsgi_temp_path {WORK}/uwsgi;
+                scgi_temp_path {WORK}/scgi;
+                server {{ listen 8080; root {WORK}; }} }}""")
+    os.makedirs("/var/log/nginx", exist_ok=True)
+    with open(f"{WORK}/large", "wb") as large:
+        large.write(os.urandom(1 << 20))
+
+    def work(tapped: bool) -> list[Any]:
+        results: list[Any] = []
+        with server(8080, tapped, "nginx", "-c", f"{WORK}/nginx.conf"):
+            for options in (["-k", "-n", "300", "-c", "10"], ["-n", "100", "-c", "10"]):
+                for name in ("nginx.conf", "large"):
+                    options[options.index("-n") + 1] = "300" if name == "nginx.conf" else "30"
+                    text = run("ab", "-q", *options, f"http://127.0.0.1:8080/{name}", tapped=tapped)
+                    results += re.findall(r"(?:Complete requests|Failed requests|HTML transferred): +(\d+)", text)
+        return results
+
+    both(work)
+
+
+@test
+def openssl() -> None:
+    load()
+    run("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", f"{WORK}/key", "-out", f"{WORK}/cert",
+        "-subj", "/CN=guest", "-days", "1")
+    with open(f"{WORK}/page", "wb") as page:
+        page.write(os.urandom(300000))
+
+    def work(tapped: bool) -> list[Any]:
+        results = []
+        with server(4433, tapped, "openssl", "s_server", "-accept", "4433", "-key", "key", "-cert", "cert", "-WWW",
+                    cwd=WORK):
+            for version in ("-tls1_2", "-tls1_3"):
+                done = subprocess.run(["openssl", "s_client", "-connect", "127.0.0.1:4433", "-quiet", version],
+                                      input=b"GET /page HTTP/1.0\r\n\r\n", stdout=subprocess.PIPE,
+                                      stderr=subprocess.DEVNULL, env=environment(tapped), check=False)
+                expect((taps() > 0) == tapped, f"{taps()} taps")
+                results.append(hashlib.sha256(done.stdout).hexdigest())
+        return results
+
+    both(work)
+
+
+def as_postgres() -> dict[str, Any]:
+    user = 65534  # anybody but root
+    return {"user": user, "group": user, "cwd": WORK}
+
+
+@test
+def postgresql() -> None:
+    load()
+    binaries = "/usr/lib/postgresql/15/bin"
+    data = f"{WORK}/data"
+    shutil.rmtree(data, ignore_errors=True)
+    run(f"{binaries}/initdb", "-D", data, "-A", "trust", "-N", "--no-locale", "-U", "postgres", **as_postgres())
+    client = ["-h", "127.0.0.1", "-U", "postgres"]
+
+    def work(tapped: bool) -> list[Any]:
+        with server(5432, tapped, f"{binaries}/postgres", "-D", data, "-k", "", "-h", "127.0.0.1", "-F", "-c",
+                    "jit=off", **as_postgres()):
+            run(f"{binaries}/pgbench", *client, "-i", "-q", "-s", "1", "postgres", tapped=tapped)
+            text = run(f"{binaries}/pgbench", *client, "-n", "-c", "3", "-t", "40", "postgres", tapped=tapped)
+            done = re.findall(r"actually processed: (\S+)", text)
+            text = run(f"{binaries}/pgbench", *client, "-n", "-S", "-M", "prepared", "-c", "2", "-t", "200", "postgres",
+                       tapped=tapped)
+            done += re.findall(r"actually processed: (\S+)", text)
+            rows = run(f"{binaries}/psql", *client, "-At", "-c",
+                       "select count(*), sum(length(filler)) from pgbench_accounts", "-c",
+                       "select md5(string_agg(aid::text, ',' order by aid)) from pgbench_accounts", "postgres",
+                       tapped=tapped)
+            same = run(f"{binaries}/psql", *client, "-At", "-c",
+                       "select (select sum(abalance) from pgbench_accounts) = (select sum(delta) from pgbench_history)",
+                       "postgres", tapped=tapped)
+            return [done, rows, same]
+
+    both(work)
+
+
+def python_tests(tapped: bool, *names: str) -> dict[str, str]:
+    """What became of each test."""
+    start = time.monotonic()
+    done = subprocess.run(["python3", "-m", "unittest", "-v", *names], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          text=True, errors="replace", env=environment(tapped), cwd="/tmp", check=False)
+    print(f"# {' '.join(names)}, {'tapped' if tapped else 'plain'}: {taps()} taps, "
+          f"{time.monotonic() - start:.0f} s", flush=True)
+    expect((taps() > 0) == tapped, f"{taps()} taps")
+    found = dict(re.findall(r"^(test\w+ \([\w.]+\)).*? ?\.\.\. (?:.*\n)*?.*?(ok|FAIL|ERROR|skipped)", done.stdout, re.M))
+    expect(len(found) > 20, f"{len(found)} tests: {done.stdout[-500:]}")
+    return found
+
+
+def compare_python_tests(*names: str) -> None:
+    load()
+    plain, tapped = python_tests(False, *names), python_tests(True, *names)
+    differ = {name: (plain.get(name), tapped.get(name)) for name in {*plain, *tapped}
+              if plain.get(name) != tapped.get(name)}
+    # What fails one time may be a test that depends on the time: again, alone, both ways.
+    for name, (_, now) in list(differ.items()):
+        if now in ("FAIL", "ERROR"):
+            method, place = re.match(r"(\w+) \(([\w.]+)\)", name).groups()  # type: ignore[union-attr]
+            single = place if place.endswith(f".{method}") else f"{place}.{method}"
+            again = subprocess.run(["python3", "-m", "unittest", single], env=environment(True), cwd="/tmp",
+                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+            print(f"# again, tapped: {single}: {again.stdout[-300:] if again.returncode else 'ok'}", flush=True)
+            if not again.returncode:
+                del differ[name]
+    expect_equal({name: what for name, what in differ.items() if what[1] in ("FAIL", "ERROR", None)}, {},
+                 "tests that passed plain, or were there")
+    print(f"# {len(plain)} tests, {sum(what == 'ok' for what in tapped.values())} pass tapped, "
+          f"{sum(what == 'ok' for what in plain.values())} plain", flush=True)
+
+
+@test
+def python_test_socket() -> None:
+    some = () if LONG else ("-k", "BasicTCP", "-k", "RecvmsgTCP", "-k", "SendmsgTCP", "-k", "IntoTCP", "-k", "FileObject",
+                            "-k", "SendfileUsingS", "-k", "NonBlockingTCP", "-k", "NetworkConnection")
+    compare_python_tests(*some, "test.test_socket")
+
+
+@test
+def python_test_asyncio() -> None:
+    names = ["buffered_proto", "sendfile", "server", "streams"] + (["sock_lowlevel", "ssl"] if LONG else [])
+    compare_python_tests(*(f"test.test_asyncio.test_{name}" for name in names))
+
+
+if __name__ == "__main__":
+    main()
