@@ -293,6 +293,29 @@ def check_stream(data: bytes, parse: bpf.Code, size: int) -> None:
 # What the application can tell
 
 @test
+def views_of_many_pages() -> None:
+    """More than one skb has room for; a program of either type looks at the last byte."""
+    load()
+    size = 300000
+    for kind in (bpf.SOCKET_FILTER, bpf.SK_SKB):
+        parse = program(bpf.constant(size), kind)
+        verdict = program(bpf.by_byte(size - 1, {ord("d"): DROP}), kind)
+        with connection() as (one, other):
+            for end in (one, other):
+                tap.tap(end, Programs(send_parse=parse, send_verdict=verdict, recv_parse=parse, recv_verdict=verdict))
+            def send() -> None:
+                for last in b"adbda":
+                    one.sendall(bytes(random.randrange(256) for _ in range(100)) * (size // 100 - 1) + b"." * 99
+                                + bytes([last]))
+            sender = threading.Thread(target=send)
+            sender.start()
+            data = receive(other, 3 * size)
+            sender.join()
+            expect_equal(data[size - 1::size], b"aba", f"last bytes, programs of type {kind}")
+            expect_equal(tap.info(one)[0].dropped, 2, "dropped by the sender")
+
+
+@test
 def readiness() -> None:
     """poll, epoll (edge-triggered too), FIONREAD and SO_RCVLOWAT know of judged messages alone."""
     with connection() as (one, other), select.epoll() as poller:
