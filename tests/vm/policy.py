@@ -14,7 +14,7 @@ import threading
 from typing import Callable
 
 from lib import bpf, tap
-from lib.check import expect, expect_equal, main, test, wait_for
+from lib.check import Skip, expect, expect_equal, main, test, wait_for
 from lib.tap import DISCONNECT, DROP, OK, Programs, Rule, connection, delimiter, fixed, length_field
 
 PARAMETER = "/sys/module/stap/parameters/so_ulp"
@@ -228,6 +228,14 @@ def callers_that_are_killed() -> None:
         tap.tap_by_policy(one, (LINES, OK, []), tap.NOT_TAPPED)
 
 
+def get_is_known() -> bool:
+    """A kernel without bpf_probe_read_kernel (the debug kernel, lockdown) has no SO_ULP to get."""
+    return "getsockopt() does not know SO_ULP" not in kernel_log()
+
+
+NO_GET = "SO_ULP can't be got: no program may read the memory of this kernel"
+
+
 def so_ulp_info(opened: socket.socket, size: int = 80) -> bytes:
     return opened.getsockopt(socket.SOL_SOCKET, tap.SO_ULP, size)
 
@@ -242,7 +250,8 @@ def so_ulp() -> None:
                             (tap.SO_ULP, b"stap".ljust(16, b"\0") + tap.policy((LINES, OK, [Rule(b"n", DROP)]),
                                                                                tap.NOT_TAPPED))):
             with connection(family) as (one, other):
-                expect_equal(so_ulp_info(one), b"\0" * 16, "before")
+                if get_is_known():
+                    expect_equal(so_ulp_info(one), b"\0" * 16, "before")
                 one.setsockopt(socket.SOL_SOCKET, name, value)
                 expect_equal(error_of(lambda: one.setsockopt(socket.SOL_SOCKET, name, value)), "EEXIST", "again")
                 one.sendall(b"n\n")
@@ -250,9 +259,12 @@ def so_ulp() -> None:
                 expect_equal(receive(other, 4), b"yes\n", "what came")
                 natively = one.getsockopt(socket.SOL_IP, tap.STAP_SO_ULP, 80)
                 expect_equal(len(natively), 80, "size of the answer")
-                expect_equal(so_ulp_info(one), natively, "get")
-                expect_equal(so_ulp_info(one, 16), natively[:16], "the name")
+                if get_is_known():
+                    expect_equal(so_ulp_info(one), natively, "get")
+                    expect_equal(so_ulp_info(one, 16), natively[:16], "the name")
                 expect_equal(struct.unpack_from("=QQQ", natively, 24)[0::2], (1, 1), "counted")
+    if not get_is_known():
+        raise Skip(NO_GET)
 
 
 @test
@@ -261,7 +273,10 @@ def so_ulp_for_others() -> None:
     subprocess.run(["modprobe", "tls"], check=True)
     with connection() as (one, _):
         one.setsockopt(socket.SOL_SOCKET, tap.SO_ULP, b"tls".ljust(16, b"\0"))
-        expect_equal(so_ulp_info(one), b"tls".ljust(16, b"\0"), "the ULP")
+        natively = one.getsockopt(socket.SOL_IP, tap.STAP_SO_ULP, 80)
+        expect_equal(natively, b"tls".ljust(16, b"\0"), "the ULP")
+        if get_is_known():
+            expect_equal(so_ulp_info(one), natively, "get")
     with socket.socket() as one:
         expect_equal(error_of(lambda: one.setsockopt(socket.SOL_SOCKET, tap.SO_ULP, b"no".ljust(16, b"\0"))), "ENOENT",
                      "none of that name")
@@ -312,7 +327,7 @@ def so_ulp_goes_with_the_module() -> None:
     subprocess.run(["modprobe", "-r", "stap"], check=True)
     wait_for(lambda: not links(), "links that are gone")
     load()
-    expect_equal(len(links()), 2, "links")
+    expect_equal(len(links()), 2 if get_is_known() else 1, "links")
     subprocess.run(["modprobe", "-r", "stap"], check=True)
     subprocess.run(["modprobe", "stap", "so_ulp=0"], check=True)
     expect_equal(links(), [], "links if it is off")
