@@ -98,13 +98,12 @@ def iperf3() -> None:
         results = []
         with server(5201, tapped, "iperf3", "-s"):
             for arguments in ([], ["-R"], ["-P", "3"], ["-l", "777"]):
-                size = 777 * 4096 if "-l" in arguments else 8 << 20
+                size = 777 * 1024 if "-l" in arguments else 4 << 20
                 answer = json.loads(run("iperf3", "-c", "127.0.0.1", "-J", "-n", str(size), *arguments, tapped=tapped))
                 end = answer["end"]
-                # -n is how much at least; what was sent is what was received, however much that is.
+                # -n is how much at least. The ends count until they hear that it is over: not the same.
                 results.append((end["sum_sent"]["bytes"] >= size, end["sum_received"]["bytes"] > 0,
-                                "error" in answer, "-R" in arguments
-                                or end["sum_sent"]["bytes"] == end["sum_received"]["bytes"]))
+                                "error" in answer))
         return results
 
     both(work)
@@ -253,14 +252,14 @@ def compare_python_tests(*names: str) -> None:
 
 @test
 def python_test_socket() -> None:
-    some = () if LONG else ("-k", "BasicTCP", "-k", "RecvmsgTCP", "-k", "SendmsgTCP", "-k", "IntoTCP", "-k", "FileObject",
-                            "-k", "SendfileUsingS", "-k", "NonBlockingTCP", "-k", "NetworkConnection")
+    some = () if LONG else ("-k", "BasicTCP", "-k", "RecvmsgIntoTCP", "-k", "SendmsgTCP", "-k", "NonBlockingTCP",
+                            "-k", "SmallBuffered")
     compare_python_tests(*some, "test.test_socket")
 
 
 @test
 def python_test_asyncio() -> None:
-    names = ["buffered_proto", "sendfile", "server", "streams"] + (["sock_lowlevel", "ssl"] if LONG else [])
+    names = ["streams"] + (["buffered_proto", "sendfile", "server", "sock_lowlevel", "ssl"] if LONG else [])
     compare_python_tests(*(f"test.test_asyncio.test_{name}" for name in names))
 
 
