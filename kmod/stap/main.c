@@ -140,6 +140,8 @@ static void clone(const struct request_sock *request, struct sock *sk, const gfp
 	struct stap *tap = new_tap(sk, parent->data_ready, gfp);
 
 	__module_get(THIS_MODULE);
+	/* Read when its memory is freed, and in TIME_WAIT, when this module may be gone. */
+	sk->sk_prot_creator = stap_base(sk);
 	rcu_assign_pointer(inet_csk(sk)->icsk_ulp_data, tap);
 	if (!tap)
 		return;

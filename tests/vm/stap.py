@@ -483,6 +483,30 @@ def random_streams() -> None:
 
 
 @test
+def what_outlives_the_module() -> None:
+    """TCP remembers a connection for a minute. What it remembers of one that a tapped listener
+    accepted is TCP's own: it goes when the module has gone long since."""
+    load()
+    for family, address in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
+        with socket.socket(family) as listener, socket.socket(family) as one:
+            listener.bind((address, 0))
+            tap.tap(listener, Programs(recv_verdict=program(bpf.constant(OK))))
+            listener.listen()
+            one.connect(listener.getsockname()[:2])
+            with listener.accept()[0]:
+                pass
+            expect_equal(one.recv(1), b"", "the end")
+    remembered = ["ss", "-Htan", "state", "time-wait"]
+    wait_for(lambda: len(subprocess.run(remembered, stdout=subprocess.PIPE, check=True).stdout.splitlines()) >= 2,
+             "two connections in TIME-WAIT")
+    wait_for(lambda: not subprocess.run(["modprobe", "-r", "stap"], check=False, stderr=subprocess.DEVNULL).returncode,
+             "the module to go")
+    subprocess.run(["ss", "-K", *remembered[1:]], stdout=subprocess.DEVNULL, check=True)
+    expect_equal(subprocess.run(remembered, stdout=subprocess.PIPE, check=True).stdout, b"", "what is remembered")
+    load()
+
+
+@test
 def unloading() -> None:
     """Refused while a socket is tapped."""
     with connection() as (one, _):
