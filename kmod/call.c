@@ -47,6 +47,7 @@ int bpfilter_call_give(struct bpfilter_request *request, const struct bpfilter_g
 	return 0;
 }
 
+/* NULL without memory for it, or if the module that asks is going. */
 static struct bpfilter_request *new_request(const struct bpfilter_call *call)
 {
 	struct bpfilter_request *request =
@@ -56,14 +57,13 @@ static struct bpfilter_request *new_request(const struct bpfilter_call *call)
 	if (!request)
 		return NULL;
 	request->body = kvmalloc(call->length, GFP_KERNEL_ACCOUNT);
-	if (!request->body) {
+	/* The request may outlive the call, if the caller is killed. */
+	if (!request->body || !try_module_get(call->kind->owner)) {
 		bpfilter_request_put(request);
 		return NULL;
 	}
 	memcpy(request->body, call->body, call->length);
 	request->body_length = call->length;
-	/* The request may outlive the call, if the caller is killed. */
-	__module_get(call->kind->owner);
 	request->gift_kind = call->kind;
 	request->gifts_wanted = call->count;
 	return request;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What other modules ask of the helper. They find bpfilter_call by symbol_request(), so that
- * they can do without this module.
+ * What other modules ask of the helper. They find bpfilter_call by symbol_get(), so that they
+ * can do without this module.
  */
 #ifndef KMOD_CALL_H
 #define KMOD_CALL_H
