@@ -94,17 +94,15 @@ def both(work: Callable[[bool], Any]) -> None:
 def iperf3() -> None:
     load()
 
-    def work(tapped: bool) -> list[Any]:
-        results = []
+    def work(tapped: bool) -> None:
         with server(5201, tapped, "iperf3", "-s"):
             for arguments in ([], ["-R"], ["-P", "3"], ["-l", "777"]):
                 size = 777 * 1024 if "-l" in arguments else 4 << 20
                 answer = json.loads(run("iperf3", "-c", "127.0.0.1", "-J", "-n", str(size), *arguments, tapped=tapped))
                 end = answer["end"]
                 # -n is how much at least. The ends count until they hear that it is over: not the same.
-                results.append((end["sum_sent"]["bytes"] >= size, end["sum_received"]["bytes"] > 0,
-                                "error" in answer))
-        return results
+                expect(end["sum_sent"]["bytes"] >= size and end["sum_received"]["bytes"] > 0 and "error" not in answer,
+                       f"iperf3 {' '.join(arguments)}: {end}")
 
     both(work)
 
@@ -113,7 +111,7 @@ def iperf3() -> None:
 def redis() -> None:
     load()
 
-    def work(tapped: bool) -> list[Any]:
+    def work(tapped: bool) -> None:
         with server(6379, tapped, "redis-server", "--save", "", "--appendonly", "no", "--port", "6379"):
             run("redis-benchmark", "-q", "-n", "1500", "-c", "10", "-d", "2000", "-t", "set,get,lpush,lrange_100",
                 tapped=tapped)
@@ -126,7 +124,8 @@ def redis() -> None:
             back = run("redis-cli", "get", "large", tapped=tapped).strip()
             # The benchmark asks for as many as it is told, or a few more.
             counted = int(run("redis-cli", "get", "counter:__rand_int__", tapped=tapped))
-            return [back == value, 3000 <= counted < 3100]
+            expect(back == value, f"the large value came back as {len(back)} bytes")
+            expect(3000 <= counted < 3100, f"{counted} increments")
 
     both(work)
 
@@ -152,7 +151,9 @@ def nginx() -> None:
                 for name in ("nginx.conf", "large"):
                     options[options.index("-n") + 1] = "300" if name == "nginx.conf" else "30"
                     text = run("ab", "-q", *options, f"http://127.0.0.1:8080/{name}", tapped=tapped)
-                    results += re.findall(r"(?:Complete requests|Failed requests|HTML transferred): +(\d+)", text)
+                    found = re.findall(r"(?:Complete requests|Failed requests|HTML transferred): +(\d+)", text)
+                    expect(len(found) == 3 and found[1] == "0", f"ab: {text}")
+                    results += found
         return results
 
     both(work)
@@ -163,11 +164,11 @@ def openssl() -> None:
     load()
     run("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", f"{WORK}/key", "-out", f"{WORK}/cert",
         "-subj", "/CN=guest", "-days", "1")
+    content = os.urandom(300000)
     with open(f"{WORK}/page", "wb") as page:
-        page.write(os.urandom(300000))
+        page.write(content)
 
-    def work(tapped: bool) -> list[Any]:
-        results = []
+    def work(tapped: bool) -> None:
         with server(4433, tapped, "openssl", "s_server", "-accept", "4433", "-key", "key", "-cert", "cert", "-WWW",
                     cwd=WORK):
             for version in ("-tls1_2", "-tls1_3"):
@@ -175,8 +176,7 @@ def openssl() -> None:
                                       input=b"GET /page HTTP/1.0\r\n\r\n", stdout=subprocess.PIPE,
                                       stderr=subprocess.DEVNULL, env=environment(tapped), check=False)
                 expect((taps() > 0) == tapped, f"{taps()} taps")
-                results.append(hashlib.sha256(done.stdout).hexdigest())
-        return results
+                expect(done.stdout.endswith(content), f"{version}: {len(done.stdout)} bytes came")
 
     both(work)
 
@@ -195,7 +195,7 @@ def postgresql() -> None:
     run(f"{binaries}/initdb", "-D", data, "-A", "trust", "-N", "--no-locale", "-U", "postgres", **as_postgres())
     client = ["-h", "127.0.0.1", "-U", "postgres"]
 
-    def work(tapped: bool) -> list[Any]:
+    def work(tapped: bool) -> str:
         with server(5432, tapped, f"{binaries}/postgres", "-D", data, "-k", "", "-h", "127.0.0.1", "-F", "-c",
                     "jit=off", **as_postgres()):
             run(f"{binaries}/pgbench", *client, "-i", "-q", "-s", "1", "postgres", tapped=tapped)
@@ -211,7 +211,9 @@ def postgresql() -> None:
             same = run(f"{binaries}/psql", *client, "-At", "-c",
                        "select (select sum(abalance) from pgbench_accounts) = (select sum(delta) from pgbench_history)",
                        "postgres", tapped=tapped)
-            return [done, rows, same]
+            expect_equal(done, ["120/120", "400/400"], "transactions")
+            expect_equal(same.strip(), "t", "the sums of the accounts and of the history are the same")
+            return rows
 
     both(work)
 
