@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: GPL-2.0
 """The socket tap with programs made from a policy by the helper, and SO_ULP at SOL_SOCKET."""
 
-import errno
 import os
 import random
 import signal
@@ -11,40 +10,18 @@ import struct
 import subprocess
 import tempfile
 import threading
-from typing import Callable
 
 from lib import bpf, tap
 from lib.check import Skip, expect, expect_equal, main, test, wait_for
-from lib.tap import DISCONNECT, DROP, OK, Programs, Rule, connection, delimiter, fixed, length_field
+from lib.tap import (DISCONNECT, DROP, OK, Programs, Rule, connection, delimiter, error_of, fixed, length_field, load,
+                     receive)
 
 PARAMETER = "/sys/module/stap/parameters/so_ulp"
 LINES = delimiter(b"\n", 4096)
 
 
-def load() -> None:
-    subprocess.run(["modprobe", "stap"], check=True)
-
-
-def error_of(function: Callable[[], object]) -> str:
-    try:
-        function()
-    except OSError as error:
-        return errno.errorcode.get(error.errno or 0, str(error))
-    return "OK"
-
-
 def kernel_log() -> str:
     return subprocess.run(["dmesg"], stdout=subprocess.PIPE, text=True, check=True).stdout
-
-
-def receive(opened: socket.socket, size: int) -> bytes:
-    data = b""
-    while len(data) < size:
-        some = opened.recv(size - len(data))
-        if not some:
-            break
-        data += some
-    return data
 
 
 def all_of(opened: socket.socket) -> bytes:

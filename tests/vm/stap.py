@@ -12,17 +12,12 @@ import struct
 import subprocess
 import threading
 import time
-from typing import Callable
 
 from lib import bpf, tap
 from lib.check import Skip, expect, expect_equal, main, test, wait_for
-from lib.tap import DISCONNECT, DROP, OK, Programs, connection
+from lib.tap import DISCONNECT, DROP, OK, Programs, connection, error_of, load, receive
 
 PASS = 0
-
-
-def load() -> None:
-    subprocess.run(["modprobe", "stap"], check=True)
 
 
 def program(code: bpf.Code, kind: int = bpf.SOCKET_FILTER) -> int:
@@ -31,26 +26,6 @@ def program(code: bpf.Code, kind: int = bpf.SOCKET_FILTER) -> int:
 
 def prefixed(text: bytes) -> bytes:
     return struct.pack(">H", len(text)) + text
-
-
-def error_of(function: Callable[[], object]) -> str:
-    try:
-        function()
-    except OSError as error:
-        name = errno.errorcode.get(error.errno or 0, str(error))
-        return {"ENOTSUP": "EOPNOTSUPP"}.get(name, name)
-    return "OK"
-
-
-def receive(opened: socket.socket, size: int) -> bytes:
-    """So many bytes, or up to the end."""
-    data = b""
-    while len(data) < size:
-        some = opened.recv(size - len(data))
-        if not some:
-            break
-        data += some
-    return data
 
 
 def nothing_comes(opened: socket.socket, seconds: float = 0.3) -> None:

@@ -12,14 +12,10 @@ from typing import Any
 
 from lib import bpf, tap
 from lib.check import expect, expect_equal, expect_in, main, test
-from lib.tap import DROP, Programs, Rule, connection
+from lib.tap import DROP, Programs, Rule, connection, load, receive
 
 EXAMPLES = "/usr/lib/bpfilter-tests/examples"
 BPFFS = "/sys/fs/bpf"
-
-
-def load() -> None:
-    subprocess.run(["modprobe", "stap"], check=True)
 
 
 def stapctl(*arguments: str) -> str:
@@ -43,16 +39,6 @@ def attach_policy(opened: socket.socket, policy: Any) -> None:
         file.flush()
         stapctl("check", file.name)
         attach(opened, "--policy", file.name)
-
-
-def receive(opened: socket.socket, size: int) -> bytes:
-    data = b""
-    while len(data) < size:
-        some = opened.recv(size - len(data))
-        if not some:
-            break
-        data += some
-    return data
 
 
 def listed() -> list[dict[str, Any]]:

@@ -2,9 +2,11 @@
 """The socket tap from the outside: uapi/stap.h."""
 
 import contextlib
+import errno
 import socket
 import struct
-from typing import Iterator, NamedTuple
+import subprocess
+from typing import Callable, Iterator, NamedTuple
 
 TCP_ULP = 31
 SOL_STAP = STAP_SO_ULP = 0x5354
@@ -27,6 +29,31 @@ class Direction(NamedTuple):
     messages: int
     bytes: int
     dropped: int
+
+
+def load() -> None:
+    subprocess.run(["modprobe", "stap"], check=True)
+
+
+def error_of(function: Callable[[], object]) -> str:
+    """The name of the errno that it fails with, or OK."""
+    try:
+        function()
+    except OSError as error:
+        name = errno.errorcode.get(error.errno or 0, str(error))
+        return {"ENOTSUP": "EOPNOTSUPP"}.get(name, name)
+    return "OK"
+
+
+def receive(opened: socket.socket, size: int) -> bytes:
+    """So many bytes, or up to the end."""
+    data = b""
+    while len(data) < size:
+        some = opened.recv(size - len(data))
+        if not some:
+            break
+        data += some
+    return data
 
 
 def params(programs: Programs) -> bytes:
