@@ -58,52 +58,9 @@ static inline int tcp_space_from_win(const struct sock *sk, int window)
 }
 #endif
 
-/*
- * Pages to TCP, by reference or copied: how many bytes it took, or an errno. With the socket
- * locked. MSG_SPLICE_PAGES is since 6.5, where sendpage is no more.
- */
-static inline int stap_send_copied(struct sock *sk, const struct bio_vec *piece, u32 count,
-				   u32 size, int flags, const struct msghdr *control)
-{
-	struct msghdr message = {
-		.msg_flags = flags,
-		.msg_control = control->msg_control,
-		.msg_controllen = control->msg_controllen,
-	};
-
-	iov_iter_bvec(&message.msg_iter, ITER_SOURCE, piece, count, size);
-	return tcp_sendmsg_locked(sk, &message, size);
-}
-
+/* What sendfile() and splice() come by. Until 6.5; then it is sendmsg() with MSG_SPLICE_PAGES. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 5, 0)
 #define STAP_HAS_SENDPAGE
-static inline int stap_send_pages(struct sock *sk, const struct bio_vec *piece, u32 count,
-				  u32 size, int flags, const struct msghdr *control)
-{
-	u32 sent = 0;
-
-	if (control->msg_controllen)
-		return stap_send_copied(sk, piece, count, size, flags, control);
-	for (; sent < size; piece++) {
-		const u32 some = min(size - sent, piece->bv_len);
-		const int more = sent + some < size ? MSG_SENDPAGE_NOTLAST | MSG_MORE : 0;
-		int result = tcp_sendpage_locked(sk, piece->bv_page, piece->bv_offset, some,
-						 flags | more);
-
-		if (result < 0)
-			return sent ?: result;
-		sent += result;
-		if (result < some)
-			break;
-	}
-	return sent;
-}
-#else
-static inline int stap_send_pages(struct sock *sk, const struct bio_vec *piece, u32 count,
-				  u32 size, int flags, const struct msghdr *control)
-{
-	return stap_send_copied(sk, piece, count, size, flags | MSG_SPLICE_PAGES, control);
-}
 #endif
 
 #endif /* KMOD_COMPAT_H */

@@ -51,10 +51,35 @@ static const struct sk_buff *skb_at_limit(const struct stap *tap)
 	return NULL;
 }
 
-/* What a program is to see, from the gate on. */
-static int fill(const void *source, struct stap_view *view, u32 offset, u32 size)
+/* Where the bytes are if they are in one piece; most short messages are. */
+static const void *in_one_piece(const struct sk_buff *skb, u32 offset, u32 size)
 {
-	const struct stap *tap = source;
+	const struct skb_shared_info *shared = skb_shinfo(skb);
+	const skb_frag_t *first = &shared->frags[0];
+
+	if (offset + size <= skb_headlen(skb))
+		return skb->data + offset;
+	if (skb_headlen(skb) || !shared->nr_frags || offset + size > skb_frag_size(first))
+		return NULL;
+	if (!skb_frags_readable(skb) || PageHighMem(skb_frag_page(first)))
+		return NULL;
+	return skb_frag_address(first) + offset;
+}
+
+static int copy(const struct sk_buff *skb, u32 offset, void *to, u32 size)
+{
+	const void *from = in_one_piece(skb, offset, size);
+
+	if (!from)
+		return skb_copy_bits(skb, offset, to, size);
+	memcpy(to, from, size);
+	return 0;
+}
+
+/* What a program is to see, from the gate on. */
+static int fill(const struct stap_source *source, struct stap_view *view, u32 offset, u32 size)
+{
+	const struct stap *tap = container_of(source, struct stap, incoming);
 	const bool copied = size <= STAP_VIEW_COPIED;
 	u8 *to = copied ? stap_view_put(view, size) : NULL;
 	const struct sk_buff *skb = skb_at_limit(tap);
@@ -69,7 +94,7 @@ static int fill(const void *source, struct stap_view *view, u32 offset, u32 size
 		offset = sequence - TCP_SKB_CB(skb)->seq;
 		if (offset < skb->len) {
 			some = min(size, skb->len - offset);
-			error = copied ? skb_copy_bits(skb, offset, to, some) :
+			error = copied ? copy(skb, offset, to, some) :
 					 stap_view_add_skb(view, skb, offset, some);
 			if (error)
 				return error;
@@ -159,14 +184,11 @@ static void await(struct stap *tap, u32 there, u32 need)
 static bool next(struct stap *tap, bool *readable)
 {
 	const s32 there = end_of_data(tap) - tap->limit;
-	const struct stap_source source = {
-		.sk = tap->sk, .direction = &tap->recv, .fill = fill, .source = tap,
-	};
 	struct stap_finding found;
 
 	if (there <= 0)
 		return false;
-	found = stap_examine(&source, 0, there);
+	found = stap_examine(&tap->incoming, 0, there);
 	if (found.length < 0) {
 		stap_fail(tap, -found.length);
 		return false;
@@ -179,7 +201,7 @@ static bool next(struct stap *tap, bool *readable)
 	case STAP_OK:
 		WRITE_ONCE(tap->limit, tap->limit + found.length);
 		*readable = true;
-		return true;
+		return found.length < there;
 	case STAP_DROP:
 		WRITE_ONCE(tap->drop, found.length);
 		return true;
@@ -187,6 +209,13 @@ static bool next(struct stap *tap, bool *readable)
 		stap_fail(tap, ECONNABORTED);
 		return false;
 	}
+}
+
+void stap_gate_init(struct stap *tap)
+{
+	tap->incoming = (struct stap_source){
+		.sk = tap->sk, .direction = &tap->recv, .fill = fill,
+	};
 }
 
 bool stap_gate_advance(struct stap *tap)

@@ -14,6 +14,8 @@
 struct sock;
 struct stap;
 
+void stap_gate_init(struct stap *tap);
+
 /*
  * Bytes that may be read. To be asked by who holds tap->reader, or who does not mind that they
  * are gone when it looks.

@@ -83,6 +83,7 @@ static struct stap *new_tap(struct sock *sk, void (*data_ready)(struct sock *sk)
 	tap->sk = sk;
 	tap->data_ready = data_ready;
 	mutex_init(&tap->reader);
+	stap_gate_init(tap);
 	INIT_WORK(&tap->abort, abort_connection);
 	return tap;
 }
@@ -110,10 +111,8 @@ int stap_install(struct sock *sk, struct bpf_prog *program[STAP_PROGRAM_COUNT])
 		return -ECONNABORTED;
 	if (stap_is_tapped(&tap->send) || stap_is_tapped(&tap->recv))
 		return -EEXIST;
-	tap->send.parse = program[0];
-	tap->send.verdict = program[1];
-	tap->recv.parse = program[2];
-	tap->recv.verdict = program[3];
+	stap_program_install(&tap->send, program[0], program[1]);
+	stap_program_install(&tap->recv, program[2], program[3]);
 	/* Urgent data are in the stream, where they are judged. */
 	if (stap_is_tapped(&tap->recv))
 		sock_set_flag(sk, SOCK_URGINLINE);
@@ -126,8 +125,8 @@ int stap_install(struct sock *sk, struct bpf_prog *program[STAP_PROGRAM_COUNT])
 
 static void inherit(struct stap_direction *child, const struct stap_direction *parent)
 {
-	child->parse = stap_program_ref(parent->parse);
-	child->verdict = stap_program_ref(parent->verdict);
+	stap_program_install(child, stap_program_ref(parent->parse),
+			     stap_program_ref(parent->verdict));
 }
 
 /*

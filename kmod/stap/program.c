@@ -33,10 +33,25 @@ void stap_program_put(struct bpf_prog *program)
 		bpf_prog_put(program);
 }
 
-/* Bottom halves are off: no RCU callback runs, and nobody takes this CPU's view away. */
-static int run(const struct bpf_prog *program, struct sk_buff *view)
+static bool only_looks(const struct bpf_prog *program)
 {
-	return __bpf_prog_run_save_cb(program, view);
+	return !program || program->type == BPF_PROG_TYPE_SOCKET_FILTER;
+}
+
+void stap_program_install(struct stap_direction *direction, struct bpf_prog *parse,
+			  struct bpf_prog *verdict)
+{
+	direction->parse = parse;
+	direction->verdict = verdict;
+	direction->only_looks = only_looks(parse) && only_looks(verdict);
+}
+
+/* Bottom halves are off: no RCU callback runs, and nobody takes this CPU's view away. */
+static __always_inline int run(const struct bpf_prog *program, struct sk_buff *view)
+{
+	if (unlikely(program->cb_access))
+		memset(bpf_skb_cb(view), 0, BPF_SKB_CB_LEN);
+	return bpf_prog_run(program, view);
 }
 
 static int checked_length(int answer)
@@ -61,47 +76,54 @@ static int counted_verdict(struct stap_direction *direction, int verdict, u32 si
 	}
 }
 
-/* Programs of this type leave a view as it was, so that the next may use it. */
-static bool only_looks(const struct bpf_prog *program)
-{
-	return program->type == BPF_PROG_TYPE_SOCKET_FILTER;
-}
+/* No verdict of a program that anybody would mean. */
+#define NOT_JUDGED INT_MIN
 
 /* Most parsers need no more to see. */
 #define FIRST_LOOK 256
 
-/* The parser, and the verdict too if the message is just what there is. */
-static int look(const struct stap_source *source, u32 offset, u32 size, int *verdict)
+/* The parser, and the verdict too if it has the message, and nothing else, before it. */
+static struct stap_finding look(const struct stap_source *source, u32 offset, u32 size)
 {
 	const struct stap_direction *direction = source->direction;
-	struct stap_view *view = stap_view_begin(source->sk);
-	int length = source->fill(source->source, view, offset, size);
+	struct stap_view *view = stap_view_begin(source->sk, direction->only_looks);
+	int length = source->fill(source, view, offset, size);
+	int verdict = NOT_JUDGED;
 
 	if (!length)
 		length = checked_length(run(direction->parse, view->skb));
-	if (length == size && direction->verdict && only_looks(direction->parse))
-		*verdict = run(direction->verdict, view->skb);
+	if (length == size && direction->verdict && direction->only_looks)
+		verdict = run(direction->verdict, view->skb);
 	stap_view_end(view);
-	return length;
+	return (struct stap_finding){ .length = length, .verdict = verdict };
 }
 
-/* A parser that wants more than the beginning gets all. */
-static int parse(const struct stap_source *source, u32 offset, u32 size, int *verdict)
+/*
+ * Messages tend to be as long as the one before: if one that is may be all there, one look is
+ * enough for both programs. A parser that wants more than there is to see at first gets all.
+ */
+static struct stap_finding parse(const struct stap_source *source, u32 offset, u32 size)
 {
-	int length = look(source, offset, min(size, FIRST_LOOK), verdict);
+	const u32 usual = source->direction->usual;
+	const u32 first = usual > FIRST_LOOK && usual <= size ? usual : min(size, FIRST_LOOK);
+	struct stap_finding found = look(source, offset, first);
 
-	if (length || size <= FIRST_LOOK)
-		return length;
-	return look(source, offset, size, verdict);
+	if (found.length || size == first)
+		return found;
+	return look(source, offset, size);
 }
 
 static int judge(const struct stap_source *source, u32 offset, u32 size)
 {
-	struct stap_view *view = stap_view_begin(source->sk);
+	const struct stap_direction *direction = source->direction;
+	struct stap_view *view;
 	int verdict = STAP_DISCONNECT; /* if there is no memory to look at it */
 
-	if (!source->fill(source->source, view, offset, size))
-		verdict = run(source->direction->verdict, view->skb);
+	if (!direction->verdict)
+		return STAP_OK;
+	view = stap_view_begin(source->sk, direction->only_looks);
+	if (!source->fill(source, view, offset, size))
+		verdict = run(direction->verdict, view->skb);
 	stap_view_end(view);
 	return verdict;
 }
@@ -109,20 +131,19 @@ static int judge(const struct stap_source *source, u32 offset, u32 size)
 struct stap_finding stap_examine(const struct stap_source *source, u32 offset, u32 size)
 {
 	struct stap_direction *direction = source->direction;
-	struct stap_finding found = { .length = direction->need ?: size };
-	const int none = INT_MIN;
-	int verdict = none;
+	struct stap_finding found = { .length = direction->need, .verdict = NOT_JUDGED };
 
-	if (!direction->need && direction->parse)
-		found.length = parse(source, offset, size, &verdict);
+	if (!found.length && direction->parse)
+		found = parse(source, offset, size);
+	else if (!found.length)
+		found.length = size;
 	direction->need = max(found.length, 0);
 	if (found.length <= 0 || found.length > size)
 		return found;
-	if (!direction->verdict)
-		verdict = STAP_OK;
-	else if (verdict == none)
-		verdict = judge(source, offset, found.length);
-	found.verdict = counted_verdict(direction, verdict, found.length);
+	if (found.verdict == NOT_JUDGED)
+		found.verdict = judge(source, offset, found.length);
+	found.verdict = counted_verdict(direction, found.verdict, found.length);
 	direction->need = 0;
+	direction->usual = found.length;
 	return found;
 }

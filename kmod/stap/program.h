@@ -8,23 +8,15 @@
 struct bpf_prog;
 struct sock;
 struct stap_direction;
-struct stap_view;
+struct stap_source;
 
 /* By a descriptor of the caller. NULL for -1; an error in the pointer. */
 struct bpf_prog *stap_program_get(int fd);
 struct bpf_prog *stap_program_ref(struct bpf_prog *program);
 void stap_program_put(struct bpf_prog *program);
-
-/* Puts `size` bytes of a source, from `offset` on, into the view. 0 or an errno. */
-typedef int stap_fill_fn(const void *source, struct stap_view *view, u32 offset, u32 size);
-
-/* Bytes of a direction of a tap, wherever they are. */
-struct stap_source {
-	struct sock *sk;
-	struct stap_direction *direction;
-	stap_fill_fn *fill;
-	const void *source;
-};
+/* The programs of a direction, references included; NULL is none. */
+void stap_program_install(struct stap_direction *direction, struct bpf_prog *parse,
+			  struct bpf_prog *verdict);
 
 /* What is known of the message that begins at offset. */
 struct stap_finding {

@@ -125,9 +125,11 @@ static int read_all(struct stap *tap, struct msghdr *message, size_t size, int f
 	const u32 least = peek ? peeked(tap->sk, flags) + target : 1;
 	int copied = 0, result;
 
+	/* Not even a lock, if it is there. */
+	bool there = stap_gate_readable(tap) >= least;
+
 	for (;;) {
-		/* Not even a lock, if it is there. */
-		if (stap_gate_readable(tap) >= least) {
+		if (there) {
 			result = read_some(tap, message, size - copied, flags, addr_len);
 			if (result > 0)
 				copied += result;
@@ -135,7 +137,8 @@ static int read_all(struct stap *tap, struct msghdr *message, size_t size, int f
 				break;
 		}
 		result = wait(tap, least, &timeo);
-		if (result == 1)
+		there = result == 1;
+		if (there)
 			continue;
 		/* What there is, if it is fewer than were asked for. */
 		if (peek && stap_gate_readable(tap) > peeked(tap->sk, flags))

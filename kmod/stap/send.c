@@ -7,6 +7,7 @@
 
 #include "../compat.h"
 #include "buffer.h"
+#include "give.h"
 #include "program.h"
 #include "proto.h"
 #include "send.h"
@@ -15,9 +16,6 @@
 
 /* So much is copied before it is judged, unless a message is longer. */
 #define PORTION (128 << 10)
-
-/* Up to here TCP copies once more, into pages that it has begun: that is less work. */
-#define COPIED_AGAIN 2048
 
 /* Up to here what is sent is judged without pages of its own. */
 #define SHORT 256
@@ -30,22 +28,29 @@
  * SHORT and is judged and sent before it needs a page.
  */
 struct stretch {
+	struct stap_source source;
 	struct stap *tap;
 	const u8 *data; /* NULL: pending */
 	u32 size;
 	u32 done; /* sent, or dropped; no longer pending */
+	u32 passed; /* may be sent */
 	int flags; /* of the last byte */
 	struct msghdr *control;
 };
 
-static int fill(const void *source, struct stap_view *view, u32 offset, u32 size)
+static int fill(const struct stap_source *source, struct stap_view *view, u32 offset, u32 size)
 {
-	const struct stretch *stretch = source;
+	const struct stretch *stretch = container_of(source, struct stretch, source);
 
 	if (!stretch->data)
 		return stap_buffer_view(&stretch->tap->pending, view, offset - stretch->done, size);
 	memcpy(stap_view_put(view, size), stretch->data + offset, size);
 	return 0;
+}
+
+static struct stap_source source_of(struct stap *tap)
+{
+	return (struct stap_source){ .sk = tap->sk, .direction = &tap->send, .fill = fill };
 }
 
 static int push_short(struct sock *sk, const struct stretch *stretch, u32 size, int flags)
@@ -64,12 +69,9 @@ static int push_short(struct sock *sk, const struct stretch *stretch, u32 size, 
 static int push_pending(struct sock *sk, const struct stretch *stretch, u32 size, int flags)
 {
 	const struct stap_buffer *pending = &stretch->tap->pending;
-	const struct bio_vec *piece = pending->piece + pending->first;
-	const u32 count = pending->count - pending->first;
 
-	if (size > COPIED_AGAIN)
-		return stap_send_pages(sk, piece, count, size, flags, stretch->control);
-	return stap_send_copied(sk, piece, count, size, flags, stretch->control);
+	return stap_give(sk, pending->piece + pending->first, pending->count - pending->first,
+			 size, flags, stretch->control);
 }
 
 /* TCP takes as much as it has room for; with this as much as there is. */
@@ -95,15 +97,15 @@ static void finish(struct stretch *stretch, u32 size)
 	stretch->done += size;
 }
 
-/* The next bytes, which have passed, to TCP. It refuses some only if memory is short. */
-static int push(struct stretch *stretch, u32 size)
+/* What has passed, to TCP. It refuses some only if memory is short. */
+static int push(struct stretch *stretch)
 {
 	/* Without MSG_MORE if more is there: it may never go, and nothing else would push. */
-	const int flags = stretch->done + size == stretch->size ? stretch->flags : 0;
+	const int flags = stretch->done + stretch->passed == stretch->size ? stretch->flags : 0;
 	struct sock *sk = stretch->tap->sk;
 
-	while (size) {
-		int result = push_now(sk, stretch, size, flags);
+	while (stretch->passed) {
+		int result = push_now(sk, stretch, stretch->passed, flags);
 
 		if (result == -EAGAIN) {
 			long timeo = HZ / 10;
@@ -116,7 +118,7 @@ static int push(struct stretch *stretch, u32 size)
 		if (result < 0)
 			return result;
 		finish(stretch, result);
-		size -= result;
+		stretch->passed -= result;
 	}
 	return 0;
 }
@@ -127,46 +129,41 @@ static int disconnect(struct stap *tap, int error)
 	return -error;
 }
 
-/* All whole messages. Those that pass one after the other go together: *passed bytes so far. */
-static int judge(struct stretch *stretch, u32 *passed)
+/* All whole messages. Those that pass one after the other go together. */
+static int judge(struct stretch *stretch)
 {
 	struct stap *tap = stretch->tap;
-	const struct stap_source source = {
-		.sk = tap->sk, .direction = &tap->send, .fill = fill, .source = stretch,
-	};
 
 	for (;;) {
-		const u32 at = stretch->done + *passed, there = stretch->size - at;
+		const u32 at = stretch->done + stretch->passed, there = stretch->size - at;
 		struct stap_finding found;
 		int error;
 
 		if (!there)
 			return 0;
-		found = stap_examine(&source, at, there);
+		found = stap_examine(&stretch->source, at, there);
 		if (found.length < 0)
 			return disconnect(tap, -found.length);
 		if (!found.length || found.length > there)
 			return 0;
 		if (found.verdict == STAP_OK) {
-			*passed += found.length;
+			stretch->passed += found.length;
 			continue;
 		}
 		if (found.verdict != STAP_DROP)
 			return disconnect(tap, ECONNABORTED);
-		error = push(stretch, *passed);
+		error = push(stretch);
 		if (error)
 			return error;
-		*passed = 0;
 		finish(stretch, found.length);
 	}
 }
 
 static int settle(struct stretch *stretch)
 {
-	u32 passed = 0;
-	int error = judge(stretch, &passed);
+	int error = judge(stretch);
 	/* What came before a disconnection has passed. */
-	int pushed = push(stretch, passed);
+	int pushed = push(stretch);
 
 	return error ?: pushed;
 }
@@ -174,7 +171,8 @@ static int settle(struct stretch *stretch)
 static int settle_pending(struct stap *tap, struct msghdr *message, int flags)
 {
 	struct stretch stretch = {
-		.tap = tap, .size = tap->pending.size, .flags = flags, .control = message,
+		.source = source_of(tap), .tap = tap, .size = tap->pending.size, .flags = flags,
+		.control = message,
 	};
 	int error = settle(&stretch);
 
@@ -205,15 +203,16 @@ static ssize_t send_short(struct stap *tap, struct msghdr *message, u32 size, in
 {
 	u8 data[SHORT];
 	struct stretch stretch = {
-		.tap = tap, .data = data, .size = size, .flags = flags, .control = message,
+		.source = source_of(tap), .tap = tap, .data = data, .size = size, .flags = flags,
+		.control = message,
 	};
 	int error;
 
 	if (!copy_from_iter_full(data, size, &message->msg_iter))
 		return -EFAULT;
 	error = settle(&stretch);
-	if (error)
-		return error;
+	if (error || stretch.done == size)
+		return error ?: size;
 	error = keep(tap, data + stretch.done, size - stretch.done);
 	return error ? disconnect(tap, -error) : size;
 }
@@ -234,12 +233,21 @@ static ssize_t copy(struct stap *tap, struct msghdr *message)
 	return copied;
 }
 
+static int can_send(struct stap *tap)
+{
+	if (tap->error) {
+		stap_end(tap);
+		return -tap->error;
+	}
+	return tap->sk->sk_err || (tap->sk->sk_shutdown & SEND_SHUTDOWN) ? -EPIPE : 0;
+}
+
 static int wait_for_room(struct stap *tap, long *timeo)
 {
 	struct sock *sk = tap->sk;
 
 	/* Who is in the middle of a message may go on: its end is what makes room. */
-	if (sk_stream_memory_free(sk) || tap->pending.size)
+	if (tap->pending.size || sk_stream_memory_free(sk))
 		return 0;
 	set_bit(SOCK_NOSPACE, &sk->sk_socket->flags);
 	return sk_stream_wait_memory(sk, timeo);
@@ -260,12 +268,7 @@ static int send(struct stap *tap, struct msghdr *message, size_t size, int flags
 	while (sent < size) {
 		ssize_t some;
 
-		stap_end(tap);
-		error = tap->error ? -tap->error : 0;
-		if (!error && (sk->sk_err || (sk->sk_shutdown & SEND_SHUTDOWN)))
-			error = -EPIPE;
-		if (!error)
-			error = wait_for_room(tap, &timeo);
+		error = can_send(tap) ?: wait_for_room(tap, &timeo);
 		if (error)
 			break;
 		if (size <= SHORT && !tap->pending.size)

@@ -9,13 +9,10 @@
 
 #include <linux/socket.h>
 
-struct page;
 struct sock;
 struct stap;
 
 int stap_sendmsg(struct sock *sk, struct msghdr *message, size_t size);
-/* What sendfile() and splice() call on older kernels. */
-int stap_sendpage(struct sock *sk, struct page *page, int offset, size_t size, int flags);
 
 /* With the socket locked: whether a message has begun. */
 bool stap_send_is_incomplete(const struct stap *tap);

@@ -13,6 +13,8 @@
  *   gate     incoming: how far the application may read
  *   recv     the application reads
  *   send     the application writes
+ *   buffer   what was written and not judged yet
+ *   give     what has passed, to TCP
  */
 #ifndef KMOD_STAP_H
 #define KMOD_STAP_H
@@ -28,6 +30,7 @@
 #include <stap.h>
 
 struct bpf_prog;
+struct stap_view;
 
 #define STAP_PROGRAM_COUNT 4 /* in the order of struct stap_params */
 
@@ -35,10 +38,21 @@ struct bpf_prog;
 struct stap_direction {
 	struct bpf_prog *parse;
 	struct bpf_prog *verdict;
+	bool only_looks; /* neither changes what it sees */
 	u32 need; /* length of the message that has begun; 0: not known */
+	u32 usual; /* length of the last one */
 	u64 messages;
 	u64 bytes;
 	u64 dropped;
+};
+
+/* Bytes of a direction, wherever they are; a part of what knows that. */
+struct stap_source {
+	struct sock *sk;
+	struct stap_direction *direction;
+	/* Puts `size` bytes from `offset` on into the view. 0 or an errno. */
+	int (*fill)(const struct stap_source *source, struct stap_view *view, u32 offset,
+		    u32 size);
 };
 
 /* What was sent and not yet judged, in pages of ours. */
@@ -61,6 +75,7 @@ struct stap {
 	bool ending; /* and the connection is being aborted */
 
 	struct stap_direction recv;
+	struct stap_source incoming;
 	bool started; /* limit has a meaning */
 	u32 limit; /* sequence number up to which the application may read */
 	u32 drop; /* bytes from there on that are to be taken away */
