@@ -41,6 +41,7 @@ _Static_assert(sizeof(struct bpfilter_count) == 8, "count");
 _Static_assert(sizeof(struct bpfilter_commit_hook) == 16, "commit_hook");
 _Static_assert(sizeof(struct bpfilter_commit) == 168, "commit");
 _Static_assert(sizeof(struct bpfilter_kept) == 48, "kept");
+_Static_assert(sizeof(struct bpfilter_give) == 32, "give");
 _Static_assert(sizeof(struct bpfilter_context) == 40, "context");
 
 static const char *const opcodes[] = {
@@ -54,6 +55,8 @@ static const char *const opcodes[] = {
 	[BPFILTER_OP_REPLAY] = "REPLAY",
 	[BPFILTER_OP_NETNS_GONE] = "NETNS_GONE",
 	[BPFILTER_OP_DEVICES] = "DEVICES",
+	[BPFILTER_OP_TAP] = "TAP",
+	[BPFILTER_OP_SO_ULP] = "SO_ULP",
 };
 
 static char action[32]; /* for the request at hand */
@@ -402,6 +405,40 @@ static void answer_old_counters(const struct bpfilter_request_header *request, c
 	free(counters);
 }
 
+/* Four programs, each of which lets everything pass; or what it is told to give instead. */
+static void answer_tap(const struct bpfilter_request_header *request)
+{
+	const struct bpf_insn code[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	union bpf_attr load = {
+		.prog_type = BPF_PROG_TYPE_SOCKET_FILTER,
+		.insns = (unsigned long)code,
+		.insn_cnt = 2,
+		.license = (unsigned long)"GPL",
+	};
+	struct bpfilter_give give = {
+		.id = told("other_request") ? request->id + 1000 : request->id,
+		.count = told("count") ? number : 4,
+		.reserved = told("reserved"),
+		.fd = { -1, -1, -1, -1 },
+	};
+	const int program = syscall(SYS_bpf, BPF_PROG_LOAD, &load, sizeof(load));
+	int times = told("twice") ? 2 : 1;
+
+	if (program < 0)
+		give_up("cannot load a program");
+	give.fd[1] = program;
+	give.fd[3] = told("pipe") ? PIPE : told("closed") ? 1000 : program;
+	while (!told("nothing") && times--)
+		note("GIVE errno=%d\n", ioctl(PIPE, BPFILTER_IOC_GIVE, &give) ? errno : 0);
+	close(program);
+	if (told("give_then_crash"))
+		_exit(1);
+	reply_with(request, told("give_then_fail") ? EPERM : 0, "", NULL, 0);
+}
+
 static void answer_well(const struct bpfilter_request_header *request, const void *payload)
 {
 	switch (request->opcode) {
@@ -419,6 +456,9 @@ static void answer_well(const struct bpfilter_request_header *request, const voi
 		break;
 	case BPFILTER_OP_OLD_COUNTERS:
 		answer_old_counters(request, payload);
+		break;
+	case BPFILTER_OP_TAP:
+		answer_tap(request);
 		break;
 	case BPFILTER_OP_REPLAY:
 		count_kept(request);

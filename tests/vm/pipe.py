@@ -18,7 +18,7 @@ import sys
 import time
 from typing import Callable
 
-from lib import fake, options, system
+from lib import fake, options, system, tap
 from lib.check import expect, expect_equal, expect_in, main, test, wait_for
 from lib.netns import Namespace, sysctl
 from lib.options import (GET_ENTRIES, GET_INFO, GET_REVISION_TARGET, SET_ADD_COUNTERS,
@@ -625,6 +625,57 @@ def unloading_with_a_stolen_pipe() -> None:
         os.close(pipe)
         expect_equal(removal.wait(20), 0, "rmmod")
     os.close(helper)
+
+
+# What helpers give
+
+def remove_stap() -> None:
+    wait_for(lambda: subprocess.run(["rmmod", "stap"], stderr=subprocess.DEVNULL, check=False).returncode == 0,
+             "stap to be removable")
+
+
+def tap_by_policy() -> str:
+    """The errno. A tapped socket counts what it receives."""
+    with tap.connection() as (one, other):
+        answer = tap.error_of(lambda: tap.tap_by_policy(other, tap.NOT_TAPPED, (tap.EACH, tap.OK, [])))
+        one.sendall(b"hello")
+        expect_equal(tap.receive(other, 5), b"hello", "what came")
+        if answer == "OK":
+            expect_equal(tap.info(other)[1].messages, 1, "messages")
+        return answer
+
+
+@test
+def programs_that_are_given() -> None:
+    fake.fresh()
+    tap.load()  # its own request, for SO_ULP, is answered without the links: the log says so, it loads
+    expect_equal(tap_by_policy(), "OK", "with four programs")
+    expect_equal(fake.last("GIVE"), {"errno": 0}, "IOC_GIVE")
+    for order, given, answer in (("nothing", None, "EIO"), ("count 3", errno.EINVAL, "EIO"),
+                                 ("count 5", errno.EINVAL, "EIO"), ("count -1", errno.EINVAL, "EIO"),
+                                 ("reserved", errno.EINVAL, "EIO"), ("pipe", errno.EINVAL, "EIO"),
+                                 ("closed", errno.EBADF, "EIO"), ("other_request", errno.ENOENT, "EIO"),
+                                 ("twice", 0, "OK"), ("give_then_fail", 0, "EPERM")):
+        fake.forget()
+        fake.order(f"TAP {order}")
+        expect_equal(tap_by_policy(), answer, order)
+        expect_equal({line.fields["errno"] for line in fake.log("GIVE")}, set() if given is None else {given}, order)
+    fake.order()
+    expect_equal(tap_by_policy(), "OK", "afterwards")
+    remove_stap()
+
+
+@test
+def a_helper_that_gives_and_dies() -> None:
+    """Its successors are asked again, and what the dead gave is not given twice."""
+    fake.fresh()
+    tap.load()
+    fake.order("TAP give_then_crash")
+    expect_equal(tap_by_policy(), "EIO", "of helpers that all die")
+    expect(len(fake.log("GIVE")) > 1, f"{len(fake.log('GIVE'))} helpers gave")
+    fake.order()
+    expect_equal(tap_by_policy(), "OK", "afterwards")
+    remove_stap()
 
 
 # Namespaces, privilege, parameters
