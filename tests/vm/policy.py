@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """The socket tap with programs made from a policy by the helper, and SO_ULP at SOL_SOCKET."""
 
+import errno
 import os
 import random
 import signal
@@ -331,6 +332,37 @@ def without_bpfilter() -> None:
                                             stderr=subprocess.DEVNULL).returncode, "stap to go")
         subprocess.run([*stock, "-r", "iptable_filter"], check=True)
         subprocess.run([*stock, "-r", "ip_tables"], check=False)
+
+
+CALLER32 = "/usr/lib/bpfilter-tests/sockopt32"
+
+
+def by_32_bits(opened: socket.socket, level: int, option: int, value: bytes) -> int:
+    """setsockopt() of a 32-bit process that has this socket too."""
+    question = struct.pack("=8I", opened.fileno(), 1, level, option, 0, len(value), len(value), 0)
+    done = subprocess.run([CALLER32], input=question + value, stdout=subprocess.PIPE, pass_fds=[opened.fileno()],
+                          check=True)
+    return int(struct.unpack_from("=i", done.stdout)[0])
+
+
+@test
+def callers_of_32_bits() -> None:
+    load()
+    if not os.path.exists(CALLER32):
+        raise Skip(f"{CALLER32} is not there: tests/compat/build makes it")
+    side = (fixed(4), OK, [Rule(b"no", DROP)])
+    policy = tap.policy(side, side)
+    ulp = b"stap".ljust(16, b"\0")
+    for attach in ([(socket.SOL_IP, tap.STAP_SO_ULP, ulp + policy)],
+                   [(socket.SOL_TCP, tap.TCP_ULP, b"stap"), (tap.SOL_STAP, tap.POLICY, policy)]):
+        with connection() as (one, other):
+            bad = tap.policy((fixed(0), OK, []), side)
+            expect_equal(by_32_bits(one, socket.SOL_IP, tap.STAP_SO_ULP, ulp + bad), -errno.EINVAL, "a bad policy")
+            expect_equal([by_32_bits(one, *option) for option in attach], [0] * len(attach), "setsockopt()")
+            one.sendall(b"yes.no..yes!")
+            expect_equal(receive(other, 8), b"yes.yes!", "what came")
+            other.sendall(b"yes.no..yes!")
+            expect_equal(receive(one, 8), b"yes.yes!", "what went back")
 
 
 if __name__ == "__main__":

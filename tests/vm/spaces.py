@@ -20,9 +20,9 @@ import time
 from multiprocessing.connection import Connection
 from typing import Callable
 
-from lib import blob, iptables, system
+from lib import blob, cgroup, iptables, system
 from lib.blob import ACCEPT, DROP, entry, match, verdict
-from lib.check import Failure, Skip, expect, expect_equal, main, test, wait_for
+from lib.check import Skip, expect, expect_equal, main, test, wait_for
 from lib.family import BOTH, V4, Family
 from lib.iptables import must
 from lib.netns import CLONE_NEWNET, CLONE_NEWUSER, Namespace, unshare
@@ -348,39 +348,6 @@ def owner_may_do_everything() -> None:
     expect_equal(as_owner(everything), " ".join(["OK"] * 10 + ["dropped"] * 2), "answers")
 
 
-CGROUP = "/sys/fs/cgroup"
-
-
-@contextlib.contextmanager
-def limited(size: int):  # type: ignore[no-untyped-def]
-    """A memory cgroup of so many bytes; the path of the file that a process joins by."""
-    if not os.path.exists(f"{CGROUP}/cgroup.controllers"):
-        done = subprocess.run(["mount", "-t", "cgroup2", "none", CGROUP], capture_output=True, text=True)
-        if done.returncode:
-            raise Skip(f"no cgroup2: {done.stderr.strip()}")
-    with open(f"{CGROUP}/cgroup.controllers", encoding="ascii") as file:
-        if "memory" not in file.read().split():
-            raise Skip("this kernel has no memory controller")
-    with open(f"{CGROUP}/cgroup.subtree_control", "w", encoding="ascii") as file:
-        file.write("+memory")
-    group = f"{CGROUP}/bpfilter-{os.getpid()}"
-    os.mkdir(group)
-    with open(f"{group}/memory.max", "w", encoding="ascii") as file:
-        file.write(str(size))
-    try:
-        yield f"{group}/cgroup.procs"
-    finally:
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                os.rmdir(group)
-                break
-            except OSError as error:
-                if time.monotonic() > deadline:
-                    raise Failure(f"the cgroup is not empty: {error}") from error
-                time.sleep(0.01)
-
-
 @test
 def who_has_no_memory_gets_no_table() -> None:
     """A request is on the account of who makes it: ENOMEM, or the end of that process. Others go on."""
@@ -398,12 +365,11 @@ def who_has_no_memory_gets_no_table() -> None:
         struct.pack_into("=5I", head, 44, *entries[:2], *later[2:4], entries[4])
         struct.pack_into("=5I", head, 64, entries[0], *later[1:4], entries[4])
         payload = bytes(head) + blob_
-    with limited(16 << 20) as join:
+    with cgroup.limited(16 << 20) as group:
         child = os.fork()
         if child == 0:
             with space:
-                with open(join, "w", encoding="ascii") as file:
-                    file.write("0")
+                group.join()
                 # Its own memory is on the old account, but for what it touches from now on.
                 os._exit({"ENOMEM": 1, "OK": 0}.get(blob.put(opened, blob.SET_REPLACE, payload), 2))
         with other:

@@ -4,6 +4,7 @@
 plain connection and on one whose ends are both tapped, and the answers are compared."""
 
 import array
+import ctypes
 import errno
 import fcntl
 import os
@@ -16,7 +17,7 @@ import threading
 import time
 from typing import Any, Callable
 
-from lib import bpf, tap
+from lib import bpf, cgroup, tap
 from lib.check import expect, expect_equal, main, test, wait_for
 from lib.tap import OK, Programs, connection
 
@@ -139,15 +140,45 @@ def control_data_that_makes_no_sense() -> None:
     same(story)
 
 
+class Piece(ctypes.Structure):
+    """struct iovec"""
+    _fields_ = [("base", ctypes.c_void_p), ("length", ctypes.c_size_t)]
+
+
+class Message(ctypes.Structure):
+    """struct mmsghdr, where an int and its padding are as long as a pointer"""
+    _fields_ = [("name", ctypes.c_void_p), ("name_length", ctypes.c_uint32), ("pieces", ctypes.POINTER(Piece)),
+                ("count", ctypes.c_size_t), ("control", ctypes.c_void_p), ("control_length", ctypes.c_size_t),
+                ("flags", ctypes.c_ssize_t), ("done", ctypes.c_uint32)]
+
+
+def messages(buffers: list[ctypes.Array[ctypes.c_char]]) -> Any:
+    pieces = [Piece(ctypes.addressof(buffer), len(buffer)) for buffer in buffers]
+    made = (Message * len(buffers))()
+    for message, piece in zip(made, pieces):
+        message.pieces = ctypes.pointer(piece)
+        message.count = 1
+    made.kept = pieces
+    return made
+
+
 @test
 def several_messages_at_once() -> None:
-    """sendmmsg and recvmmsg are sendmsg and recvmsg to a socket: by way of MSG_WAITFORONE here."""
+    """sendmmsg() and recvmmsg()."""
+    libc = ctypes.CDLL(None, use_errno=True)
+
     def story(one: socket.socket, other: socket.socket) -> Any:
-        sent = [one.sendmsg([b"a" * 10, b"b" * 20, b"c"]) for _ in range(5)]
-        settle(other, 155)
-        buffers = [bytearray(7), bytearray(100), bytearray(1000)]
-        size = other.recvmsg_into(buffers)[0]
-        return [sent, size, bytes(buffers[1][:5])]
+        buffers = [ctypes.create_string_buffer(bytes((65 + i,)) * size, size)
+                   for i, size in enumerate((10, 700, 1, 3000, 40))]
+        sent = messages(buffers)
+        answers = [libc.sendmmsg(one.fileno(), sent, len(sent), 0), [message.done for message in sent]]
+        settle(other, 3751)
+        buffers = [ctypes.create_string_buffer(size) for size in (7, 100, 5000, 10)]
+        received = messages(buffers)
+        answers += [libc.recvmmsg(other.fileno(), received, len(received), socket.MSG_DONTWAIT, None),
+                    [message.done for message in received], [buffer.raw for buffer in buffers]]
+        answers += [libc.recvmmsg(other.fileno(), received, 1, socket.MSG_DONTWAIT, None), ctypes.get_errno()]
+        return answers
 
     same(story)
 
@@ -356,7 +387,27 @@ def memory_is_the_sockets_own() -> None:
         while some := other.recv(100000):
             received += len(some)
         expect_equal(received, sent, "bytes")
-        expect_equal((memory_of(other)["rmem_alloc"], memory_of(one)["wmem_queued"]), (0, 0), "afterwards")
+        expect_equal(memory_of(other)["rmem_alloc"], 0, "what the reader holds afterwards")
+        wait_for(lambda: memory_of(one)["wmem_queued"] == 0, "the last acknowledgement")
+
+
+@test
+def memory_is_the_cgroups_too() -> None:
+    """A message that has begun is on the account of who writes it, as what TCP has is."""
+    subprocess.run(["modprobe", "stap"], check=True)
+    with cgroup.limited(200 << 20) as group:
+        def in_group() -> str:
+            with connection() as (one, _):
+                parse = bpf.load(bpf.constant(10 << 20))
+                tap.tap(one, Programs(parse, -1, -1, -1))
+                before = group.stat("sock")
+                one.sendall(bytes(6 << 20))
+                held = group.stat("sock") - before
+                one.close()
+                after = group.stat("sock") - before
+            return f"{round(held / (1 << 20))} {round(after / (1 << 20))}"
+
+        expect_equal(group.run(in_group), "6 0", "MiB on its account, with the message begun and with the socket gone")
 
 
 @test
