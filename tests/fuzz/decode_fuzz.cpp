@@ -142,7 +142,9 @@ void expect_same(const decode::DecodedTable &table, const decode::Layout &layout
     if (!again && layout.native && has_room(table))
         return;
     expect(again.has_value(), "listing refused");
-    expect(again->entries == table.entries, "listing of a listing differs");
+    expect(sent_back(*again, layout) == sent_back(table, layout), "listing of a listing differs");
+    // A 32-bit caller has no room for what lies behind a match that need not be as long there.
+    expect(layout.native || again->entries == table.entries, "entries differ");
     expect(again->hook_entry == table.hook_entry, "hooks differ");
     expect(again->underflow == table.underflow, "underflows differ");
     for (const auto &rule : table.table.rules)

@@ -3,6 +3,7 @@
 // One maker per kind of BPF instruction that codegen uses.
 #pragma once
 
+#include <bit>
 #include <cstdint>
 #include <linux/bpf.h>
 
@@ -65,6 +66,13 @@ constexpr bpf_insn from_network16(Register dst)
 constexpr bpf_insn from_network32(Register dst)
 {
     return insn(BPF_ALU | BPF_END | BPF_TO_BE, dst, 0, 0, 32);
+}
+
+// The size of a load or store of so many bytes: 1, 2, 4 or 8.
+constexpr std::uint32_t size_of_bytes(std::uint32_t bytes)
+{
+    constexpr std::uint32_t sizes[] = {BPF_B, BPF_H, BPF_W, BPF_DW};
+    return sizes[std::countr_zero(bytes)];
 }
 
 // dst = *(base + offset); size: BPF_B, BPF_H, BPF_W, BPF_DW.

@@ -3,6 +3,7 @@
 
 #include "umh/codegen/assembler.h"
 #include "umh/load/program.h"
+#include "umh/tap/loadable.h"
 
 #include <bpf/bpf.h>
 #include <spdlog/spdlog.h>
@@ -43,6 +44,15 @@ constexpr std::int32_t place_answer = place_word + answer_size;
 void load_context(Assembler &code, Register to, std::size_t field)
 {
     code.emit(load(BPF_W, to, r6, field));
+}
+
+// r6 = the context, r2 = the option, if it is one of SOL_SOCKET.
+void load_option(Assembler &code, Label other)
+{
+    code.emit(move(r6, r1));
+    load_context(code, r2, offsetof(bpf_sockopt, level));
+    code.jump_if(BPF_JNE, r2, SOL_SOCKET, other);
+    load_context(code, r2, offsetof(bpf_sockopt, optname));
 }
 
 void allow(Assembler &code, Label label)
@@ -90,13 +100,10 @@ void write_rewrite(Assembler &code)
 
 Result<Program> finish(Assembler code, const char *name, bpf_attach_type attach)
 {
-    Result<Program> program = std::move(code).finish();
-    if (!program)
-        return program;
-    program->name = name;
-    program->type = BPF_PROG_TYPE_CGROUP_SOCKOPT;
-    program->attach = attach;
-    program->source = "SO_ULP";
+    Result<Program> program =
+        loadable(std::move(code).finish(), {name, BPF_PROG_TYPE_CGROUP_SOCKOPT, "SO_ULP"});
+    if (program)
+        program->attach = attach;
     return program;
 }
 
@@ -251,10 +258,7 @@ Result<Program> generate_set_alias()
     const Label other = code.label();
     const Label ours = code.label();
     code.function(code.label(), Function{.name = "stap_set"});
-    code.emit(move(r6, r1));
-    load_context(code, r2, offsetof(bpf_sockopt, level));
-    code.jump_if(BPF_JNE, r2, SOL_SOCKET, other);
-    load_context(code, r2, offsetof(bpf_sockopt, optname));
+    load_option(code, other);
     code.jump_if(BPF_JEQ, r2, STAP_SO_ULP, ours);
     code.jump_if(BPF_JNE, r2, rfc_so_ulp, other);
     write_rfc_check(code, other);
@@ -270,10 +274,7 @@ Result<Program> generate_get_alias(const bpfilter_so_ulp &places)
     Assembler code;
     const Label other = code.label();
     code.function(code.label(), Function{.name = "stap_get"});
-    code.emit(move(r6, r1));
-    load_context(code, r2, offsetof(bpf_sockopt, level));
-    code.jump_if(BPF_JNE, r2, SOL_SOCKET, other);
-    load_context(code, r2, offsetof(bpf_sockopt, optname));
+    load_option(code, other);
     code.jump_if(BPF_JNE, r2, STAP_SO_ULP, other);
     load_context(code, r2, offsetof(bpf_sockopt, retval));
     code.jump_if32(BPF_JNE, r2, static_cast<std::uint32_t>(-ENOPROTOOPT), other);

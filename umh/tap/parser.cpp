@@ -2,6 +2,7 @@
 #include "umh/tap/parser.h"
 
 #include "umh/codegen/assembler.h"
+#include "umh/tap/loadable.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -38,20 +39,6 @@ void load_bytes(Assembler &code, std::int32_t place)
     code.emit(call_helper(BPF_FUNC_skb_load_bytes));
 }
 
-std::uint32_t size_of(std::uint32_t width)
-{
-    switch (width) {
-    case 1:
-        return BPF_B;
-    case 2:
-        return BPF_H;
-    case 4:
-        return BPF_W;
-    default:
-        return BPF_DW;
-    }
-}
-
 void write_fixed(Assembler &code, const stap_framing &framing)
 {
     answer(code, static_cast<std::int32_t>(framing.size));
@@ -74,7 +61,7 @@ void write_length(Assembler &code, const stap_framing &framing)
     answer(code, more);
 
     code.bind(there);
-    code.emit(insn(BPF_LDX | BPF_MEM | size_of(framing.width), r0, r10, -field, 0));
+    code.emit(insn(BPF_LDX | BPF_MEM | size_of_bytes(framing.width), r0, r10, -field, 0));
     if (framing.width > 1)
         code.emit(
             insn(BPF_ALU | BPF_END | (framing.order == STAP_BIG_ENDIAN ? BPF_TO_BE : BPF_TO_LE), r0,
@@ -234,13 +221,8 @@ Result<codegen::Program> generate_parser(const stap_framing &framing)
     default:
         throw std::logic_error("a parser for framing that has none");
     }
-    Result<Program> program = std::move(code).finish();
-    if (!program)
-        return program;
-    program->name = "stap_parse";
-    program->type = BPF_PROG_TYPE_SOCKET_FILTER;
-    program->source = "tap policy";
-    return program;
+    return loadable(std::move(code).finish(),
+                    {"stap_parse", BPF_PROG_TYPE_SOCKET_FILTER, "tap policy"});
 }
 
 } // namespace bpfilter::tap

@@ -2,11 +2,11 @@
 #include "umh/tap/verdict.h"
 
 #include "umh/codegen/assembler.h"
+#include "umh/tap/loadable.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <bit>
 #include <cstring>
 #include <string>
 #include <utility>
@@ -56,12 +56,6 @@ std::uint64_t number(const __u8 *bytes, std::uint32_t width)
     default:
         return number<std::uint64_t>(bytes);
     }
-}
-
-std::uint32_t load_size(std::uint32_t width)
-{
-    constexpr std::uint32_t sizes[] = {BPF_B, BPF_H, BPF_W, BPF_DW};
-    return sizes[std::countr_zero(width)];
 }
 
 std::uint32_t end_of(const stap_rule &rule)
@@ -168,7 +162,7 @@ private:
             if (mask == 0)
                 continue;
             const Register to = first ? r0 : r1;
-            code_.emit(insn(BPF_LDX | BPF_MEM | load_size(piece.width), to, r10,
+            code_.emit(insn(BPF_LDX | BPF_MEM | size_of_bytes(piece.width), to, r10,
                             static_cast<std::int32_t>(place + piece.offset), 0));
             differences(to, piece, number(rule.value + piece.offset, piece.width), mask);
             if (!first)
@@ -206,13 +200,8 @@ private:
 
 Result<codegen::Program> generate_verdict(const Direction &direction)
 {
-    Result<Program> program = VerdictWriter(direction).write();
-    if (!program)
-        return program;
-    program->name = "stap_verdict";
-    program->type = BPF_PROG_TYPE_SOCKET_FILTER;
-    program->source = "tap policy";
-    return program;
+    return loadable(VerdictWriter(direction).write(),
+                    {"stap_verdict", BPF_PROG_TYPE_SOCKET_FILTER, "tap policy"});
 }
 
 } // namespace bpfilter::tap
