@@ -7,6 +7,8 @@ and out of order. A model says which bytes arrive; exactly these do.
     MESSAGES=1000000 verdicts.py    a long one; SEED repeats it
 """
 
+import ctypes
+import fcntl
 import os
 import random
 import socket
@@ -25,6 +27,8 @@ NETWORKS = ("limit 10000", "delay 2ms 1ms limit 10000", "loss 1% limit 10000",
             "delay 1ms reorder 30% duplicate 2% loss 0.5% limit 10000")
 SIZES = (1, 1, 2, 7, 60, 250, 1000, 1447, 1448, 1449, 4000, 17_000)
 
+SIOCETHTOOL, ETHTOOL_SSG = 0x8946, 0x19
+
 # By the first byte of a message, at each end.
 SENT_DROPS, RECEIVED_DROPS, ENDS = 7, 11, 251
 
@@ -37,26 +41,37 @@ def arrives(message: bytes) -> bool:
     return message[0] % SENT_DROPS != 0 and message[0] % RECEIVED_DROPS != 0
 
 
-def tapped(opened: socket.socket, drops: int, ends: bool) -> None:
+def tapped(opened: socket.socket, drops: int, ends: bool, rng: random.Random) -> None:
+    kinds = [rng.choice((bpf.SOCKET_FILTER, bpf.SK_SKB)) for _ in range(2)]
     answers = {value: DROP for value in range(256) if value % drops == 0}
     if ends:
         answers[ENDS] = DISCONNECT
-    programs = [bpf.load(bpf.prefixed()), bpf.load(bpf.by_byte(2, answers, OK))]
+    programs = [bpf.load(bpf.prefixed(), kinds[0]), bpf.load(bpf.by_byte(2, answers, OK), kinds[1])]
     tap.tap(opened, Programs(*programs, *programs))
     for fd in programs:
         os.close(fd)
 
 
+def no_scatter_gather(device: str) -> None:
+    """What goes through this device is in one piece of memory, which has no references to its pages, as with many
+    a real one."""
+    value = ctypes.create_string_buffer(struct.pack("=II", ETHTOOL_SSG, 0))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as opened:
+        fcntl.ioctl(opened, SIOCETHTOOL, struct.pack("16sQ16x", device.encode(), ctypes.addressof(value)))
+
+
 class Network:
     """Two namespaces and a link with netem on both ends."""
 
-    def __init__(self, quality: str) -> None:
+    def __init__(self, quality: str, linear: bool = False) -> None:
         self.one, self.other = Namespace("one"), Namespace("other")
         self.one.ip([f"link add eth0 type veth peer name eth0 netns {self.other.name}", "link set eth0 up",
                      "address add 10.9.0.1/24 dev eth0"])
         self.other.ip(["link set eth0 up", "address add 10.9.0.2/24 dev eth0"])
         for space in (self.one, self.other):
             with space:
+                if linear:
+                    no_scatter_gather("eth0")
                 command = f"tc qdisc add dev eth0 root netem {quality}"
                 done = subprocess.run(command.split(), capture_output=True, text=True, check=False)
                 if done.returncode:
@@ -130,8 +145,8 @@ def messages_of(rng: random.Random, count: int) -> list[bytes]:
 def a_stream(network: Network, rng: random.Random, count: int) -> int:
     """Without a disconnection: all that should arrive does, and nothing else. How many messages."""
     pair = network.pair()
-    tapped(pair[0], SENT_DROPS, False)
-    tapped(pair[1], RECEIVED_DROPS, False)
+    tapped(pair[0], SENT_DROPS, False, rng)
+    tapped(pair[1], RECEIVED_DROPS, False, rng)
     sent = [messages_of(rng, count), messages_of(rng, count)]
     got = exchange(pair, (b"".join(map(framed, sent[0])), b"".join(map(framed, sent[1]))), rng)
     for side in (0, 1):
@@ -149,8 +164,8 @@ def a_disconnection(network: Network, rng: random.Random, count: int) -> int:
     sender = rng.randrange(2)
     for opened in pair:
         opened.settimeout(15)  # the network may lose the RST
-    tapped(pair[0], SENT_DROPS, sender == 0)
-    tapped(pair[1], RECEIVED_DROPS, sender == 1)
+    tapped(pair[0], SENT_DROPS, sender == 0, rng)
+    tapped(pair[1], RECEIVED_DROPS, sender == 1, rng)
     before = messages_of(rng, rng.randrange(count))
     data = b"".join(map(framed, before)) + framed(bytes((ENDS,)) + b"not this") + framed(b"nor this") * 50
     got = exchange(pair, (data, b""), rng)[1]
@@ -162,15 +177,15 @@ def a_disconnection(network: Network, rng: random.Random, count: int) -> int:
     return len(before)
 
 
-def on(quality: str) -> None:
-    rng = random.Random(f"{SEED} {quality}")
-    network = Network(quality)
+def on(quality: str, linear: bool = False) -> None:
+    rng = random.Random(f"{SEED} {quality} {linear}")
+    network = Network(quality, linear)
     done = 0
-    while done < MESSAGES // len(NETWORKS):
+    while done < MESSAGES // 5:
         done += a_stream(network, rng, rng.randrange(200, 2000))
         for _ in range(3):
             done += a_disconnection(network, rng, 200)
-    print(f"# seed {SEED}, netem {quality}: {done} messages", flush=True)
+    print(f"# seed {SEED}, netem {quality}{', linear' * linear}: {done} messages", flush=True)
     network.delete()
 
 
@@ -192,6 +207,11 @@ def loss() -> None:
 @test
 def everything() -> None:
     on(NETWORKS[3])
+
+
+@test
+def linear_packets() -> None:
+    on(NETWORKS[0], True)
 
 
 if __name__ == "__main__":
