@@ -11,7 +11,7 @@ import tempfile
 from typing import Any
 
 from lib import bpf, tap
-from lib.check import expect, expect_equal, expect_in, main, test
+from lib.check import expect, expect_equal, expect_in, main, test, wait_for
 from lib.tap import DROP, Programs, Rule, connection, load, receive
 
 EXAMPLES = "/usr/lib/bpfilter-tests/examples"
@@ -65,24 +65,55 @@ def tapping_by_a_file() -> None:
             pass
 
 
+def reads(pid: int) -> bool:
+    """Whether one of its threads waits in read(0)."""
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{thread}/syscall", encoding="ascii") as file:
+            if file.read().split()[:2] == ["0", "0x0"]:
+                return True
+    return False
+
+
+# cat, in a thread of its own.
+THREAD = """
+import os, threading
+def cat():
+    while some := os.read(0, 100):
+        os.write(1, some)
+thread = threading.Thread(target=cat)
+thread.start()
+thread.join()
+"""
+
+
 @test
 def another_process() -> None:
-    """Nobody told it: its socket is tapped from outside, while it waits."""
+    """Nobody told it: its socket is tapped from outside, while it waits in TCP."""
+    while_it_waits("cat", "cat")
+
+
+@test
+def another_process_with_threads() -> None:
+    while_it_waits("python3", "python3", "-c", THREAD)
+
+
+def while_it_waits(name: str, *command: str) -> None:
     load()
     with connection() as (one, other):
         other.setblocking(True)
-        child = subprocess.Popen(["cat"], stdin=other.fileno(), stdout=subprocess.PIPE)
+        child = subprocess.Popen(command, stdin=other.fileno(), stdout=subprocess.PIPE)
         other.close()
+        wait_for(lambda: reads(child.pid), f"{name} to wait in read(0)")
         with tempfile.NamedTemporaryFile("w") as file:
             json.dump({"recv": {"framing": {"fixed": 3}, "rules": [{"text": "x", "offset": 2, "verdict": "drop"}]}}, file)
             file.flush()
             stapctl("attach", str(child.pid), "0", "--policy", file.name)
         mine = [item for item in listed() if item["processes"]]
         expect_equal([(p["pid"], p["fd"], p["name"]) for item in mine for p in item["processes"]],
-                     [(child.pid, 0, "cat")], "who has a tapped socket")
+                     [(child.pid, 0, name)], "who has a tapped socket")
         one.sendall(b"abc" + b"dex" + b"fgh")
         one.shutdown(socket.SHUT_WR)
-        expect_equal(child.communicate()[0], b"abcfgh", "what cat got")
+        expect_equal(child.communicate()[0], b"abcfgh", f"what {name} got")
 
 
 @test

@@ -2,6 +2,7 @@
 //
 // stapctl: socket taps from a shell.
 #include "umh/stapctl/attach.h"
+#include "umh/stapctl/frozen.h"
 #include "umh/stapctl/policy_file.h"
 #include "umh/stapctl/print.h"
 #include "umh/stapctl/process.h"
@@ -63,11 +64,13 @@ void attach(const Target &target, const std::string &policy, const ProgramNames 
     const bool any = std::ranges::any_of(programs, [](const auto &name) { return !name.empty(); });
     if (any == !policy.empty())
         throw std::runtime_error("either a policy file or programs, please");
+    const auto bytes = any ? std::vector<std::byte>() : read_policy(policy);
     const auto socket = borrow(target.pid, target.fd);
+    const Frozen frozen(target.pid);
     if (any)
         attach_programs(socket.get(), programs);
     else
-        attach_policy(socket.get(), read_policy(policy));
+        attach_policy(socket.get(), bytes);
 }
 
 void check(const std::string &policy)
