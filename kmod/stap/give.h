@@ -12,7 +12,7 @@ struct sock;
 /*
  * The first `size` bytes of `count` pieces that came from sk_page_frag(). With the socket locked;
  * flags are those of sendmsg(), control has what else is to be said. How many TCP took, or an
- * errno.
+ * errno; EIO: TCP took bytes that nobody has judged, so this connection must end.
  */
 int stap_give(struct sock *sk, const struct bio_vec *piece, u32 count, u32 size, int flags,
 	      const struct msghdr *control);

@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
-#include <linux/bvec.h>
 #include <linux/net.h>
 #include <linux/sched/signal.h>
 #include <linux/uio.h>
 #include <net/tcp.h>
 
-#include "../compat.h"
 #include "buffer.h"
 #include "give.h"
 #include "program.h"
@@ -97,6 +95,12 @@ static void finish(struct stretch *stretch, u32 size)
 	stretch->done += size;
 }
 
+static int disconnect(struct stap *tap, int error)
+{
+	stap_fail(tap, error);
+	return -error;
+}
+
 /* What has passed, to TCP. It refuses some only if memory is short. */
 static int push(struct stretch *stretch)
 {
@@ -115,18 +119,14 @@ static int push(struct stretch *stretch)
 				return result;
 			continue;
 		}
+		if (result == -EIO)
+			return disconnect(stretch->tap, EIO);
 		if (result < 0)
 			return result;
 		finish(stretch, result);
 		stretch->passed -= result;
 	}
 	return 0;
-}
-
-static int disconnect(struct stap *tap, int error)
-{
-	stap_fail(tap, error);
-	return -error;
 }
 
 /* All whole messages. Those that pass one after the other go together. */

@@ -12,6 +12,7 @@ import struct
 import subprocess
 import threading
 import time
+from typing import Iterator
 
 from lib import bpf, tap
 from lib.check import Skip, expect, expect_equal, main, test, wait_for
@@ -497,6 +498,17 @@ def unloading() -> None:
 NO_MEMORY = "/usr/lib/bpfilter-tests/no_memory.ko"
 
 
+@contextlib.contextmanager
+def no_memory() -> Iterator[None]:
+    done = subprocess.run(["insmod", NO_MEMORY], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise Skip(f"this kernel has no kretprobes: {done.stderr.strip()}")
+    try:
+        yield
+    finally:
+        subprocess.run(["rmmod", "no_memory"], check=True)
+
+
 @test
 def a_child_without_memory() -> None:
     """Nobody may read or write what could not be tapped."""
@@ -508,14 +520,10 @@ def a_child_without_memory() -> None:
         listener.bind(("127.0.0.1", 0))
         tap.tap(listener, Programs(-1, constant, -1, constant))
         listener.listen()
-        done = subprocess.run(["insmod", NO_MEMORY], capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise Skip(f"this kernel has no kretprobes: {done.stderr.strip()}")
-        with socket.socket() as client, socket.create_connection(listener.getsockname()) as peer:
+        with no_memory(), socket.socket() as client, socket.create_connection(listener.getsockname()) as peer:
             expect_equal(error_of(lambda: tap.tap(client, Programs(-1, constant, -1, constant))), "ENOMEM", "to tap")
             peer.sendall(b"hello")
             child = listener.accept()[0]
-            subprocess.run(["rmmod", "no_memory"], check=True)
             expect_equal([error_of(one) for one in (
                 lambda: child.recv(5), lambda: child.send(b"x"), lambda: tap.info(child),
                 lambda: os.splice(child.fileno(), os.pipe()[1], 5))], ["ECONNABORTED"] * 4, "what it can do")

@@ -181,7 +181,7 @@ def on(quality: str, linear: bool = False) -> None:
     rng = random.Random(f"{SEED} {quality} {linear}")
     network = Network(quality, linear)
     done = 0
-    while done < MESSAGES // 5:
+    while done < MESSAGES // (len(NETWORKS) + 1):
         done += a_stream(network, rng, rng.randrange(200, 2000))
         for _ in range(3):
             done += a_disconnection(network, rng, 200)
