@@ -69,8 +69,9 @@
  * judged like any other and are read as the stream's (SO_OOBINLINE is set); a receiver's MSG_OOB
  * is EINVAL, and the connection ends if a message that is to be dropped contains them. Refused
  * with EOPNOTSUPP, since they would go around the programs: MSG_ZEROCOPY, TCP_ZEROCOPY_RECEIVE,
- * TCP_REPAIR, MSG_FASTOPEN, and with ENODEV mmap(). A call that is waiting in TCP already when the
- * socket is tapped goes on without the tap until it returns: tap before others use the socket.
+ * TCP_REPAIR, MSG_FASTOPEN, TCP_FASTOPEN_CONNECT, and with ENODEV mmap(). A call that is waiting in
+ * TCP already when the socket is tapped goes on without the tap until it returns: tap before others
+ * use the socket.
  */
 #ifndef UAPI_STAP_H
 #define UAPI_STAP_H

@@ -37,7 +37,11 @@ const struct proto_ops *stap_base_ops(const struct sock *sk)
 
 bool stap_is_plain(const struct sock *sk)
 {
-	return sk->sk_prot == stap_base(sk) && !sk->sk_user_data && !tcp_sk(sk)->repair;
+	const struct tcp_sock *tp = tcp_sk(sk);
+
+	/* A connect() that waits for the first bytes would wait for ever: we wait for it. */
+	return sk->sk_prot == stap_base(sk) && !sk->sk_user_data && !tp->repair &&
+	       !(tp->fastopen_connect && (1 << sk->sk_state) & (TCPF_CLOSE | TCPF_SYN_SENT));
 }
 
 static void close(struct sock *sk, long timeout)
@@ -146,7 +150,7 @@ static int setsockopt(struct sock *sk, int level, int name, sockptr_t value, uns
 {
 	if (level == SOL_STAP)
 		return stap_set_option(sk, name, value, size);
-	if (level == SOL_TCP && name == TCP_REPAIR)
+	if (level == SOL_TCP && (name == TCP_REPAIR || name == TCP_FASTOPEN_CONNECT))
 		return -EOPNOTSUPP;
 	return stap_base(sk)->setsockopt(sk, level, name, value, size);
 }

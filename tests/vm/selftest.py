@@ -23,7 +23,8 @@ def passed(parser: str) -> frozenset[str]:
         raise Skip("the selftest is not in this machine: tests/stap/build makes it")
     done = subprocess.run([PROGRAM, *VARIANT], capture_output=True, text=True,
                           env=os.environ | {"STAP_PARSER": parser}, timeout=900, check=False)
-    return frozenset(re.findall(r"^ok \d+ (\S+)$", done.stdout, re.MULTILINE))
+    # Those of no variant ("global.") are about what TLS itself refuses: a listener, which may be tapped.
+    return frozenset(re.findall(r"^ok \d+ (?!global\.)(\S+)$", done.stdout, re.MULTILINE))
 
 
 def compare(parser: str) -> None:

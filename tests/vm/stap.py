@@ -495,6 +495,22 @@ def unloading() -> None:
     load()
 
 
+@test
+def connecting_with_the_first_bytes() -> None:
+    """It would wait for them, and they for it: refused, as where there is no fast open."""
+    fast = 30  # TCP_FASTOPEN_CONNECT
+    programs = Programs(-1, program(bpf.constant(OK)), -1, -1)
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.socket() as early, socket.socket() as late:
+        tap.tap(early, programs)
+        expect_equal(error_of(lambda: early.setsockopt(socket.SOL_TCP, fast, 1)), "EOPNOTSUPP", "of a tapped socket")
+        late.setsockopt(socket.SOL_TCP, fast, 1)
+        expect_equal(error_of(lambda: tap.tap(late, programs)), "EOPNOTSUPP", "to tap it before connect()")
+        late.connect(listener.getsockname())
+        expect_equal(error_of(lambda: tap.tap(late, programs)), "OK", "once it is connected, here without a cookie")
+        early.connect(listener.getsockname())
+        early.sendall(b"hello")
+
+
 NO_MEMORY = "/usr/lib/bpfilter-tests/no_memory.ko"
 
 
