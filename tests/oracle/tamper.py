@@ -6,7 +6,7 @@ import random
 import socket
 import struct
 
-from lib import blob
+from lib import blob, replace
 from lib.family import HOOKS_OF, Family
 
 
@@ -26,8 +26,8 @@ def _verdict_at(data: bytes, offset: int, family: Family) -> int | None:
 
 def _replace(opened: socket.socket, info: blob.Info, data: bytes) -> str:
     """The old counters go nowhere, which is no error."""
-    head = struct.pack("=32sIII5I5IIQ", info.name.encode(), info.valid_hooks, info.entries, info.size,
-                       *info.hook_entry, *info.underflow, info.entries, 0)
+    head = replace.encode(info.name.encode(), info.valid_hooks, info.entries, info.size, info.entries, 0,
+                          info.hook_entry, info.underflow)
     return blob.put(opened, blob.SET_REPLACE, head + data)
 
 

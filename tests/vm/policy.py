@@ -12,17 +12,14 @@ import subprocess
 import tempfile
 import threading
 
-from lib import bpf, tap
+from lib import bpf, helper, tap
 from lib.check import Skip, expect, expect_equal, main, test, wait_for
+from lib.system import kernel_log
 from lib.tap import (DISCONNECT, DROP, OK, Programs, Rule, connection, delimiter, error_of, fixed, length_field, load,
                      receive)
 
 PARAMETER = "/sys/module/stap/parameters/so_ulp"
 LINES = delimiter(b"\n", 4096)
-
-
-def kernel_log() -> str:
-    return subprocess.run(["dmesg"], stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
 def all_of(opened: socket.socket) -> bytes:
@@ -125,7 +122,7 @@ def bad_policies() -> None:
         with connection() as (one, other):
             value = b"stap".ljust(16, b"\0") + text
             expect_equal(error_of(lambda: one.setsockopt(socket.SOL_IP, tap.STAP_SO_ULP, value)), "EINVAL", sentence)
-            expect(sentence in kernel_log(), f"not in the log: {sentence}")
+            expect(any(sentence in line for line in kernel_log()), f"not in the log: {sentence}")
             one.sendall(b"a\n")
             expect_equal(receive(other, 2), b"a\n", "untouched")
     with socket.socket() as one:
@@ -169,7 +166,7 @@ def while_the_helper_is_killed() -> None:
 
         def kill() -> None:
             while not stop.wait(0.5):
-                subprocess.run(["pkill", "-KILL", "-x", "bpfilter_umh"], check=False)
+                helper.kill()
 
         killer = threading.Thread(target=kill)
         killer.start()
@@ -208,7 +205,7 @@ def callers_that_are_killed() -> None:
 
 def get_is_known() -> bool:
     """A kernel without bpf_probe_read_kernel (the debug kernel, lockdown) has no SO_ULP to get."""
-    return "getsockopt() does not know SO_ULP" not in kernel_log()
+    return not any("getsockopt() does not know SO_ULP" in line for line in kernel_log())
 
 
 NO_GET = "SO_ULP can't be got: no program may read the memory of this kernel"

@@ -20,7 +20,7 @@ import time
 from multiprocessing.connection import Connection
 from typing import Callable
 
-from lib import blob, cgroup, iptables, system
+from lib import blob, cgroup, helper, iptables, system
 from lib.blob import ACCEPT, DROP, entry, match, verdict
 from lib.check import Skip, expect, expect_equal, main, test, wait_for
 from lib.family import BOTH, V4, Family
@@ -101,15 +101,6 @@ def come_and_go(count: int) -> None:
 
 # What the machine has
 
-def helper() -> int | None:
-    for name in os.listdir("/proc"):
-        if name.isdigit():
-            with contextlib.suppress(OSError), open(f"/proc/{name}/comm", encoding="ascii") as file:
-                if file.read().strip() == "bpfilter_umh":
-                    return int(name)
-    return None
-
-
 def bpf_objects() -> int:
     """Programs and maps of ours."""
     lists = (json.loads(must("bpftool", "-j", kind, "list")) for kind in ("prog", "map"))
@@ -149,7 +140,7 @@ def two_hundred_come_and_go() -> None:
     home = Namespace("home")
     with home:
         come_and_go(5 * WORKERS)  # what is made once, and what caches keep
-        pid = helper()
+        pid = next(iter(helper.all_alive()), None)
         if system.name() == system.OURS:
             expect(pid, "no helper")
         all_gone()
@@ -159,7 +150,7 @@ def two_hundred_come_and_go() -> None:
         come_and_go(SPACES)
         all_gone()
         if pid:
-            expect_equal(helper(), pid, "the helper's pid")
+            expect_equal(helper.all_alive(), [pid], "the helper's pid")
             wait_for(lambda: len(os.listdir(f"/proc/{pid}/fd")) <= files, f"{files} descriptors of the helper", 120)
             expect(resident(pid) < rss + 20 * SPACES, f"the helper has {resident(pid)} KiB, {rss} before")
         # Said, not asked: what the kernel itself keeps (chunks of per-CPU memory, caches) differs by version.

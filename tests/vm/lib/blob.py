@@ -10,7 +10,9 @@ import os
 import socket
 import struct
 from dataclasses import dataclass, field
+from typing import Callable
 
+from . import replace
 from .family import HOOKS_OF, Family, current
 
 FAMILY = current()
@@ -168,10 +170,10 @@ class Table:
             self.num_counters = there
         self.old = ctypes.create_string_buffer(b"\xaa" * (16 * (there + 4)))
         address = ctypes.addressof(self.old) if self.counters_at is None else self.counters_at
-        return struct.pack("=32sIII5I5IIQ", self.name, self.valid_hooks,
-                           len(self.rules) if self.num_entries is None else self.num_entries,
-                           len(self.blob()) if self.size is None else self.size,
-                           *entries_at, *underflows, self.num_counters, address)
+        return replace.encode(self.name, self.valid_hooks,
+                              len(self.rules) if self.num_entries is None else self.num_entries,
+                              len(self.blob()) if self.size is None else self.size,
+                              self.num_counters, address, entries_at, underflows)
 
     def commit(self, opened: socket.socket, longer: int = 0) -> str:
         data = self.head(opened) + self.blob()
@@ -210,10 +212,11 @@ def of_table(name: str, rules: dict[int, list[bytearray]] | None = None, policy:
 
 def counters(data: bytes, family: Family = FAMILY) -> list[tuple[int, int]]:
     """Packets and bytes of every entry in what GET_ENTRIES returned."""
-    found = []
+    found: list[tuple[int, int]] = []
     offset = 0
     while offset < len(data):
-        found.append(struct.unpack_from("=QQ", data, offset + family.entry - 16))
+        packets, size = struct.unpack_from("=QQ", data, offset + family.entry - 16)
+        found.append((packets, size))
         offset += next_offset(data, offset, family)
     return found
 
@@ -224,7 +227,7 @@ def next_offset(data: bytes, offset: int, family: Family = FAMILY) -> int:
     return size
 
 
-def nobody(function) -> list[str]:  # type: ignore[no-untyped-def]
+def nobody(function: Callable[[], list[str]]) -> list[str]:
     """What function returns (a list of words) as a user without rights, in a process of its own."""
     reading, writing = os.pipe()
     child = os.fork()

@@ -9,10 +9,11 @@ import os
 import sys
 import time
 import traceback
-from typing import Any, Callable, Iterable
+from typing import Any, Callable, Iterable, TypeVar
 
 from .family import current
 
+_Value = TypeVar("_Value")
 _tests: list[Callable[[], None]] = []
 
 
@@ -54,7 +55,7 @@ def expect_in(part: Any, whole: Any, what: str = "output") -> None:
         raise Failure(f"{what}: expected {part!r} in {whole!r}")
 
 
-def wait_for(condition: Callable[[], Any], what: str, seconds: float = 20) -> Any:
+def wait_for(condition: Callable[[], _Value], what: str, seconds: float = 20) -> _Value:
     """Wait until condition() is true; its value. The poll is 10 ms, the limit only for hangs."""
     deadline = time.monotonic() + seconds
     while True:

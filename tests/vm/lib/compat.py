@@ -13,6 +13,7 @@ import subprocess
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from . import replace
 from .check import Skip
 
 PROGRAM = "/usr/lib/bpfilter-tests/sockopt32"
@@ -231,20 +232,22 @@ class Caller:
             at += struct.unpack_from("=H", data, at + self.layout.family.conditional + 6)[0]
         return bytes(data)
 
-    def replace(self, table: Table, counters_at: int = COUNTERS, **changes: object) -> Answer:
-        """`changes`: fields of the header, `data` the entries, `length` of all."""
+    def replace(self, table: Table, counters_at: int = COUNTERS, *, name: bytes = b"filter", hooks: int = 0x0E,
+                data: bytes | None = None, num_entries: int | None = None, size: int | None = None,
+                hook_entry: list[int] | None = None, underflow: list[int] | None = None,
+                num_counters: int | None = None, length: int | None = None) -> Answer:
+        """What is None is as the table has it; `data` are the entries, `length` is of all."""
         rendered = table.render(self.layout)
-        data = bytes(changes.get("data", rendered.entries))  # type: ignore[call-overload]
+        data = rendered.entries if data is None else data
         current = self.info()[3]
-        get = changes.get
-        head = struct.pack("=32sIII5I5II", get("name", b"filter"), get("hooks", 0x0E),
-                           get("num_entries", len(rendered.offsets) - 1), get("size", len(data)),
-                           *get("hook_entry", rendered.hook_entry),  # type: ignore[misc]
-                           *get("underflow", rendered.underflow),  # type: ignore[misc]
-                           get("num_counters", current))
-        head += struct.pack("=I" if self.layout.bits == 32 else "=Q", counters_at)
-        length = get("length", None)
-        return self.ask(True, REPLACE, head + data, length, 16 * (current + 1))  # type: ignore[arg-type]
+
+        def or_else(value: int | None, usual: int) -> int:
+            return usual if value is None else value
+
+        head = replace.encode(name, hooks, or_else(num_entries, len(rendered.offsets) - 1), or_else(size, len(data)),
+                              or_else(num_counters, current), counters_at, hook_entry or rendered.hook_entry,
+                              underflow or rendered.underflow, self.layout.bits)
+        return self.ask(True, REPLACE, head + data, length, 16 * (current + 1))
 
     def add_counters(self, counters: list[int], count: int | None = None, name: bytes = b"filter",
                      length: int | None = None) -> str:

@@ -3,7 +3,8 @@
 
 import ctypes
 import socket
-import struct
+
+from . import replace
 
 LEVEL = {socket.AF_INET: 0, socket.AF_INET6: 41}
 SET_REPLACE, SET_ADD_COUNTERS = 64, 65
@@ -32,5 +33,4 @@ def name(table: str) -> bytes:
 
 def replace_data(counters: int, num_counters: int, entries: int, size: int) -> bytes:
     """A struct ipt_replace for the filter table, with entries that are none."""
-    head = name("filter") + struct.pack("=III5I5IIQ", 0x0e, entries, size, *([0] * 10), num_counters, counters)
-    return head + b"r" * size
+    return replace.encode(b"filter", 0x0e, entries, size, num_counters, counters) + b"r" * size

@@ -25,7 +25,7 @@ ETH_HEADER = 14
 def checksum(data: bytes) -> int:
     if len(data) & 1:
         data += b"\0"
-    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
     total = (total & 0xFFFF) + (total >> 16)
     return ~(total + (total >> 16)) & 0xFFFF
 
@@ -150,8 +150,10 @@ def ip(source: str, destination: str, protocol: int, segment: bytes = b"", famil
        **fields: Any) -> bytes:
     """A packet of the family under test; its addresses are written as IPv4's (family.py)."""
     family = family or current()
-    make = ipv6 if family.number == 6 else ipv4
-    return make(family.address(source), family.address(destination), protocol, segment, **fields)
+    ends = family.address(source), family.address(destination)
+    if family.number == 6:
+        return ipv6(*ends, protocol, segment, **fields)
+    return ipv4(*ends, protocol, segment, **fields)
 
 
 def version_of(packet: bytes) -> int:

@@ -27,7 +27,7 @@ def only_ours() -> None:
 
 def kernel_log() -> list[str]:
     """The messages of the kernel so far."""
-    lines = []
+    lines: list[str] = []
     opened = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK)
     try:
         while True:
