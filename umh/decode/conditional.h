@@ -35,10 +35,14 @@ struct Collector {
     }
 };
 
+// What becomes of bits of an address outside its mask: ip_tables compares them with zeros, so
+// that nothing equals it; ip6_tables does not look at them.
+enum class StrayBits { compared, ignored };
+
 // T: SourceAddress or DestinationAddress; `size` bytes of each, at these offsets.
 template <typename T>
 void ask_address(Collector &collector, Bytes ip, std::size_t value, std::size_t mask,
-                 std::size_t size, bool invert)
+                 std::size_t size, StrayBits stray, bool invert)
 {
     T match{.invert = invert};
     bool asks = false;
@@ -46,6 +50,8 @@ void ask_address(Collector &collector, Bytes ip, std::size_t value, std::size_t 
     for (std::size_t i = 0; i < size; ++i) {
         match.value[i] = load<std::byte>(ip, value + i);
         match.mask[i] = load<std::byte>(ip, mask + i);
+        if (stray == StrayBits::ignored)
+            match.value[i] &= match.mask[i];
         asks |= match.mask[i] != std::byte{0};
         possible &= (match.value[i] & ~match.mask[i]) == std::byte{0};
     }

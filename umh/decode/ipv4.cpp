@@ -66,10 +66,10 @@ std::vector<Match> ipv4_matches(Bytes ip)
     Collector collector;
 
     ask_address<ir::SourceAddress>(collector, ip, offsetof(ipt_ip, src), offsetof(ipt_ip, smsk),
-                                   sizeof(Address4), inverts(IPT_INV_SRCIP));
+                                   sizeof(Address4), StrayBits::compared, inverts(IPT_INV_SRCIP));
     ask_address<ir::DestinationAddress>(collector, ip, offsetof(ipt_ip, dst),
                                         offsetof(ipt_ip, dmsk), sizeof(Address4),
-                                        inverts(IPT_INV_DSTIP));
+                                        StrayBits::compared, inverts(IPT_INV_DSTIP));
     ask_interface<ir::InInterface>(collector, ip, offsetof(ipt_ip, iniface),
                                    offsetof(ipt_ip, iniface_mask), inverts(IPT_INV_VIA_IN));
     ask_interface<ir::OutInterface>(collector, ip, offsetof(ipt_ip, outiface),

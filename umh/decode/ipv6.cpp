@@ -56,9 +56,9 @@ std::vector<ir::Match> ipv6_matches(Bytes ip)
     Collector collector;
 
     ask_address<ir::SourceAddress>(collector, ip, offsetof(ip6t_ip6, src), offsetof(ip6t_ip6, smsk),
-                                   address_size, inverts(IP6T_INV_SRCIP));
+                                   address_size, StrayBits::ignored, inverts(IP6T_INV_SRCIP));
     ask_address<ir::DestinationAddress>(collector, ip, offsetof(ip6t_ip6, dst),
-                                        offsetof(ip6t_ip6, dmsk), address_size,
+                                        offsetof(ip6t_ip6, dmsk), address_size, StrayBits::ignored,
                                         inverts(IP6T_INV_DSTIP));
     ask_interface<ir::InInterface>(collector, ip, offsetof(ip6t_ip6, iniface),
                                    offsetof(ip6t_ip6, iniface_mask), inverts(IP6T_INV_VIA_IN));

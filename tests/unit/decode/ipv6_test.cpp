@@ -59,10 +59,18 @@ TEST(Ipv6, AddressesUnderNoMask)
 TEST(Ipv6, AddressesOutsideTheirMask)
 {
     Rule rule = Rule().source("2001::/16");
-    rule.ip6().src.s6_addr[15] = 1;
-    EXPECT_EQ(matches_of(rule), never);
+    rule.ip6().src.s6_addr[15] = 1; // ip6_tables does not look at it
+    EXPECT_EQ(matches_of(rule),
+              Matches{(ir::SourceAddress{address("2001::"), address("ffff::"), false})});
     rule.ip6().invflags = IP6T_INV_SRCIP;
-    EXPECT_EQ(matches_of(rule), Matches{}); // always
+    EXPECT_EQ(matches_of(rule),
+              Matches{(ir::SourceAddress{address("2001::"), address("ffff::"), true})});
+
+    Rule anybody = Rule().destination("::/0");
+    anybody.ip6().dst.s6_addr[0] = 1;
+    EXPECT_EQ(matches_of(anybody), Matches{});
+    anybody.ip6().invflags = IP6T_INV_DSTIP;
+    EXPECT_EQ(matches_of(anybody), never);
 }
 
 TEST(Ipv6, Interfaces)
