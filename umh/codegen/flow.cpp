@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <set>
 
 namespace bpfilter::codegen {
 
@@ -72,6 +71,75 @@ private:
     Flow flow_;
 };
 
+// How many returns are pending at most on the way from a rule to the end of its chain. Chains that
+// a packet comes to are free of loops (decode sees to it), so this is the longest way in an acyclic
+// graph. Depth first, without recursion: chains may be nested by the ten thousand.
+class Nesting {
+public:
+    explicit Nesting(const ir::Table &table) : table_(table), need_(table.rules.size(), unknown) {}
+
+    std::uint32_t deepest()
+    {
+        std::uint32_t need = 0;
+        for (const auto &hook : table_.hooks)
+            if (hook)
+                need = std::max(need, of(hook->entry));
+        return std::min(table_.stack_depth, need);
+    }
+
+private:
+    static constexpr std::uint32_t unknown = 0xffffffff;
+    static constexpr std::uint32_t pending = 0xfffffffe;
+
+    // Behind the last rule there is nothing; a loop has no end.
+    std::uint32_t known(ir::RuleId id) const
+    {
+        if (id >= need_.size())
+            return 0;
+        return need_[id] == pending ? table_.stack_depth : need_[id];
+    }
+
+    std::uint32_t of(ir::RuleId start)
+    {
+        std::vector<ir::RuleId> todo{start};
+        while (!todo.empty()) {
+            const ir::Rule &rule = table_.rules[todo.back()];
+            const bool first = need_[rule.id] == unknown;
+            if (first)
+                need_[rule.id] = pending;
+            const std::uint32_t need = follow(rule, todo);
+            if (first && todo.back() != rule.id)
+                continue;
+            if (need_[rule.id] == pending)
+                need_[rule.id] = need;
+            todo.pop_back();
+        }
+        return known(start);
+    }
+
+    // What the ways from here on need; those not looked at yet are put on the list first.
+    std::uint32_t follow(const ir::Rule &rule, std::vector<ir::RuleId> &todo) const
+    {
+        std::uint32_t need = 0;
+        const auto go = [&](ir::RuleId id, std::uint32_t pushed) {
+            const std::uint32_t behind = known(id);
+            if (behind == unknown)
+                todo.push_back(id);
+            else
+                need = std::max(need, std::min(behind + pushed, table_.stack_depth));
+        };
+        const auto *jump = std::get_if<ir::Jump>(&rule.verdict);
+        if (jump != nullptr && !falls_to_next(rule))
+            go(jump->target, jump->push ? 1 : 0);
+        if (!rule.matches.empty() || falls_to_next(rule) || (jump != nullptr && jump->push))
+            go(rule.id + 1, 0);
+        return need;
+    }
+
+    const ir::Table &table_;
+    std::vector<std::uint32_t> need_;
+};
+
 } // namespace
 
 Flow find_flow(const ir::Table &table, ir::Hook hook)
@@ -81,13 +149,7 @@ Flow find_flow(const ir::Table &table, ir::Hook hook)
 
 std::uint32_t stack_need(const ir::Table &table)
 {
-    std::set<ir::RuleId> targets;
-    for (const ir::Rule &rule : table.rules) {
-        const auto *jump = std::get_if<ir::Jump>(&rule.verdict);
-        if (jump != nullptr && jump->push)
-            targets.insert(jump->target);
-    }
-    return std::min(table.stack_depth, static_cast<std::uint32_t>(targets.size()));
+    return Nesting(table).deepest();
 }
 
 } // namespace bpfilter::codegen

@@ -18,8 +18,8 @@ struct Flow {
 // Errs on the side of more: a rule that is listed need not be reachable.
 Flow find_flow(const ir::Table &table, ir::Hook hook);
 
-// The most return addresses that the stack of this table can need: no chain is on it twice,
-// for decode refuses loops.
+// The most return addresses that a packet can need at once, whatever hook it comes from; at most
+// Table::stack_depth, where it is dropped.
 std::uint32_t stack_need(const ir::Table &table);
 
 // A jump to the next rule: what a rule without a target is.

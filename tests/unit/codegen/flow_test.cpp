@@ -169,6 +169,46 @@ TEST(FlowOf, TooDeepAStackIsRefused)
     EXPECT_LE(*largest, 32768U);
 }
 
+// The stack is as deep as calls are nested, however many chains there are.
+TEST(FlowOf, ManyChainsSideBySideNeedNoDeepStack)
+{
+    TableBuilder builder;
+    ChainBuilder &forward = builder.chain("FORWARD", hook, ir::Accept{});
+    for (unsigned i = 0; i < 6000; ++i) {
+        forward.jump({mismatch}, "c" + std::to_string(i));
+        builder.chain("c" + std::to_string(i)).count({});
+    }
+    const ir::Table table = builder.build();
+    EXPECT_EQ(codegen::stack_need(table), 1U);
+    EXPECT_TRUE(codegen::context_size(table));
+}
+
+TEST(FlowOf, TheStackIsThatOfTheDeepestWay)
+{
+    TableBuilder builder;
+    builder.chain("FORWARD", hook, ir::Accept{}).jump({}, "a").go({mismatch}, "b").jump({}, "c");
+    builder.chain("a").jump({mismatch}, "c").count({}).jump({}, "b");
+    builder.chain("b").go({}, "c").jump({}, "a");                    // the second is never met
+    builder.chain("c").rule({mismatch}, ir::Return{}).jump({}, "d"); // FORWARD, a, (b,) c: d
+    builder.chain("d").count({});
+    builder.chain("unused").jump({}, "a"); // as deep as it likes
+    ir::Table table = builder.build();
+    EXPECT_EQ(codegen::stack_need(table), 3U);
+    table.stack_depth = 2;
+    EXPECT_EQ(codegen::stack_need(table), 2U);
+}
+
+TEST(FlowOf, EveryHookCounts)
+{
+    TableBuilder builder;
+    builder.chain("INPUT", ir::Hook::local_in, ir::Accept{}).count({});
+    builder.chain("FORWARD", hook, ir::Accept{}).jump({}, "a");
+    builder.chain("OUTPUT", ir::Hook::local_out, ir::Accept{}).jump({}, "b");
+    builder.chain("a").count({});
+    builder.chain("b").jump({}, "a");
+    EXPECT_EQ(codegen::stack_need(builder.build()), 2U);
+}
+
 TEST(FlowOf, ListsWhatCanBeReached)
 {
     TableBuilder builder;
