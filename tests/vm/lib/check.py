@@ -94,16 +94,14 @@ def main(after_each: Iterable[Callable[[], None]] = ()) -> None:
     suite = os.path.splitext(os.path.basename(sys.argv[0]))[0] + ("6" if current().number == 6 else "")
     wanted = sys.argv[1:]
     good = True
-    ran = 0
     for function in _tests:
         if wanted and function.__name__ not in wanted:
             continue
-        ran += 1
         good = _run(suite, function) and good
         for action in after_each:
             action()
-    if not ran:
-        print(f"not ok {suite}: no such test: {' '.join(wanted)}", flush=True)
+    for name in sorted(set(wanted) - {function.__name__ for function in _tests}):
+        print(f"not ok {suite}.{name}: there is no such test", flush=True)
         good = False
     sys.stdout.flush()
     sys.exit(0 if good else 1)
