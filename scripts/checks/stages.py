@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Which steps there are, and which of them are done side by side.
+
+A guest rarely has work for two processors, so there is a track for each kernel; and one for what
+runs on this machine, which gives way to the guests (nice), since they wait for things to happen.
+"""
+
+import os
+
+from . import counts
+from .steps import CACHE, TREE, Step, Track
+
+KERNELS = ("6.1", "6.12")
+UNIT = f"{TREE}/build/umh"
+JOBS = str(os.cpu_count() or 1)
+GIVE_WAY = 5
+
+# What the sanitizers' run depends on.
+HELPER_SOURCES = tuple(f"--file={TREE}/{name}" for name in
+                       ("umh", "include", "uapi", "tests/unit", "tests/CMakeLists.txt", "scripts/build-helper"))
+COMPILER = ("--package=g++-*", "--package=lib*-dev", "--package=lib*san*")
+
+
+def script(path: str, *arguments: str) -> list[str]:
+    return [f"{TREE}/{path}", *arguments]
+
+
+def once(name: str, keys: list[str], command: list[str]) -> list[str]:
+    """Not again when it passed with the same content."""
+    return script("scripts/once", name, *keys, "--", *command)
+
+
+# What is built.
+
+HELPER = Step("build the helper", script("scripts/build-helper"))
+UNIT_TESTS = Step("build the unit tests", script("scripts/build-helper", "tests"))
+# The program with which tests/vm/compat.py asks.
+CALLER32 = Step("build the 32-bit caller", script("tests/compat/build"))
+# What tests/vm/selftest.py, applications.py and stapctl.py run.
+TAP = Step("build what the tap is tested with", script("tests/stap/build"))
+
+
+def modules(kernel: str, after: Step | None) -> Step:
+    return Step(f"build the modules, {kernel}", script("scripts/build-modules", kernel),
+                after=(after.name,) if after else ())
+
+
+def test_modules(kernel: str) -> Step:
+    """With which the tests of tests/vm take the helper's place, or the memory."""
+    return Step(f"build the tests' modules, {kernel}", script("tests/kmod/build", kernel))
+
+
+# What runs in guests.
+
+def vm(kernel: str, *arguments: str) -> list[str]:
+    return script("scripts/vm", "-k", kernel, *arguments)
+
+
+def vm_suite(kernel: str, timeout: int, *filters: str) -> Step:
+    programs = "/usr/lib/bpfilter-tests"
+    adds = (f"tests:/tests", f"build/fake-{kernel}.ko:{programs}/bpfilter_umh.ko",
+            f"build/no_memory-{kernel}.ko:{programs}/no_memory.ko", f"build/sockopt32:{programs}/sockopt32",
+            f"build/tls_selftest:{programs}/tls_selftest", f"build/tap_preload.so:{programs}/tap_preload.so",
+            f"build/examples:{programs}/examples")
+    return Step(f"VM suite, {kernel}",
+                vm(kernel, "--timeout", str(timeout), *(f"--add={TREE}/{add}" for add in adds),
+                   "--", "/tests/vm/run", *filters), counts.guest, after=(CALLER32.name, TAP.name))
+
+
+def stock_suite(kernel: str) -> Step:
+    """The suite with the kernel's own ip_tables, for which it was right, is right."""
+    keys = [f"--file={path}" for path in
+            (f"{TREE}/tests/vm", f"{TREE}/scripts/vm", f"{TREE}/scripts/guest", f"{CACHE}/userland/root.img",
+             f"{CACHE}/kernels/{kernel}/vmlinuz", f"{CACHE}/kernels/{kernel}/modules.img")]
+    name = f"VM suite, {kernel}, ip_tables"
+    return Step(name, once(name, [*keys, "--package=qemu-system-x86"],
+                           vm(kernel, "--no-modules", "--timeout", "1800", f"--add={TREE}/tests:/tests",
+                              "--", "/tests/vm/run", "--stock")), counts.guest)
+
+
+def vm_unit(kernel: str, seed: str) -> Step:
+    """The tests that load programs, where these must load: in kernels of ours."""
+    adds = [f"--add={UNIT}/tests/{stage}_test:/unit/{stage}_test" for stage in ("codegen", "load", "tap", "xdp")]
+    return Step(f"unit tests, {kernel}",
+                vm(kernel, "--no-modules", "--timeout", "900", *adds, "--",
+                   f"export BPFILTER_SEED={seed}; status=0; for test in /unit/*; do $test || status=1; done; "
+                   "exit $status"), counts.gtest, after=(UNIT_TESTS.name,))
+
+
+def oracle(kernel: str, seed: str) -> Step:
+    return Step(f"oracle, {kernel}", script("tests/oracle/run", "-k", kernel, "--seed", seed))
+
+
+# What runs here.
+
+def unit_tests() -> Step:
+    return Step("unit tests", ["ctest", "--test-dir", UNIT, "--output-on-failure", "-j", JOBS], counts.ctest)
+
+
+def sanitized_tests() -> Step:
+    """Their result depends on this machine's kernel, which loads the programs, and on who asks it."""
+    name = "unit tests, sanitized"
+    keys = [*HELPER_SOURCES, *COMPILER, f"--value={os.uname().release} {os.geteuid()}"]
+    return Step(name, once(name, keys, ["sh", "-c", f"{TREE}/scripts/build-helper sanitize && "
+                                        f"ctest --test-dir {UNIT}-sanitize --output-on-failure -j {JOBS}"]),
+                counts.ctest)
+
+
+def fuzz(seed: str) -> Step:
+    """Once with every seed, so with every commit: it goes on where it stopped."""
+    keys = [*HELPER_SOURCES, f"--file={TREE}/tests/fuzz", f"--file={TREE}/scripts/fuzz", "--package=clang-*",
+            "--package=lib*-dev", f"--value={seed}"]
+    return Step("fuzz", once("fuzz", keys, script("scripts/fuzz", "60")), counts.summary)
+
+
+LINT = Step("lint", script("scripts/lint"), counts.summary)
+SCRIPTS = Step("script tests", script("scripts/test-scripts"), counts.unittests)
+
+
+def everything(seed: str) -> list[Track]:
+    here = Track("here", [HELPER, CALLER32, TAP, UNIT_TESTS, unit_tests(), SCRIPTS, LINT, sanitized_tests(),
+                          fuzz(seed)], nice=GIVE_WAY)
+    return [here, *(Track(kernel, [modules(kernel, HELPER), test_modules(kernel), vm_suite(kernel, 3600),
+                                   vm_unit(kernel, seed), stock_suite(kernel), oracle(kernel, seed)])
+                    for kernel in KERNELS)]
+
+
+def quick(_: str) -> list[Track]:
+    """For who is new here: every part at work on both kernels."""
+    with open(f"{TREE}/tests/vm/quick", encoding="utf-8") as file:
+        chosen = [line.strip() for line in file if line.strip() and not line.startswith("#")]
+    here = Track("here", [HELPER, CALLER32, TAP, UNIT_TESTS, unit_tests()], nice=GIVE_WAY)
+    return [here, *(Track(kernel, [modules(kernel, HELPER), test_modules(kernel), vm_suite(kernel, 900, *chosen)])
+                    for kernel in KERNELS)]
+
+
+def debug(_: str) -> list[Track]:
+    return [Track("", [HELPER, modules("debug", None), test_modules("debug"), CALLER32, TAP,
+                       vm_suite("debug", 7200)])]
