@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 //
 // Random tables and random packets: the program and the naive interpreter agree on every
-// verdict and every counter. BPFILTER_TEST_SEED repeats a run, BPFILTER_TEST_TABLES sets
+// verdict and every counter. BPFILTER_SEED repeats a run, BPFILTER_TEST_TABLES sets
 // how many tables there are.
 #include "tests/unit/support/bpf.h"
 #include "tests/unit/support/random.h"
 #include "tests/unit/support/random6.h"
+#include "tests/unit/support/seed.h"
 
 #include <gtest/gtest.h>
-#include <iostream>
 #include <memory>
 #include <random>
 
@@ -30,15 +30,13 @@ TEST_P(Random, AgreesWithTheReference)
 {
     if (const std::string why = why_no_bpf(); !why.empty())
         GTEST_SKIP() << why;
-    const std::uint64_t seed = number_from("BPFILTER_TEST_SEED", std::random_device()());
+    const std::uint64_t first = seed();
     const std::uint64_t tables = number_from("BPFILTER_TEST_TABLES", 60);
-    RecordProperty("seed", std::to_string(seed));
-    std::cout << "BPFILTER_TEST_SEED=" << seed << " BPFILTER_TEST_TABLES=" << tables << '\n';
 
     const auto [family, hook_id] = GetParam();
     for (std::uint64_t i = 0; i < tables; ++i) {
         const auto generator =
-            make_generator(family, seed + i * 3 + static_cast<std::uint64_t>(hook_id));
+            make_generator(family, first + i * 3 + static_cast<std::uint64_t>(hook_id));
         const ir::Table table = generator->table();
         LoadedHook hook(table, hook_id);
         std::vector<ir::Counters> counters(table.rules.size());

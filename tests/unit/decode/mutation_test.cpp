@@ -5,6 +5,7 @@
 #include "tests/unit/decode/decoding.h"
 #include "tests/unit/support/compat.h"
 #include "tests/unit/support/header_rules.h"
+#include "tests/unit/support/seed.h"
 #include "umh/encode/entries.h"
 #include "umh/encode/info.h"
 
@@ -93,7 +94,7 @@ void expect_sound(const decode::DecodedTable &decoded)
 }
 
 // Bytes that matter more often than chance would hit them.
-void damage(std::vector<std::byte> &bytes, std::mt19937 &random)
+void damage(std::vector<std::byte> &bytes, std::mt19937_64 &random)
 {
     static constexpr std::uint32_t interesting[] = {0,      1,      8,      31,         32,
                                                     0x7fff, 0xffff, 0xfff8, 0x7fffffff, 0xffffffff};
@@ -121,9 +122,7 @@ void damage(std::vector<std::byte> &bytes, std::mt19937 &random)
 
 TEST_P(Mutation, DamagedBlobsAreAnswered)
 {
-    constexpr unsigned seed = 20180516;
-    RecordProperty("seed", static_cast<int>(seed));
-    std::mt19937 random(seed);
+    std::mt19937_64 random(seed());
     const Payload valid = sample();
     ASSERT_TRUE(decode(valid));
     std::set<int> errors;
@@ -138,7 +137,7 @@ TEST_P(Mutation, DamagedBlobsAreAnswered)
         if (result)
             expect_sound(*result);
         if (HasFatalFailure())
-            FAIL() << "round " << round << " of seed " << seed;
+            FAIL() << "round " << round;
     }
     // The damage is worth something only if it gets everywhere.
     EXPECT_EQ(errors, (std::set<int>{0, EINVAL, ENOENT, ELOOP, ENOMEM}));

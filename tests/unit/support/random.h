@@ -11,7 +11,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <cstdlib>
 #include <netinet/in.h>
 #include <random>
 #include <string>
@@ -251,12 +250,6 @@ protected:
 
     Dice dice_;
 };
-
-inline std::uint64_t number_from(const char *variable, std::uint64_t otherwise)
-{
-    const char *text = std::getenv(variable);
-    return text != nullptr ? std::strtoull(text, nullptr, 0) : otherwise;
-}
 
 inline std::string describe(const PacketBytes &packet)
 {

@@ -2,6 +2,7 @@
 //
 // The programs of policies, in this machine's kernel, against what the policies mean.
 #include "tests/unit/support/bpf.h"
+#include "tests/unit/support/seed.h"
 #include "tests/unit/tap/policies.h"
 #include "umh/load/program.h"
 #include "umh/tap/alias.h"
@@ -143,7 +144,7 @@ TEST_F(TapProgram, DelimitersAtEveryPlace)
 
 TEST_F(TapProgram, DelimitersInRandomBytes)
 {
-    std::mt19937 random(11); // NOLINT: the same each time
+    std::mt19937_64 random(test::seed());
     for (int i = 0; i < 40; ++i) {
         std::string delimiter;
         for (std::size_t n = 1 + random() % 4; n > 0; --n)
@@ -182,7 +183,7 @@ TEST_F(TapProgram, RulesReadAsTheyAreWritten)
     EXPECT_EQ(verdict(bytes_of_text(std::string(300, ' ') + "far awa")), STAP_DISCONNECT);
 }
 
-stap_rule random_rule(std::mt19937 &random)
+stap_rule random_rule(std::mt19937_64 &random)
 {
     stap_rule rule{};
     rule.width = static_cast<__u8>(1 + random() % STAP_RULE_WIDTH);
@@ -197,7 +198,7 @@ stap_rule random_rule(std::mt19937 &random)
 
 TEST_F(TapProgram, RandomRules)
 {
-    std::mt19937 random(12); // NOLINT: the same each time
+    std::mt19937_64 random(test::seed());
     for (int i = 0; i < 60; ++i) {
         Direction direction;
         direction.verdict = STAP_OK;

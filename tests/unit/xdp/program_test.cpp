@@ -3,6 +3,7 @@
 // The program of a device: what it drops and counts, and all that it must pass on.
 #include "tests/unit/support/bpf.h"
 #include "tests/unit/support/random.h"
+#include "tests/unit/support/seed.h"
 #include "tests/unit/support/table.h"
 #include "umh/counters/counters.h"
 #include "umh/load/map.h"
@@ -11,10 +12,8 @@
 #include "umh/xdp/program.h"
 
 #include <gtest/gtest.h>
-#include <iostream>
 #include <linux/bpf.h>
 #include <netinet/in.h>
-#include <random>
 #include <stdexcept>
 
 namespace bpfilter {
@@ -244,11 +243,10 @@ TEST_F(XdpProgram, LoadsWithoutAnythingToCount)
 // dropped.
 TEST_F(XdpProgram, AgreesWithTheReferenceOnRandomLeads)
 {
-    const std::uint64_t seed = number_from("BPFILTER_TEST_SEED", std::random_device()());
-    std::cout << "BPFILTER_TEST_SEED=" << seed << '\n';
+    const std::uint64_t first = seed();
     unsigned drops = 0;
     for (std::uint64_t i = 0; i < 150; ++i) {
-        Generator generator(seed + i);
+        Generator generator(first + i);
         const ir::Table table = generator.table();
         const auto lead = xdp::find_lead(table, ir::Hook::local_in);
         if (xdp::specialise(lead, "eth0").empty())
