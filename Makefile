@@ -19,7 +19,7 @@ export KVER DESTDIR JOBS
 # CONST_STRUCT: the proto_ops of tapped sockets are filled in when the first one comes
 CHECKPATCH_IGNORE = LINUX_VERSION_CODE,EMBEDDED_FUNCTION_NAME,FILE_PATH_CHANGES,CONSTANT_COMPARISON,STATIC_CONST_CHAR_ARRAY,CONST_STRUCT
 
-.PHONY: all modules helper install uninstall check check-debug fuzz bench lint format demo shell clean help
+.PHONY: all modules helper install uninstall test check check-debug fuzz bench lint format demo shell clean help
 all: modules
 
 help:
@@ -29,9 +29,10 @@ help:
 	@echo 'make install      modules and modprobe.d file for KVER; DESTDIR is honoured'
 	@echo 'make uninstall    removes them'
 	@echo 'make demo         the examples of the RFC, live, in a virtual machine'
-	@echo 'make check        lint and all tests, on both kernels'
+	@echo 'make test         the quick one: unit tests, and every part at work on both kernels'
+	@echo 'make check        everything: lint, sanitizers, fuzzing, all tests, on both kernels'
 	@echo 'make check-debug  the VM suite under a kernel with sanitizers and lockdep'
-	@echo 'make fuzz         what callers send, at random, for SECONDS=60'
+	@echo 'make fuzz         what callers send, at random, for SECONDS=60; goes on where it stopped'
 	@echo 'make bench        what the socket tap costs, in instructions'
 	@echo 'make lint         static checks alone'
 	@echo 'make format       clang-format over the C++'
@@ -50,6 +51,10 @@ install: modules
 
 uninstall:
 	@scripts/install-modules --remove $(KVER)
+
+test:
+	@scripts/install-deps
+	@scripts/check quick
 
 check:
 	@scripts/install-deps
