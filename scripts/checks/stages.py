@@ -11,6 +11,7 @@ from . import counts
 from .steps import CACHE, TREE, Step, Track
 
 KERNELS = ("6.1", "6.12")
+PROGRAMS = "/usr/lib/bpfilter-tests"  # in a guest
 UNIT = f"{TREE}/build/umh"
 JOBS = str(os.cpu_count() or 1)
 GIVE_WAY = 5
@@ -57,11 +58,10 @@ def vm(kernel: str, *arguments: str) -> list[str]:
 
 
 def vm_suite(kernel: str, timeout: int, *filters: str) -> Step:
-    programs = "/usr/lib/bpfilter-tests"
-    adds = (f"tests:/tests", f"build/fake-{kernel}.ko:{programs}/bpfilter_umh.ko",
-            f"build/no_memory-{kernel}.ko:{programs}/no_memory.ko", f"build/sockopt32:{programs}/sockopt32",
-            f"build/tls_selftest:{programs}/tls_selftest", f"build/tap_preload.so:{programs}/tap_preload.so",
-            f"build/examples:{programs}/examples")
+    adds = ("tests:/tests", f"build/fake-{kernel}.ko:{PROGRAMS}/bpfilter_umh.ko",
+            f"build/no_memory-{kernel}.ko:{PROGRAMS}/no_memory.ko", f"build/sockopt32:{PROGRAMS}/sockopt32",
+            f"build/tls_selftest:{PROGRAMS}/tls_selftest", f"build/tap_preload.so:{PROGRAMS}/tap_preload.so",
+            f"build/examples:{PROGRAMS}/examples")
     return Step(f"VM suite, {kernel}",
                 vm(kernel, "--timeout", str(timeout), *(f"--add={TREE}/{add}" for add in adds),
                    "--", "/tests/vm/run", *filters), counts.guest, after=(CALLER32.name, TAP.name))
@@ -69,13 +69,15 @@ def vm_suite(kernel: str, timeout: int, *filters: str) -> Step:
 
 def stock_suite(kernel: str) -> Step:
     """The suite with the kernel's own ip_tables, for which it was right, is right."""
+    guest = [f"{CACHE}/{part}" for part in ("userland/root.img", "qemu", f"kernels/{kernel}/vmlinuz",
+                                            f"kernels/{kernel}/modules.img")]
     keys = [f"--file={path}" for path in
-            (f"{TREE}/tests/vm", f"{TREE}/scripts/vm", f"{TREE}/scripts/guest", f"{CACHE}/userland/root.img",
-             f"{CACHE}/kernels/{kernel}/vmlinuz", f"{CACHE}/kernels/{kernel}/modules.img")]
+            (*guest, f"{TREE}/tests/vm", f"{TREE}/tests/compat", f"{TREE}/tests/demo", f"{TREE}/scripts/vm", f"{TREE}/scripts/guest")]
     name = f"VM suite, {kernel}, ip_tables"
-    return Step(name, once(name, [*keys, "--package=qemu-system-x86"],
-                           vm(kernel, "--no-modules", "--timeout", "1800", f"--add={TREE}/tests:/tests",
-                              "--", "/tests/vm/run", "--stock")), counts.guest)
+    return Step(name, once(name, keys, vm(kernel, "--no-modules", "--timeout", "2400", f"--add={TREE}/tests:/tests",
+                                          "--add", f"{TREE}/build/sockopt32:{PROGRAMS}/sockopt32",
+                                          "--", "/tests/vm/run", "--stock")),
+                counts.guest, after=(CALLER32.name,))
 
 
 def vm_unit(kernel: str, seed: str) -> Step:
