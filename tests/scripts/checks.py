@@ -6,6 +6,7 @@ import contextlib
 import io
 import os
 import sys
+import threading
 import unittest
 
 TREE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
@@ -81,8 +82,8 @@ class Steps(unittest.TestCase):
         self.assertEqual(self.run_tracks([shell("a", "true", counts.summary)])["a"].count, Count(0, 1))
 
     def test_a_step_that_cannot_start_fails_with_those_behind_it(self) -> None:
-        self.addCleanup(setattr, steps.threading, "excepthook", steps.threading.excepthook)
-        steps.threading.excepthook = lambda _: None
+        self.addCleanup(setattr, threading, "excepthook", threading.excepthook)
+        setattr(threading, "excepthook", lambda _: None)  # it is no news here
         results = self.run_tracks([steps.Step("a", ["/nonexistent"]), shell("b", "true")],
                                   [shell("c", "true", after=("b",))])
         self.assertEqual([results[name].count for name in "abc"], [Count(0, 1), Count(0, 1), Count(1, 0)])

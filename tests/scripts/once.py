@@ -65,16 +65,17 @@ class Once(unittest.TestCase):
         self.once(*keys)
         self.once(*keys)
         self.assertEqual(self.runs(), 1)
-        for number, change in enumerate((lambda: self.write("kmod/a.c", "b"), lambda: self.write("kmod/deep/b.c", ""),
-                                         lambda: os.rename(f"{self.tree}/kmod/a.c", f"{self.tree}/kmod/c.c")), 2):
-            change()
+        for number, (name, text) in enumerate((("a.c", "b"), ("deep/b.c", ""), ("deep/b.c", "c")), 2):
+            self.write(f"kmod/{name}", text)
             self.once(*keys)
             self.assertEqual(self.runs(), number)
-        for number, other in enumerate((["--value=6.12"], ["--package=dpkg"], ["--value=6.1", "--value="]), 5):
+        os.rename(f"{self.tree}/kmod/a.c", f"{self.tree}/kmod/c.c")
+        others: list[list[str]] = [[], ["--value=6.12"], ["--package=dpkg"], ["--value=6.1", "--value="]]
+        for number, other in enumerate(others, 5):
             self.once(keys[0], *other)
             self.assertEqual(self.runs(), number)
         self.once(*keys, command="true")
-        self.assertEqual(self.runs(), 8)
+        self.assertEqual(self.runs(), 9)
 
     def test_headers_of_headers_count(self) -> None:
         source = self.write("umh/a/a.cpp", '#include <vector>\n#  include "umh/a/a.h"\n')
