@@ -7,6 +7,7 @@ import os
 import socket
 import struct
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from typing import Callable
 
 from lib import blob
@@ -223,7 +224,7 @@ def write_tables(family: Family, first: int, pipe: Connection) -> None:
 def read_tables(family: Family, pipe: Connection) -> None:
     """List until told to stop. A listing is one of the tables written, or it is "try again"."""
     wrong = ""
-    seen = set()
+    seen: set[int] = set()
     with blob.raw_socket(family) as opened:
         while not pipe.poll() or not seen:
             status, data = blob.entries(opened, None, "mangle")
@@ -239,6 +240,14 @@ def read_tables(family: Family, pipe: Connection) -> None:
     pipe.send(wrong or f"OK {len(seen)}")
 
 
+def start(work: Callable[..., None], *arguments: object) -> tuple[BaseProcess, Connection]:
+    mine, other = fork.Pipe()
+    process = fork.Process(target=work, args=(*arguments, other), daemon=True)
+    process.start()
+    other.close()
+    return process, mine
+
+
 @test
 def listings_are_whole() -> None:
     """Two write, two list, in each family: every listing is one table, and no one tries again for ever."""
@@ -247,16 +256,8 @@ def listings_are_whole() -> None:
         for family in BOTH:
             with blob.raw_socket(family) as opened:
                 expect_equal(tagged(family, 1).commit(opened), "OK", "first table")
-        writers, readers = [], []
-        for family in BOTH:
-            for number in range(2):
-                for work, arguments, into in ((write_tables, (family, 1 + number), writers),
-                                              (read_tables, (family,), readers)):
-                    mine, other = fork.Pipe()
-                    process = fork.Process(target=work, args=(*arguments, other), daemon=True)
-                    process.start()
-                    other.close()
-                    into.append((process, mine))
+        writers = [start(write_tables, family, 1 + number) for family in BOTH for number in range(2)]
+        readers = [start(read_tables, family) for family in BOTH for _ in range(2)]
         for process, pipe in writers:
             expect_equal(pipe.recv().split()[0], "OK", "a writer")
             process.join()

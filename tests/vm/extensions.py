@@ -134,8 +134,8 @@ def truncated_chains() -> None:
 
 @test6
 def icmp_types() -> None:
-    def of(*arguments: int) -> bytes:
-        return make(protocol=ICMPV6, segment=icmp(*arguments))
+    def of(kind: int, code: int = 0) -> bytes:
+        return make(protocol=ICMPV6, segment=icmp(kind, code))
     short = [make(protocol=ICMPV6, segment=icmp(128)[:length]) for length in (0, 1)]
     case("-p icmpv6 --icmpv6-type 128", [of(128, 0), of(128, 5)], [of(129, 0), of(1, 0), PLAIN], short)
     case("-p icmpv6 --icmpv6-type 1/3", [of(1, 3)], [of(1, 2), of(3, 1), of(2, 3)], short)

@@ -18,7 +18,7 @@ import struct
 import subprocess
 import time
 from multiprocessing.connection import Connection
-from typing import Callable
+from typing import Any, Callable
 
 from lib import blob, cgroup, helper, iptables, system
 from lib.blob import ACCEPT, DROP, entry, match, verdict
@@ -209,6 +209,11 @@ def small(family: Family = V4) -> str:
         return blob.of_table("filter", {1: rules}, family=family).commit(opened)
 
 
+def shared_number() -> Any:
+    """With forked processes; what its type is called differs between versions of Python."""
+    return fork.Value("i", 0)
+
+
 HUGE = 20_000 if "debug" not in os.uname().release else 4_000  # which verifies ten times as long
 
 
@@ -224,7 +229,7 @@ def a_huge_table_holds_up_nobody_else() -> None:
         first = data.head(raw) + data.blob()
         data.num_counters = len(data.rules)
         again = data.head(raw) + data.blob()
-    done, failed, busy = (fork.Value("i", 0) for _ in range(3))
+    done, failed, busy = shared_number(), shared_number(), shared_number()
     stop = fork.Event()
 
     def replace_for_ever() -> None:
@@ -246,7 +251,7 @@ def a_huge_table_holds_up_nobody_else() -> None:
     within = False
     with two:
         for _ in range(30):
-            wait_for(lambda: busy.value or failed.value, "a huge change to begin", 300)
+            wait_for(lambda: bool(busy.value or failed.value), "a huge change to begin", 300)
             before = done.value
             expect_equal(small(), "OK", "a small change")
             within = done.value == before and bool(busy.value)
@@ -268,7 +273,7 @@ def a_namespace_dies_during_a_request() -> None:
     table.num_counters = 4
     entries = table.blob()
     for _ in range(3):
-        busy = fork.Value("i", 0)
+        busy = shared_number()
         child = os.fork()
         if child == 0:
             unshare(CLONE_NEWNET)
@@ -277,7 +282,7 @@ def a_namespace_dies_during_a_request() -> None:
                 busy.value = 1
                 while True:  # there is hardly a moment without a request
                     blob.put(opened, blob.SET_REPLACE, data)
-        wait_for(lambda: busy.value, "the request to be under way", 120)
+        wait_for(lambda: bool(busy.value), "the request to be under way", 120)
         os.kill(child, signal.SIGKILL)
         expect_equal(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), -signal.SIGKILL, "status")
     space = Namespace("after")

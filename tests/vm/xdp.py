@@ -23,21 +23,22 @@ from lib.router import LOCAL, TTL, Router
 PARAMETER = "/sys/module/bpfilter/parameters/xdp"
 MODES = {0: "none", 1: "native", 2: "generic", 3: "hardware", 4: "several"}
 
-_made: dict[str, Any] = {}
+_pairs: list[Pair] = []
+_routers: list[Router] = []
 
 
 def pair() -> Pair:
     system.only_ours()
-    if "pair" not in _made:
-        _made["pair"] = Pair()
-    return _made["pair"]
+    if not _pairs:
+        _pairs.append(Pair())
+    return _pairs[0]
 
 
 def router() -> Router:
     system.only_ours()
-    if "router" not in _made:
-        _made["router"] = Router(mute=True)
-    return _made["router"]
+    if not _routers:
+        _routers.append(Router(mute=True))
+    return _routers[0]
 
 
 def set_mode(mode: str) -> None:
