@@ -1,108 +1,15 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""The modules and the helper: loading, unloading, and what dying or interrupted parts leave."""
+"""The modules: loading, unloading, what is refused, and whom they get along with."""
 
-import glob
-import json
 import os
-import signal
-import subprocess
 import tempfile
-import time
-from typing import Any, Callable
 
+from lib import helper, system
 from lib import iptables as tables
-from lib import system
 from lib.check import expect, expect_equal, expect_in, main, test, wait_for
-from lib.iptables import IPTABLES, RESTORE, Counter, Counters, iptables, must, run, try_iptables
-from lib.pair import CLIENT, Pair
-
-HELPER = "bpfilter_umh"
-# What users of the first bpfilter saw when its helper was gone.
-NEVER = ("No child processes", "Broken pipe", "Protocol not available", "iptables who?")
-
-_pairs: list[Pair] = []
-
-
-def pair() -> Pair:
-    if not _pairs:
-        _pairs.append(Pair())
-    return _pairs[0]
-
-
-def no_pair() -> None:
-    """Without namespaces of ours nothing holds the module."""
-    while _pairs:
-        _pairs.pop().close()
-
-
-def loaded(module: str) -> bool:
-    return os.path.isdir(f"/sys/module/{module}")
-
-
-def helpers() -> list[int]:
-    """The helper's processes, those that are ending not."""
-    found = []
-    for path in glob.glob("/proc/[0-9]*/stat"):
-        try:
-            with open(path, encoding="utf-8", errors="replace") as file:
-                pid, _, rest = file.read().partition(" (")
-        except OSError:
-            continue
-        name, _, rest = rest.rpartition(") ")
-        if name == HELPER and rest[0] not in "ZX":
-            found.append(int(pid))
-    return found
-
-
-def helper() -> int:
-    return wait_for(helpers, "a helper")[0]
-
-
-def kill_helper() -> None:
-    for pid in helpers():
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            continue
-
-
-def objects(kind: str) -> list[dict[str, Any]]:
-    """Our programs or maps, by their names."""
-    listing = json.loads(must("bpftool", "-j", kind, "show"))
-    return [one for one in listing if str(one.get("name", "")).startswith("bf_")]
-
-
-def unload() -> None:
-    """Both modules go. Namespaces that were just deleted are destroyed in the background."""
-    wait_for(lambda: run("modprobe", "-r", "bpfilter").status == 0, "the module to be removable", 60)
-    if loaded("bpfilter_umh"):
-        must("modprobe", "-r", "bpfilter_umh")
-
-
-def load() -> None:
-    must("modprobe", "bpfilter")
-
-
-def fresh() -> None:
-    """Loaded, with nothing in force in this namespace and none of our others there."""
-    system.only_ours()
-    no_pair()
-    if not loaded("bpfilter"):
-        load()
-    tables.restore()
-
-
-def nothing_left() -> None:
-    expect(not loaded("bpfilter") and not loaded("bpfilter_umh"), "a module is still there")
-    wait_for(lambda: not helpers(), "the helper to go")
-    for kind in ("prog", "map"):
-        wait_for(lambda: not objects(kind), f"our BPF {kind}s to go")  # pylint: disable=cell-var-from-loop
-    for name in ("names", "matches", "targets"):
-        for prefix in ("ip", "ip6"):
-            expect(not os.path.exists(f"/proc/net/{prefix}_tables_{name}"), f"{prefix}_tables_{name} is still there")
-    for line in must("ip", "link", "show").splitlines():
-        expect("xdp" not in line, f"XDP is still there: {line}")
+from lib.iptables import IPTABLES, Counter, Counters, iptables, must, run, try_iptables
+from lib.module import fresh, load, loaded, no_pair, nothing_left, objects, pair, unload
 
 
 # Loading
@@ -114,12 +21,12 @@ def helper_at_first_use() -> None:
     unload()
     nothing_left()
     load()
-    expect(not helpers(), "the helper runs before it is needed")
+    expect(not helper.all_alive(), "the helper runs before it is needed")
     if loaded("bpfilter_umh"):
         must("modprobe", "-r", "bpfilter_umh")
     iptables("-L")
     expect(loaded("bpfilter_umh"), "bpfilter_umh is not loaded")
-    expect_equal(len(helpers()), 1, "helpers")
+    expect_equal(len(helper.all_alive()), 1, "helpers")
 
 
 @test
@@ -320,211 +227,12 @@ def ip_tables_is_there_first() -> None:
         expect_in("Device or resource busy", done.errors, "modprobe bpfilter")
         expect(any("bpfilter: ip_tables is loaded" in line for line in system.kernel_log()[len(old):]),
                f"no message in the kernel log: {system.kernel_log()[len(old):]}")
-        expect(not loaded("bpfilter") and not loaded("bpfilter_umh") and not helpers(), "something was left behind")
+        expect(not loaded("bpfilter") and not loaded("bpfilter_umh") and not helper.all_alive(), "something was left behind")
         must(IPTABLES, "-A", "INPUT", "-s", "192.0.2.1", "-j", "DROP")
         must(IPTABLES, "-F")
         must("modprobe", "-C", no_config, "-r", "iptable_filter")
         if loaded("ip_tables"):
             must("modprobe", "-C", no_config, "-r", "ip_tables")
-    load()
-    iptables("-L")
-
-
-# The helper dies
-
-def in_force(count: int, total: int, what: str) -> int:
-    """Datagrams are dropped and counted by the second rule of the server; the new total."""
-    expect_equal(pair().send(count), 0, f"delivered {what}")
-    return total + count
-
-
-def counted(total: int, what: str) -> None:
-    with pair().server:
-        expect_equal(Counters().rules["INPUT"][-1], Counter(total, 28 * total), f"counter {what}")
-
-
-@test
-def helper_killed_while_idle() -> None:
-    fresh()
-    with pair().server:
-        tables.restore(f"-A INPUT -i s0 -s {CLIENT} -j DROP")
-    total = in_force(3, 0, "before")
-    for step in range(5):
-        old = helper()
-        kill_helper()
-        total = in_force(3, total, f"just behind death {step}")
-        wait_for(lambda: old not in helpers(), "the helper to be gone")  # pylint: disable=cell-var-from-loop
-        total = in_force(3, total, f"after death {step}")
-        counted(total, f"after death {step}")
-        total = in_force(1, total, f"with the new helper {step}")
-    with pair().server:
-        iptables("-A FORWARD -s 192.0.2.77 -j DROP")
-    counted(total, "after a change")
-    with pair().server:
-        iptables("-D INPUT 1")
-    expect_equal(pair().send(2), 2, "delivered without the rule")
-
-
-@test
-def tables_of_all_namespaces_survive() -> None:
-    fresh()
-    other = Pair()
-    with pair().server:
-        tables.restore("-A INPUT -p udp -j user", "-A user -p udp", policies={"FORWARD": "DROP"})
-    with other.server:
-        tables.restore("-A INPUT -p udp -j DROP")
-    iptables("-A FORWARD -s 192.0.2.1 -c 5 6 -j DROP")
-    expect_equal((pair().send(2), other.send(2)), (2, 0), "delivered before")
-    kill_helper()
-    expect_equal((pair().send(2), other.send(2)), (2, 0), "delivered after")
-    with pair().server:
-        expect_equal(tables.save()[1:], [":INPUT ACCEPT [4:112]", ":FORWARD DROP [0:0]", ":OUTPUT ACCEPT [0:0]",
-                                         ":user - [0:0]", "[4:112] -A INPUT -p udp -j user", "[4:112] -A user -p udp",
-                                         "COMMIT"], "the first")
-    with other.server:
-        expect_equal(Counters().rules["INPUT"], [Counter(4, 112)], "the second")
-    expect_equal(Counters().rules["FORWARD"], [Counter(5, 6)], "this one")
-    other.close()
-    iptables("-F")
-
-
-def ruleset(number: int, size: int = 400) -> str:
-    """A table that can be told from another by any of its rules, and that drops the client."""
-    lines = [f"-A FORWARD -s 10.{number}.{n >> 8}.{n & 255} -p tcp --dport {n + 1} -j DROP" for n in range(size)]
-    return tables.ruleset(*lines, f"-A INPUT -s {CLIENT} -j DROP")
-
-
-def whole(number_before: int, number_after: int, size: int = 400) -> int:
-    """The table in force is one of two, whole; which."""
-    with pair().server:
-        forward = [line for line in tables.save() if " -A FORWARD " in line]
-    numbers = {int(line.split("-s 10.")[1].split(".")[0]) for line in forward}
-    expect_equal(len(forward), size, "rules in force")
-    expect(numbers in ({number_before}, {number_after}), f"a mixture of tables: {numbers}")
-    return numbers.pop()
-
-
-def restore_while(action: Callable[["subprocess.Popen[str]"], None], number: int) -> tables.Done:
-    """Start a restore in the server's namespace, do something meanwhile, and let it end."""
-    with pair().server:
-        process = subprocess.Popen([RESTORE], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                   stderr=subprocess.PIPE, text=True)
-    assert process.stdin
-    process.stdin.write(ruleset(number))
-    process.stdin.flush()
-    action(process)
-    out, errors = process.communicate(timeout=300)
-    return tables.Done(process.returncode, out, errors)
-
-
-def time_of_a_restore() -> float:
-    with pair().server:
-        must(RESTORE, stdin=ruleset(1))
-        start = time.monotonic()
-        must(RESTORE, stdin=ruleset(0))
-        return time.monotonic() - start
-
-
-@test
-def helper_killed_during_a_command() -> None:
-    """At ten moments of a restore: it succeeds or says why, and the table is the old or the new."""
-    fresh()
-    usual = time_of_a_restore()
-    now = 0
-    for step in range(10):
-
-        def kill(process: "subprocess.Popen[str]") -> None:
-            assert process.stdin
-            process.stdin.close()
-            process.stdin = None
-            time.sleep(usual * step / 9)  # the moment is the point  # pylint: disable=cell-var-from-loop
-            kill_helper()
-
-        done = restore_while(kill, step + 1)
-        for words in NEVER:
-            expect(words not in done.errors, f"step {step}: {done.errors.strip()}")
-        expect_equal(pair().send(2), 0, f"delivered, step {step}")
-        after = whole(now, step + 1)
-        if done.status == 0:
-            expect_equal(after, step + 1, f"the table after success, step {step}")
-        now = after
-        with pair().server:
-            iptables("-L INPUT -n")
-
-
-@test
-def command_interrupted() -> None:
-    """SIGINT and SIGKILL at moments of a restore: the table is the old or the new."""
-    fresh()
-    usual = time_of_a_restore()
-    now = 0
-    for step in range(10):
-
-        def interrupt(process: "subprocess.Popen[str]") -> None:
-            assert process.stdin
-            process.stdin.close()
-            process.stdin = None
-            time.sleep(usual * step / 9)  # pylint: disable=cell-var-from-loop
-            process.send_signal(signal.SIGINT if step % 2 else signal.SIGKILL)
-
-        restore_while(interrupt, step + 1)
-        expect_equal(pair().send(2), 0, f"delivered, step {step}")
-        now = whole(now, step + 1)
-        with pair().server:
-            iptables(f"-A INPUT -s 192.0.2.{100 + step} -j DROP")
-            iptables("-D INPUT 2")
-    expect_equal(len(helpers()), 1, "helpers")
-
-
-@test
-def signals_do_not_end_the_helper() -> None:
-    fresh()
-    iptables("-L")
-    pid = helper()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
-        os.kill(pid, number)
-    iptables("-L")
-    expect_equal(helpers(), [pid], "the helper")
-
-
-@test
-def hung_helper() -> None:
-    """One that does not answer is replaced after the deadline; nobody waits for ever."""
-    fresh()
-    with pair().server:
-        tables.restore("-A INPUT -p udp -j DROP")
-    parameter = "/sys/module/bpfilter/parameters/deadline"
-    with open(parameter, encoding="ascii") as file:
-        usual = file.read()
-    old = helper()
-    try:
-        with open(parameter, "w", encoding="ascii") as file:
-            file.write("5")
-        os.kill(old, signal.SIGSTOP)
-        expect_equal(pair().send(2), 0, "delivered")
-        start = time.monotonic()
-        with pair().server:
-            done = try_iptables("-L -n")
-        for words in NEVER:
-            expect(words not in done.errors, done.errors.strip())
-        expect(time.monotonic() - start < 120, "the command waited for two minutes")
-    finally:
-        with open(parameter, "w", encoding="ascii") as file:
-            file.write(usual)
-        if old in helpers():
-            os.kill(old, signal.SIGCONT)
-    expect(old not in helpers(), "the hung helper is still there")
-    with pair().server:
-        expect_equal(Counters().rules["INPUT"], [Counter(2, 56)], "counters")
-
-
-@test
-def unloading_with_a_dead_helper() -> None:
-    fresh()
-    iptables("-L")
-    kill_helper()
-    unload()
-    nothing_left()
     load()
     iptables("-L")
 

@@ -7,7 +7,7 @@ import os
 import signal
 from typing import NamedTuple
 
-from .check import expect, wait_for
+from .check import expect_equal, wait_for
 
 NAME = "bpfilter_umh"
 
@@ -37,8 +37,10 @@ def all_alive() -> list[int]:
 
 
 def one() -> int:
-    """There is one, or it is about to come."""
-    return int(wait_for(all_alive, "a helper")[0])
+    """There is one, or it is about to come; never two."""
+    found = wait_for(all_alive, "a helper")
+    expect_equal(len(found), 1, "helpers")
+    return int(found[0])
 
 
 def kill(number: int = signal.SIGKILL) -> None:
@@ -58,11 +60,10 @@ def _has_stopped(pid: int) -> bool:
 
 def stop() -> int:
     """It does nothing any more, not even die, until it is killed or told to go on."""
-    found = all_alive()
-    expect(len(found) == 1, f"there is not one helper to be stopped: {found}")
-    os.kill(found[0], signal.SIGSTOP)
-    wait_for(lambda: _has_stopped(found[0]), "the helper to stand still")
-    return found[0]
+    pid = one()
+    os.kill(pid, signal.SIGSTOP)
+    wait_for(lambda: _has_stopped(pid), "the helper to stand still")
+    return pid
 
 
 def wait_gone() -> None:
