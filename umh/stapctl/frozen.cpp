@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "umh/stapctl/frozen.h"
 
+#include "umh/stapctl/process.h"
+
 #include <fmt/format.h>
 
 #include <cerrno>
-#include <cstdlib>
-#include <filesystem>
 #include <system_error>
+#include <thread>
 
 #include <sys/ptrace.h>
 #include <sys/wait.h>
@@ -15,7 +16,7 @@ namespace bpfilter::stapctl {
 
 namespace {
 
-namespace fs = std::filesystem;
+constexpr std::chrono::milliseconds poll_interval{1};
 
 bool is_event(int status)
 {
@@ -25,11 +26,12 @@ bool is_event(int status)
 } // namespace
 
 // Threads make threads, until none of them runs.
-Frozen::Frozen(pid_t pid)
+Frozen::Frozen(pid_t pid, std::chrono::milliseconds limit)
 {
+    const auto deadline = Clock::now() + limit;
     try {
-        while (freeze_new(pid))
-            ;
+        while (seize_new(pid))
+            await(pid, deadline);
     } catch (...) {
         release();
         throw;
@@ -41,45 +43,72 @@ Frozen::~Frozen()
     release();
 }
 
-// Whether there were any.
-bool Frozen::freeze_new(pid_t pid)
+// All are asked before any is waited for. Whether there were any.
+bool Frozen::seize_new(pid_t pid)
 {
     bool found = false;
-    std::error_code gone;
-    for (fs::directory_iterator entry(fmt::format("/proc/{}/task", pid), gone), end; entry != end;
-         entry.increment(gone)) {
-        const pid_t thread = std::atoi(entry->path().filename().c_str());
-        if (threads_.contains(thread))
-            continue;
-        if (ptrace(PTRACE_SEIZE, thread, 0, 0) < 0) {
-            if (errno == ESRCH)
-                continue;
-            throw std::system_error(errno, std::generic_category(),
-                                    fmt::format("cannot hold process {}", pid));
-        }
-        found = true;
-        threads_[thread] = 0;
-        ptrace(PTRACE_INTERRUPT, thread, 0, 0);
-        await(thread);
-    }
+    for (const pid_t thread : living_threads(pid))
+        if (!threads_.contains(thread))
+            found |= seize(pid, thread);
     return found;
 }
 
-// Until it stands. It may be about to get a signal: that is for later.
-void Frozen::await(pid_t thread)
+bool Frozen::seize(pid_t pid, pid_t thread)
 {
+    if (ptrace(PTRACE_SEIZE, thread, 0, 0) < 0) {
+        const int error = errno;
+        // One that has just exited may not be traced, whoever asks (EPERM).
+        if (error == ESRCH || !is_living(pid, thread))
+            return false;
+        throw std::system_error(error, std::generic_category(),
+                                fmt::format("cannot hold process {}", pid));
+    }
+    threads_[thread] = {};
+    ptrace(PTRACE_INTERRUPT, thread, 0, 0);
+    return true;
+}
+
+void Frozen::await(pid_t pid, Clock::time_point deadline)
+{
+    for (auto thread = threads_.begin(); thread != threads_.end();) {
+        switch (look_at(thread->first, thread->second)) {
+        case State::stopped:
+            ++thread;
+            break;
+        case State::gone:
+            thread = threads_.erase(thread);
+            break;
+        case State::running:
+            if (Clock::now() > deadline)
+                throw std::system_error(
+                    ETIMEDOUT, std::generic_category(),
+                    fmt::format("thread {} of process {} cannot be held", thread->first, pid));
+            std::this_thread::sleep_for(poll_interval);
+        }
+    }
+}
+
+Frozen::State Frozen::look_at(pid_t id, Thread &thread)
+{
+    if (thread.stopped)
+        return State::stopped;
     int status = 0;
-    while (waitpid(thread, &status, __WALL) < 0)
-        if (errno != EINTR)
-            return;
-    if (WIFSTOPPED(status) && !is_event(status))
-        threads_[thread] = WSTOPSIG(status);
+    const pid_t come = waitpid(id, &status, WNOHANG | __WALL);
+    if (come == 0 || (come < 0 && errno == EINTR))
+        return State::running;
+    if (come < 0 || !WIFSTOPPED(status))
+        return State::gone;
+    thread.stopped = true;
+    if (!is_event(status)) // it was about to get a signal: that is for later
+        thread.signal = WSTOPSIG(status);
+    return State::stopped;
 }
 
 void Frozen::release()
 {
-    for (const auto &[thread, signal] : threads_)
-        ptrace(PTRACE_DETACH, thread, 0, signal);
+    for (const auto &[thread, held] : threads_)
+        if (held.stopped)
+            ptrace(PTRACE_DETACH, thread, 0, held.signal);
     threads_.clear();
 }
 

@@ -3,6 +3,7 @@
 // stapctl: a process that stands still.
 #pragma once
 
+#include <chrono>
 #include <map>
 
 #include <sys/types.h>
@@ -11,23 +12,37 @@ namespace bpfilter::stapctl {
 
 // Whoever waits in TCP while its socket is tapped is beyond the tap until its call returns. So all
 // threads of the process leave what they are doing (PTRACE_INTERRUPT), while this exists, and
-// begin it again after it: on the tapped socket. Calls that wait with a time limit of the socket's
-// (SO_RCVTIMEO) fail with EINTR, as after any signal that nobody handles. Others who share the
-// socket are not held.
+// begin it again after it: on the tapped socket. Calls that are never begun again after a stop
+// (epoll_wait and its like, see signal(7), and any with a time limit of the socket's, SO_RCVTIMEO)
+// fail with EINTR. Others who share the socket are not held.
+//
+// A thread that cannot leave (in vfork(), or waiting for a disk) would have all the others stand
+// still for as long: after `limit` they are let go.
 class Frozen {
 public:
-    // Throws std::system_error: no right to trace it, or somebody else does.
-    explicit Frozen(pid_t pid);
+    // Throws std::system_error: no right to trace it, or somebody else does; ETIMEDOUT. After that
+    // a thread that did not come remains asked to stop until the caller ends.
+    Frozen(pid_t pid, std::chrono::milliseconds limit);
     ~Frozen();
     Frozen(const Frozen &) = delete;
     Frozen &operator=(const Frozen &) = delete;
 
 private:
-    bool freeze_new(pid_t pid);
-    void await(pid_t thread);
+    using Clock = std::chrono::steady_clock;
+
+    struct Thread {
+        bool stopped = false;
+        int signal = 0; // that it was about to get, or 0
+    };
+    enum class State { running, stopped, gone };
+
+    bool seize_new(pid_t pid);
+    bool seize(pid_t pid, pid_t thread);
+    void await(pid_t pid, Clock::time_point deadline);
+    static State look_at(pid_t id, Thread &thread);
     void release();
 
-    std::map<pid_t, int> threads_; // and the signal that it was about to get, or 0
+    std::map<pid_t, Thread> threads_;
 };
 
 } // namespace bpfilter::stapctl

@@ -12,6 +12,7 @@
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
@@ -59,14 +60,15 @@ void show(const Target &target, bool json)
     print(json ? as_json(info) : as_text(info));
 }
 
-void attach(const Target &target, const std::string &policy, const ProgramNames &programs)
+void attach(const Target &target, const std::string &policy, const ProgramNames &programs,
+            unsigned seconds)
 {
     const bool any = std::ranges::any_of(programs, [](const auto &name) { return !name.empty(); });
     if (any == !policy.empty())
         throw std::runtime_error("either a policy file or programs, please");
     const auto bytes = any ? std::vector<std::byte>() : read_policy(policy);
     const auto socket = borrow(target.pid, target.fd);
-    const Frozen frozen(target.pid);
+    const Frozen frozen(target.pid, std::chrono::seconds(seconds));
     if (any)
         attach_programs(socket.get(), programs);
     else
@@ -89,6 +91,7 @@ int main(int argc, char **argv)
     Target target;
     std::string policy;
     ProgramNames programs;
+    unsigned seconds = 5;
 
     auto *lister = app.add_subcommand("list", "The tapped sockets of this network namespace.");
     lister->add_flag("--json", json, "for programs");
@@ -105,6 +108,11 @@ int main(int argc, char **argv)
     for (std::size_t i = 0; i < programs.size(); ++i)
         attacher->add_option(names[i], programs[i], "a program: where it is pinned, or its id");
 
+    attacher
+        ->add_option("--limit", seconds,
+                     "give up if a thread of the process cannot be held still for so long, seconds")
+        ->capture_default_str();
+
     auto *checker = app.add_subcommand("check", "Whether a file is a policy.");
     checker->add_option("FILE", policy)->required();
 
@@ -115,7 +123,7 @@ int main(int argc, char **argv)
         else if (*shower)
             show(target, json);
         else if (*attacher)
-            attach(target, policy, programs);
+            attach(target, policy, programs, seconds);
         else
             check(policy);
     } catch (const std::exception &error) {

@@ -32,6 +32,25 @@ std::string as_text(std::string_view name, const stap_direction_info &direction)
                        direction.bytes, direction.dropped);
 }
 
+// A process may call itself anything, and a terminal believes escape sequences.
+std::string printable(std::string_view name)
+{
+    std::string text;
+    for (const char c : name) {
+        if (c >= 0x20 && c < 0x7f && c != '\\')
+            text += c;
+        else
+            text += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
+    }
+    return text;
+}
+
+// Strings of JSON are UTF-8: what is not becomes U+FFFD.
+std::string dump(const Json &json)
+{
+    return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
 Json to_json(const stap_direction_info &direction)
 {
     return Json{{"parse_id", direction.parse_id},
@@ -57,13 +76,13 @@ std::string as_text(const TappedSocket &socket, const std::vector<Holder> &holde
 {
     std::string text = fmt::format("{} {} {}", socket.state, socket.local, socket.peer);
     for (const Holder &holder : holders)
-        text += fmt::format(" {}({}) fd {}", holder.name, holder.pid, holder.fd);
+        text += fmt::format(" {}({}) fd {}", printable(holder.name), holder.pid, holder.fd);
     return text + "\n" + as_text(socket.info);
 }
 
 std::string as_json(const stap_info &info)
 {
-    return to_json(info).dump(2) + "\n";
+    return dump(to_json(info));
 }
 
 std::string as_json(const std::vector<TappedSocket> &sockets,
@@ -84,7 +103,7 @@ std::string as_json(const std::vector<TappedSocket> &sockets,
         item.update(to_json(socket.info));
         list.push_back(std::move(item));
     }
-    return list.dump(2) + "\n";
+    return dump(list);
 }
 
 } // namespace bpfilter::stapctl

@@ -7,8 +7,10 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <stdexcept>
 #include <system_error>
 
+#include <fcntl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -31,12 +33,29 @@ std::string name_of(const fs::path &process)
     return name;
 }
 
+// 'R', 'S', ...; 'X' if there is no such thread any more. The name before it may hold anything.
+char state_of(const fs::path &thread)
+{
+    std::ifstream file(thread / "stat");
+    std::string text;
+    std::getline(file, text, '\0'); // fails without a word if the thread exits meanwhile
+    const std::size_t end = text.rfind(") ");
+    return end != std::string::npos && end + 2 < text.size() ? text[end + 2] : 'X';
+}
+
 // Processes come and go while they are looked at: what is not there any more is left out.
 void add_holders(const fs::path &process, int pid, std::multimap<std::uint64_t, Holder> &holders)
 {
+    // The descriptors of a main thread that has exited cannot be seen; any other has the same.
+    fs::path directory = process / "fd";
+    if (!is_living(pid, pid)) {
+        const auto threads = living_threads(pid);
+        if (threads.empty())
+            return;
+        directory = process / "task" / std::to_string(threads.front()) / "fd";
+    }
     std::error_code gone;
-    for (fs::directory_iterator entry(process / "fd", gone), end; entry != end;
-         entry.increment(gone)) {
+    for (fs::directory_iterator entry(directory, gone), end; entry != end; entry.increment(gone)) {
         const std::string target = fs::read_symlink(entry->path(), gone).string();
         unsigned long inode = 0;
         int fd = 0;
@@ -44,6 +63,27 @@ void add_holders(const fs::path &process, int pid, std::multimap<std::uint64_t, 
             parse_number(entry->path().filename().string(), fd))
             holders.emplace(inode, Holder{pid, fd, name_of(process)});
     }
+}
+
+// Of a thread, not of a process: PIDFD_THREAD, which the headers do not have yet.
+constexpr unsigned pidfd_thread = O_EXCL;
+
+UniqueFd open_process(int pid)
+{
+    if (is_living(pid, pid))
+        return UniqueFd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+    const auto threads = living_threads(pid);
+    if (threads.empty()) {
+        errno = ESRCH;
+        return UniqueFd();
+    }
+    UniqueFd fd(static_cast<int>(syscall(SYS_pidfd_open, threads.front(), pidfd_thread)));
+    if (!fd && errno == EINVAL)
+        throw std::runtime_error(fmt::format(
+            "the main thread of process {} has exited, and this kernel shows no other's "
+            "descriptors (6.9 and later do)",
+            pid));
+    return fd;
 }
 
 } // namespace
@@ -60,9 +100,28 @@ std::multimap<std::uint64_t, Holder> socket_holders()
     return holders;
 }
 
+std::vector<int> living_threads(int pid)
+{
+    std::vector<int> threads;
+    std::error_code gone;
+    for (fs::directory_iterator entry(fmt::format("/proc/{}/task", pid), gone), end; entry != end;
+         entry.increment(gone)) {
+        int thread = 0;
+        if (parse_number(entry->path().filename().string(), thread) && is_living(pid, thread))
+            threads.push_back(thread);
+    }
+    return threads;
+}
+
+bool is_living(int pid, int thread)
+{
+    const char state = state_of(fmt::format("/proc/{}/task/{}", pid, thread));
+    return state != 'Z' && state != 'X';
+}
+
 UniqueFd borrow(int pid, int fd)
 {
-    const UniqueFd process(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+    const UniqueFd process = open_process(pid);
     if (!process)
         throw std::system_error(errno, std::generic_category(), fmt::format("process {}", pid));
     UniqueFd ours(static_cast<int>(syscall(SYS_pidfd_getfd, process.get(), fd, 0)));

@@ -21,7 +21,12 @@ struct Holder {
 // Who has which socket, by its inode; as far as /proc lets us see.
 std::multimap<std::uint64_t, Holder> socket_holders();
 
-// A descriptor of ours for a socket of theirs (pidfd_getfd). Throws std::system_error.
+// The threads of a process that have not exited. A process goes on without its main thread.
+std::vector<int> living_threads(int pid);
+bool is_living(int pid, int thread);
+
+// A descriptor of ours for a socket of theirs (pidfd_getfd). Throws std::system_error; before 6.9
+// also where the main thread of the process has exited, whose descriptors nobody can ask for.
 UniqueFd borrow(int pid, int fd);
 
 } // namespace bpfilter::stapctl
