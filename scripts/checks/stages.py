@@ -19,7 +19,7 @@ GIVE_WAY = 5
 # What the sanitizers' run depends on.
 HELPER_SOURCES = tuple(f"--file={TREE}/{name}" for name in
                        ("umh", "include", "uapi", "tests/unit", "tests/CMakeLists.txt", "scripts/build-helper"))
-COMPILER = ("--package=g++-*", "--package=lib*-dev", "--package=lib*san*")
+COMPILER = ("--package=clang-*", "--package=lib*-dev")
 
 
 def script(path: str, *arguments: str) -> list[str]:
@@ -110,8 +110,8 @@ def sanitized_tests() -> Step:
 
 def fuzz(seed: str) -> Step:
     """Once with every seed, so with every commit: it goes on where it stopped."""
-    keys = [*HELPER_SOURCES, f"--file={TREE}/tests/fuzz", f"--file={TREE}/scripts/fuzz", "--package=clang-*",
-            "--package=lib*-dev", f"--value={seed}"]
+    keys = [*HELPER_SOURCES, f"--file={TREE}/tests/fuzz", f"--file={TREE}/scripts/fuzz", *COMPILER,
+            f"--value={seed}"]
     return Step("fuzz", once("fuzz", keys, script("scripts/fuzz", "60")), counts.summary)
 
 
