@@ -39,6 +39,12 @@ UNIT_TESTS = Step("build the unit tests", script("scripts/build-helper", "tests"
 CALLER32 = Step("build the 32-bit caller", script("tests/compat/build"))
 # What tests/vm/selftest.py, applications.py and stapctl.py run.
 TAP = Step("build what the tap is tested with", script("tests/stap/build"))
+PROGRAM_STEPS = (CALLER32, TAP)
+MADE_BY = {CALLER32.name: ("sockopt32",), TAP.name: ("tls_selftest", "tap_preload.so", "examples")}
+
+
+def fetch(kernel: str) -> Step:
+    return Step(f"fetch {kernel}", script("scripts/fetch", "userland", "qemu", kernel))
 
 
 def modules(kernel: str, after: Step | None) -> Step:
@@ -57,14 +63,14 @@ def vm(kernel: str, *arguments: str) -> list[str]:
     return script("scripts/vm", "-k", kernel, *arguments)
 
 
-def vm_suite(kernel: str, timeout: int, *filters: str) -> Step:
-    adds = ("tests:/tests", f"build/fake-{kernel}.ko:{PROGRAMS}/bpfilter_umh.ko",
-            f"build/no_memory-{kernel}.ko:{PROGRAMS}/no_memory.ko", f"build/sockopt32:{PROGRAMS}/sockopt32",
-            f"build/tls_selftest:{PROGRAMS}/tls_selftest", f"build/tap_preload.so:{PROGRAMS}/tap_preload.so",
-            f"build/examples:{PROGRAMS}/examples")
+def vm_suite(kernel: str, timeout: int, *filters: str, programs: tuple[Step, ...] = PROGRAM_STEPS) -> Step:
+    """With as many of the programs as have been built, or are being built, for it."""
+    adds = ["tests:/tests", f"build/fake-{kernel}.ko:{PROGRAMS}/bpfilter_umh.ko",
+            f"build/no_memory-{kernel}.ko:{PROGRAMS}/no_memory.ko"]
+    adds += [f"build/{name}:{PROGRAMS}/{name}" for step in programs for name in MADE_BY[step.name]]
     return Step(f"VM suite, {kernel}",
                 vm(kernel, "--timeout", str(timeout), *(f"--add={TREE}/{add}" for add in adds),
-                   "--", "/tests/vm/run", *filters), counts.guest, after=(CALLER32.name, TAP.name))
+                   "--", "/tests/vm/run", *filters), counts.guest, after=tuple(step.name for step in programs))
 
 
 def stock_suite(kernel: str) -> Step:
@@ -119,23 +125,29 @@ LINT = Step("lint", script("scripts/lint"), counts.summary)
 SCRIPTS = Step("script tests", script("scripts/test-scripts"), counts.unittests)
 
 
+def programs() -> Track:
+    """By itself, since it may have to wait for something to be fetched."""
+    return Track("programs", list(PROGRAM_STEPS))
+
+
 def everything(seed: str) -> list[Track]:
-    here = Track("here", [HELPER, CALLER32, TAP, UNIT_TESTS, unit_tests(), SCRIPTS, LINT, sanitized_tests(),
-                          fuzz(seed)], nice=GIVE_WAY)
-    return [here, *(Track(kernel, [modules(kernel, HELPER), test_modules(kernel), vm_suite(kernel, 3600),
-                                   vm_unit(kernel, seed), stock_suite(kernel), oracle(kernel, seed)])
-                    for kernel in KERNELS)]
+    here = Track("here", [HELPER, UNIT_TESTS, unit_tests(), SCRIPTS, LINT, sanitized_tests(), fuzz(seed)],
+                 nice=GIVE_WAY)
+    return [here, programs(),
+            *(Track(kernel, [fetch(kernel), modules(kernel, HELPER), test_modules(kernel), vm_suite(kernel, 3600),
+                             vm_unit(kernel, seed), stock_suite(kernel), oracle(kernel, seed)])
+              for kernel in KERNELS)]
 
 
 def quick(_: str) -> list[Track]:
-    """For who is new here: every part at work on both kernels."""
+    """For who is new here: every part at work on both kernels, without what takes long to fetch."""
     with open(f"{TREE}/tests/vm/quick", encoding="utf-8") as file:
         chosen = [line.strip() for line in file if line.strip() and not line.startswith("#")]
-    here = Track("here", [HELPER, CALLER32, TAP, UNIT_TESTS, unit_tests()], nice=GIVE_WAY)
-    return [here, *(Track(kernel, [modules(kernel, HELPER), test_modules(kernel), vm_suite(kernel, 900, *chosen)])
-                    for kernel in KERNELS)]
+    here = Track("here", [HELPER, UNIT_TESTS, unit_tests()], nice=GIVE_WAY)
+    return [here, *(Track(kernel, [fetch(kernel), modules(kernel, HELPER), test_modules(kernel),
+                                   vm_suite(kernel, 900, *chosen, programs=())]) for kernel in KERNELS)]
 
 
 def debug(_: str) -> list[Track]:
-    return [Track("", [HELPER, modules("debug", None), test_modules("debug"), CALLER32, TAP,
+    return [Track("", [HELPER, modules("debug", None), test_modules("debug"), *PROGRAM_STEPS,
                        vm_suite("debug", 7200)])]
