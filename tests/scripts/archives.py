@@ -14,9 +14,6 @@ import unittest
 TREE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 SIGNED = "signed-by=/usr/share/keyrings/debian-archive-keyring.gpg"
 
-# One that is not Debian's, though its suite and component are named as if it were.
-FOREIGN = "deb http://another.example/debian/12/prod bookworm main\n"
-
 
 def shell(script: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["bash", "-euo", "pipefail", "-c", f'. "$0/scripts/lib.sh"; . "$0/scripts/apt.sh"; {script}',
@@ -91,8 +88,14 @@ class Archives(unittest.TestCase):
                  "deb https://node.example/node_20.x nodistro main\n"
                  "deb https://postgres.example/pub/repos/apt bookworm-pgdg main\n"
                  "deb https://flat.example/repo ./\n" + debian), [right])
-        # What has all that Debian's has comes last: the signature decides.
-        self.assertEqual(self.archives(list=FOREIGN + debian)[0], right)
+
+    def test_likeliest_first(self) -> None:
+        """One that has a release of Debian's name is asked after what has Debian's name itself, in
+        whatever order apt names them (which is not that of its configuration)."""
+        uris = "".join(f"'{uri}/dists/bookworm{suite}/main/binary-amd64/Packages.xz' a_file 0\n" for uri, suite in
+                       (("http://prod.example/12", ""), ("http://a.example/debian", ""), ("http://a.example/s", "-security")))
+        done = shell(f'machine_apt() {{ echo "{uris}"; }}; archives')
+        self.assertEqual(done.stdout, "http://a.example/debian http://a.example/s\nhttp://prod.example/12 http://a.example/s\n")
 
     def test_what_is_not_in_use(self) -> None:
         self.assertEqual(self.archives(
