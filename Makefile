@@ -19,7 +19,7 @@ export KVER DESTDIR JOBS
 # CONST_STRUCT: the proto_ops of tapped sockets are filled in when the first one comes
 CHECKPATCH_IGNORE = LINUX_VERSION_CODE,EMBEDDED_FUNCTION_NAME,FILE_PATH_CHANGES,CONSTANT_COMPARISON,STATIC_CONST_CHAR_ARRAY,CONST_STRUCT
 
-.PHONY: all modules helper install uninstall test check check-debug fuzz bench lint format demo shell clean help
+.PHONY: all modules helper install uninstall test check check-debian check-debug fuzz bench lint format demo shell clean help
 all: modules
 
 help:
@@ -31,6 +31,7 @@ help:
 	@echo 'make demo         the examples of the RFC, live, in a virtual machine'
 	@echo 'make test         the quick one: unit tests, and every part at work on both kernels'
 	@echo 'make check        everything: lint, sanitizers, fuzzing, all tests, on both kernels'
+	@echo 'make check-debian make demo and make test on a fresh Debian 12 and a fresh 13'
 	@echo 'make check-debug  the VM suite under a kernel with sanitizers and lockdep'
 	@echo 'make fuzz         what callers send, at random, for SECONDS=60; goes on where it stopped'
 	@echo 'make bench        what the socket tap costs, in instructions'
@@ -59,6 +60,9 @@ test:
 check:
 	@scripts/install-deps
 	@scripts/check
+
+check-debian:
+	@scripts/check-debian
 
 check-debug:
 	@scripts/install-deps
