@@ -18,7 +18,7 @@ import sys
 import time
 from typing import Callable
 
-from lib import fake, options, system, tap
+from lib import fake, options, system, tap, tcp
 from lib.check import expect, expect_equal, expect_in, main, test, wait_for
 from lib.netns import Namespace, sysctl
 from lib.options import (GET_ENTRIES, GET_INFO, GET_REVISION_TARGET, SET_ADD_COUNTERS,
@@ -636,10 +636,10 @@ def remove_stap() -> None:
 
 def tap_by_policy() -> str:
     """The errno. A tapped socket counts what it receives."""
-    with tap.connection() as (one, other):
-        answer = tap.error_of(lambda: tap.tap_by_policy(other, tap.NOT_TAPPED, (tap.EACH, tap.OK, [])))
+    with tcp.connection() as (one, other):
+        answer = tcp.error_of(lambda: tap.tap_by_policy(other, tap.NOT_TAPPED, (tap.EACH, tap.OK, [])))
         one.sendall(b"hello")
-        expect_equal(tap.receive(other, 5), b"hello", "what came")
+        expect_equal(tcp.receive(other, 5), b"hello", "what came")
         if answer == "OK":
             expect_equal(tap.info(other)[1].messages, 1, "messages")
         return answer
@@ -648,7 +648,7 @@ def tap_by_policy() -> str:
 @test
 def programs_that_are_given() -> None:
     fake.fresh()
-    tap.load()  # its own request, for SO_ULP, is answered without the links: the log says so, it loads
+    tap.load()
     expect_equal(tap_by_policy(), "OK", "with four programs")
     expect_equal(fake.last("GIVE"), {"errno": 0}, "IOC_GIVE")
     for order, given, answer in (("nothing", None, "EIO"), ("count 3", errno.EINVAL, "EIO"),

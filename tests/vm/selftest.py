@@ -11,6 +11,7 @@ import re
 import subprocess
 
 from lib.check import Skip, expect, expect_equal, main, test
+from lib.tap import load
 
 PROGRAM = "/usr/lib/bpfilter-tests/tls_selftest"
 # Some 50 cases in each of 13 variants, which differ in TLS alone. LONG=1 runs all.
@@ -50,5 +51,5 @@ def length_prefix() -> None:
 
 
 if __name__ == "__main__":
-    subprocess.run(["modprobe", "stap"], check=True)
+    load()
     main()

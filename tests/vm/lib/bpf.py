@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0
 """BPF programs for the socket tap, written by hand: what clang would make of a few lines of C."""
 
+import contextlib
 import ctypes
 import os
 import struct
+from typing import Iterator
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _SYS_BPF = 321  # x86_64
-_MAP_CREATE, _MAP_UPDATE_ELEM, _PROG_LOAD = 0, 2, 5
+_MAP_CREATE, _MAP_UPDATE_ELEM, _PROG_LOAD, _PROG_ATTACH, _PROG_DETACH = 0, 2, 5, 8, 9
 _SOCKMAP = 15
-SOCKET_FILTER, SK_SKB = 1, 14
+SOCKET_FILTER, CGROUP_SKB, SK_SKB, CGROUP_SOCKOPT = 1, 8, 14, 25
+GETSOCKOPT, SETSOCKOPT = 21, 22  # of a control group
 
 Code = list[tuple[int, int, int, int, int]]  # opcode, destination, source, offset, immediate
 
@@ -44,18 +47,39 @@ def sockmap_of(opened: int) -> int:
     return fd
 
 
-def load(code: Code, kind: int = SOCKET_FILTER) -> int:
+def load(code: Code, kind: int = SOCKET_FILTER, attach: int = 0) -> int:
     """The descriptor of a program."""
     text = b"".join(struct.pack("=BBhi", op, to | source << 4, offset, value) for op, to, source, offset, value in code)
     instructions = ctypes.create_string_buffer(text, len(text))
     licence = ctypes.create_string_buffer(b"GPL")
     log = ctypes.create_string_buffer(65536)
     attributes = struct.pack("=IIQQIIQ", kind, len(code), ctypes.addressof(instructions), ctypes.addressof(licence), 1,
-                             len(log), ctypes.addressof(log))
+                             len(log), ctypes.addressof(log)).ljust(68, b"\0") + struct.pack("=I", attach)
     fd = _call(_PROG_LOAD, attributes)
     if fd < 0:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()) + "\n" + log.value.decode())
     return fd
+
+
+@contextlib.contextmanager
+def on_cgroup(code: Code, attach: int, path: str) -> Iterator[None]:
+    """A program for the socket options of a control group, in the oldest way: nobody else's beside it there."""
+    program, group = load(code, CGROUP_SOCKOPT, attach), os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    attributes = struct.pack("=IIII", group, program, attach, 0)
+    try:
+        if _call(_PROG_ATTACH, attributes) < 0:
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+        yield
+        _call(_PROG_DETACH, attributes)
+    finally:
+        os.close(program)
+        os.close(group)
+
+
+def id_of(fd: int) -> int:
+    """The id of a program, or of another object that has one."""
+    with open(f"/proc/self/fdinfo/{fd}", encoding="ascii") as file:
+        return next(int(line.split()[1]) for line in file if line.split(":")[0] in ("prog_id", "map_id", "link_id"))
 
 
 def _load_bytes(offset: int, size: int) -> Code:

@@ -8,6 +8,7 @@ import time
 from typing import Callable, Iterator
 
 from .check import Failure, Skip
+from .process import said_by_child
 
 ROOT = "/sys/fs/cgroup"
 
@@ -28,21 +29,11 @@ class Group:
 
     def run(self, function: Callable[[], str]) -> str:
         """What the function says in a process of this group."""
-        reader, writer = os.pipe()
-        pid = os.fork()
-        if not pid:
-            try:
-                self.join()
-                said = function()
-            except BaseException as error:  # pylint: disable=broad-exception-caught
-                said = repr(error)
-            os.write(writer, said.encode())
-            os._exit(0)
-        os.close(writer)
-        with open(reader, encoding="utf-8") as file:
-            said = file.read()
-        os.waitpid(pid, 0)
-        return said
+        def joined() -> str:
+            self.join()
+            return function()
+
+        return said_by_child(joined)
 
 
 def _remove(path: str) -> None:
@@ -57,23 +48,36 @@ def _remove(path: str) -> None:
             time.sleep(0.01)
 
 
-@contextlib.contextmanager
-def limited(size: int) -> Iterator[Group]:
-    """A memory cgroup of so many bytes."""
+def mount() -> None:
+    """Where everybody has them."""
     if not os.path.exists(f"{ROOT}/cgroup.controllers"):
         done = subprocess.run(["mount", "-t", "cgroup2", "none", ROOT], capture_output=True, text=True, check=False)
         if done.returncode:
             raise Skip(f"no cgroup2: {done.stderr.strip()}")
+
+
+@contextlib.contextmanager
+def child(parent: str = ROOT) -> Iterator[Group]:
+    """A new one, until it is empty."""
+    mount()
+    path = f"{parent}/bpfilter-{os.getpid()}"
+    os.mkdir(path)
+    try:
+        yield Group(path)
+    finally:
+        _remove(path)
+
+
+@contextlib.contextmanager
+def limited(size: int) -> Iterator[Group]:
+    """A memory cgroup of so many bytes."""
+    mount()
     with open(f"{ROOT}/cgroup.controllers", encoding="ascii") as file:
         if "memory" not in file.read().split():
             raise Skip("this kernel has no memory controller")
     with open(f"{ROOT}/cgroup.subtree_control", "w", encoding="ascii") as file:
         file.write("+memory")
-    path = f"{ROOT}/bpfilter-{os.getpid()}"
-    os.mkdir(path)
-    with open(f"{path}/memory.max", "w", encoding="ascii") as file:
-        file.write(str(size))
-    try:
-        yield Group(path)
-    finally:
-        _remove(path)
+    with child() as group:
+        with open(f"{group.path}/memory.max", "w", encoding="ascii") as file:
+            file.write(str(size))
+        yield group

@@ -1,18 +1,21 @@
 # SPDX-License-Identifier: GPL-2.0
 """The socket tap from the outside: uapi/stap.h."""
 
-import contextlib
-import errno
+import os
 import socket
 import struct
 import subprocess
-from typing import Callable, Iterator, NamedTuple
+from typing import NamedTuple
+
+from . import bpf
+from .check import wait_for
 
 TCP_ULP = 31
 SOL_STAP = STAP_SO_ULP = 0x5354
 SO_ULP = 0x5354
 PROGRAMS, INFO, POLICY = 1, 2, 3
 OK, DROP, DISCONNECT = 0, 2, 130
+ULP = b"stap".ljust(16, b"\0")  # struct ulp_config
 
 
 class Programs(NamedTuple):
@@ -31,29 +34,18 @@ class Direction(NamedTuple):
     dropped: int
 
 
-def load() -> None:
-    subprocess.run(["modprobe", "stap"], check=True)
+def load(*options: str) -> None:
+    subprocess.run(["modprobe", "stap", *options], check=True)
 
 
-def error_of(function: Callable[[], object]) -> str:
-    """The name of the errno that it fails with, or OK."""
-    try:
-        function()
-    except OSError as error:
-        name = errno.errorcode.get(error.errno or 0, str(error))
-        return {"ENOTSUP": "EOPNOTSUPP"}.get(name, name)
-    return "OK"
+def unloads() -> bool:
+    """Tries to."""
+    return not subprocess.run(["modprobe", "-r", "stap"], stderr=subprocess.DEVNULL, check=False).returncode
 
 
-def receive(opened: socket.socket, size: int) -> bytes:
-    """So many bytes, or up to the end."""
-    data = b""
-    while len(data) < size:
-        some = opened.recv(size - len(data))
-        if not some:
-            break
-        data += some
-    return data
+def unload() -> None:
+    """A closed socket is tapped until TCP is through with it, which can take a minute."""
+    wait_for(unloads, "the module to be free of taps", 100)
 
 
 def params(programs: Programs) -> bytes:
@@ -62,7 +54,7 @@ def params(programs: Programs) -> bytes:
 
 def tap(opened: socket.socket, programs: Programs) -> None:
     """Both at once."""
-    opened.setsockopt(socket.SOL_IP, STAP_SO_ULP, b"stap".ljust(16, b"\0") + params(programs))
+    opened.setsockopt(socket.SOL_IP, STAP_SO_ULP, ULP + params(programs))
 
 
 def tap_natively(opened: socket.socket, programs: Programs) -> None:
@@ -86,8 +78,9 @@ UNTAPPED = Framing(0)
 EACH = Framing(1)
 
 
-def length_field(offset: int, width: int, **more: int) -> Framing:
-    return Framing(2, offset=offset, width=width)._replace(**more)
+def length_field(offset: int, width: int, *, size: int = 0, order: int = 0, whole: int = 0,
+                 maximum: int = 0) -> Framing:
+    return Framing(2, maximum, size, offset, width, order, whole)
 
 
 def delimiter(text: bytes, maximum: int = 0) -> Framing:
@@ -122,27 +115,25 @@ def policy(send: Side, recv: Side) -> bytes:
     return head + rules
 
 
+def tap_all(opened: socket.socket, parse: bpf.Code, verdict: bpf.Code, kind: int = bpf.SOCKET_FILTER) -> None:
+    """Both directions, by the same programs."""
+    parser, judge = bpf.load(parse, kind), bpf.load(verdict, kind)
+    tap(opened, Programs(parser, judge, parser, judge))
+    os.close(parser)
+    os.close(judge)
+
+
+def tap_both(*ends: socket.socket) -> None:
+    """All messages pass; they are of up to 1000 bytes, so that there are several in most of what is sent."""
+    for end in ends:
+        tap_all(end, bpf.up_to(1000), bpf.constant(OK))
+
+
 def tap_by_policy(opened: socket.socket, send: Side, recv: Side) -> None:
-    opened.setsockopt(socket.SOL_IP, STAP_SO_ULP, b"stap".ljust(16, b"\0") + policy(send, recv))
+    opened.setsockopt(socket.SOL_IP, STAP_SO_ULP, ULP + policy(send, recv))
 
 
 def info(opened: socket.socket) -> tuple[Direction, Direction]:
     """Of what is sent and of what is received."""
     values = struct.unpack("=2I3Q2I3Q", opened.getsockopt(SOL_STAP, INFO, 64))
     return Direction(*values[:5]), Direction(*values[5:])
-
-
-@contextlib.contextmanager
-def connection(family: int = 4) -> Iterator[tuple[socket.socket, socket.socket]]:
-    """Two ends, through loopback."""
-    af, address = (socket.AF_INET, "127.0.0.1") if family == 4 else (socket.AF_INET6, "::1")
-    with socket.socket(af) as listener:
-        listener.bind((address, 0))
-        listener.listen()
-        with socket.socket(af) as one:
-            one.connect(listener.getsockname()[:2])
-            other = listener.accept()[0]
-            with other:
-                for opened in (one, other):
-                    opened.settimeout(20)
-                yield one, other

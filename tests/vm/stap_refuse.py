@@ -1,0 +1,95 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""The socket tap: what would go around its programs is refused, and the connection goes on."""
+
+import mmap
+import socket
+
+from lib import bpf, tap
+from lib.check import expect_equal, main, test
+from lib.tap import DROP, OK, Programs, load
+from lib.tcp import connect, connection, error_of, listening, prefixed, receive, wait_for_data
+
+TCP_REPAIR, TCP_FASTOPEN_CONNECT, TCP_ZEROCOPY_RECEIVE = 19, 30, 35
+SO_ZEROCOPY, MSG_ZEROCOPY, MSG_FASTOPEN = 60, 0x4000000, 0x20000000
+
+
+def drops_d(opened: socket.socket) -> None:
+    tap.tap_all(opened, bpf.prefixed(), bpf.by_byte(2, {ord("d"): DROP}))
+
+
+def goes_on(one: socket.socket, other: socket.socket) -> None:
+    """With its programs, both ways."""
+    for sender, receiver in ((one, other), (other, one)):
+        sender.sendall(prefixed(b"drop") + prefixed(b"on"))
+        expect_equal(receive(receiver, 4), prefixed(b"on"), "it goes on")
+
+
+@test
+def sending_without_a_copy() -> None:
+    """MSG_ZEROCOPY means something only after SO_ZEROCOPY."""
+    with connection() as (one, other):
+        drops_d(one)
+        one.send(prefixed(b"drop") + prefixed(b"a"), MSG_ZEROCOPY)
+        expect_equal(receive(other, 3), prefixed(b"a"), "without the option")
+        one.setsockopt(socket.SOL_SOCKET, SO_ZEROCOPY, 1)
+        expect_equal(error_of(lambda: one.send(prefixed(b"b"), MSG_ZEROCOPY)), "EOPNOTSUPP", "with it")
+        goes_on(one, other)
+
+
+@test
+def receiving_without_a_copy() -> None:
+    """Neither by TCP_ZEROCOPY_RECEIVE nor, to begin with, by mmap()."""
+    with connection() as (one, other):
+        drops_d(other)
+        one.sendall(prefixed(b"a"))
+        wait_for_data(other, 3)
+        expect_equal(error_of(lambda: other.getsockopt(socket.SOL_TCP, TCP_ZEROCOPY_RECEIVE, 40)), "EOPNOTSUPP",
+                     "TCP_ZEROCOPY_RECEIVE")
+        expect_equal(error_of(lambda: mmap.mmap(other.fileno(), 4096, mmap.MAP_SHARED, mmap.PROT_READ)), "ENODEV",
+                     "mmap()")
+        expect_equal(receive(other, 3), prefixed(b"a"), "still there")
+        goes_on(one, other)
+
+
+@test
+def sending_before_there_is_a_connection() -> None:
+    """MSG_FASTOPEN: neither sent nor connected."""
+    with listening() as listener, socket.socket() as one:
+        drops_d(one)
+        address = listener.getsockname()
+        expect_equal(error_of(lambda: one.sendto(prefixed(b"a"), MSG_FASTOPEN, address)), "EOPNOTSUPP", "MSG_FASTOPEN")
+        expect_equal(error_of(lambda: one.send(prefixed(b"a"), socket.MSG_NOSIGNAL)), "EPIPE", "not connected")
+        with connect(listener, one)[1] as other:
+            goes_on(one, other)
+
+
+@test
+def connecting_with_the_first_bytes() -> None:
+    """It would wait for them, and they for it: refused, as where there is no fast open."""
+    programs = Programs(-1, bpf.load(bpf.constant(OK)), -1, -1)
+    with listening() as listener, socket.socket() as early, socket.socket() as late:
+        tap.tap(early, programs)
+        expect_equal(error_of(lambda: early.setsockopt(socket.SOL_TCP, TCP_FASTOPEN_CONNECT, 1)), "EOPNOTSUPP",
+                     "of a tapped socket")
+        late.setsockopt(socket.SOL_TCP, TCP_FASTOPEN_CONNECT, 1)
+        expect_equal(error_of(lambda: tap.tap(late, programs)), "EOPNOTSUPP", "to tap it before connect()")
+        late.connect(listener.getsockname())
+        expect_equal(error_of(lambda: tap.tap(late, programs)), "OK", "once it is connected, here without a cookie")
+        with listener.accept()[0], connect(listener, early)[1] as other:
+            early.sendall(b"hello")
+            expect_equal(receive(other, 5), b"hello", "through the tapped one")
+
+
+@test
+def repairing() -> None:
+    """Who may put bytes and numbers into a connection could put them anywhere."""
+    with connection() as (one, other):
+        drops_d(one)
+        expect_equal(error_of(lambda: one.setsockopt(socket.SOL_TCP, TCP_REPAIR, 1)), "EOPNOTSUPP", "TCP_REPAIR")
+        goes_on(one, other)
+
+
+if __name__ == "__main__":
+    load()
+    main()
