@@ -7,6 +7,7 @@ and out of order. A model says which bytes arrive; exactly these do.
     MESSAGES=1000000 verdicts.py    a long one; SEED repeats it
 """
 
+import contextlib
 import ctypes
 import fcntl
 import os
@@ -17,9 +18,10 @@ import subprocess
 import threading
 
 from lib import bpf, tap
-from lib.check import Skip, expect, main, test
+from lib.check import Skip, expect, expect_equal, main, test, wait_for
 from lib.netns import Namespace
-from lib.tap import DISCONNECT, DROP, OK, Programs
+from lib.tap import DISCONNECT, DROP, OK, Programs, load
+from lib.tcp import LIMIT, name_of, prefixed
 
 MESSAGES = int(os.environ.get("MESSAGES", "40000"))
 SEED = int(os.environ.get("SEED", "0")) or random.SystemRandom().randrange(1, 1 << 32)
@@ -31,10 +33,6 @@ SIOCETHTOOL, ETHTOOL_SSG = 0x8946, 0x19
 
 # By the first byte of a message, at each end.
 SENT_DROPS, RECEIVED_DROPS, ENDS = 7, 11, 251
-
-
-def framed(message: bytes) -> bytes:
-    return struct.pack(">H", len(message)) + message
 
 
 def arrives(message: bytes) -> bool:
@@ -81,11 +79,11 @@ class Network:
         with self.other:
             listener = socket.create_server(("10.9.0.2", 0))
         with self.one:
-            one = socket.create_connection(listener.getsockname(), timeout=60)
+            one = socket.create_connection(listener.getsockname(), timeout=LIMIT)
         other = listener.accept()[0]
         listener.close()
         for opened in (one, other):
-            opened.settimeout(120)
+            opened.settimeout(2 * LIMIT)
         return one, other
 
     def delete(self) -> None:
@@ -95,51 +93,56 @@ class Network:
 
 def send(opened: socket.socket, data: bytes, rng: random.Random) -> None:
     at = 0
-    try:
-        while at < len(data):
-            size = rng.choice((1, 30, 1448, 20_000, 200_000))
-            opened.sendall(data[at:at + size])
-            at += size
-        opened.shutdown(socket.SHUT_WR)
-    except OSError:
-        pass  # the other end says what arrived
+    while at < len(data):
+        size = rng.choice((1, 30, 1448, 20_000, 200_000))
+        opened.sendall(data[at:at + size])
+        at += size
 
 
-def receive(opened: socket.socket, rng: random.Random) -> tuple[bytes, bool]:
-    """What came, and whether it ended as it should."""
-    parts = []
-    try:
-        while some := opened.recv(rng.choice((1, 100, 5000, 1 << 20))):
-            parts.append(some)
-    except OSError:
-        return b"".join(parts), False
-    return b"".join(parts), True
+class Reader(threading.Thread):
+    """Reads to the end, in pieces of any size."""
 
+    def __init__(self, opened: socket.socket, rng: random.Random) -> None:
+        super().__init__()
+        self._opened, self._rng = opened, rng
+        self._parts: list[bytes] = []
+        self.size = 0
+        self.end = "none"  # the error it ended with, OK, or none as yet
+        self.start()
 
-def exchange(pair: tuple[socket.socket, socket.socket], data: tuple[bytes, bytes],
-             rng: random.Random) -> list[tuple[bytes, bool]]:
-    """Both directions at once."""
-    got: list[tuple[bytes, bool]] = [(b"", False)] * 2
-    rngs = [random.Random(rng.random()) for _ in range(4)]
+    def run(self) -> None:
+        end = "OK"
+        try:
+            while some := self._opened.recv(self._rng.choice((1, 100, 5000, 1 << 20))):
+                self._parts.append(some)
+                self.size += len(some)
+        except TimeoutError:
+            end = "nothing came any more"
+        except OSError as error:
+            end = name_of(error)
+        self.end = end
 
-    def read(side: int) -> None:
-        got[side] = receive(pair[side], rngs[2 + side])
-
-    threads = [threading.Thread(target=send, args=(pair[side], data[side], rngs[side])) for side in (0, 1)]
-    threads += [threading.Thread(target=read, args=(side,)) for side in (0, 1)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return got
+    def got(self) -> bytes:
+        self.join()
+        return b"".join(self._parts)
 
 
 def messages_of(rng: random.Random, count: int) -> list[bytes]:
-    made = []
-    for _ in range(count):
-        size = rng.choices(SIZES, (20, 20, 20, 20, 20, 10, 3, 1, 1, 1, 1, 0.3))[0]
-        made.append(bytes((rng.randrange(ENDS),)) + bytes(size - 1))
-    return made
+    """Of any bytes, of which the first is never the one that ends it all."""
+    return [bytes((rng.randrange(ENDS),)) + rng.randbytes(rng.choice(SIZES) - 1) for _ in range(count)]
+
+
+def stream_of(messages: list[bytes]) -> bytes:
+    return b"".join(map(prefixed, messages))
+
+
+def what_arrives(messages: list[bytes]) -> bytes:
+    return stream_of([one for one in messages if arrives(one)])
+
+
+def expect_same(seen: bytes, wanted: bytes, what: str) -> None:
+    same = len(os.path.commonprefix([seen, wanted]))
+    expect(seen == wanted, f"{what}: {len(seen)} bytes, not {len(wanted)}; the first {same} are right")
 
 
 def a_stream(network: Network, rng: random.Random, count: int) -> int:
@@ -148,33 +151,65 @@ def a_stream(network: Network, rng: random.Random, count: int) -> int:
     tapped(pair[0], SENT_DROPS, False, rng)
     tapped(pair[1], RECEIVED_DROPS, False, rng)
     sent = [messages_of(rng, count), messages_of(rng, count)]
-    got = exchange(pair, (b"".join(map(framed, sent[0])), b"".join(map(framed, sent[1]))), rng)
+    readers = [Reader(opened, random.Random(rng.random())) for opened in pair]
+
+    def write(side: int, own: random.Random) -> None:
+        send(pair[side], stream_of(sent[side]), own)
+        pair[side].shutdown(socket.SHUT_WR)
+
+    writers = [threading.Thread(target=write, args=(side, random.Random(rng.random()))) for side in (0, 1)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
     for side in (0, 1):
-        wanted = b"".join(framed(one) for one in sent[1 - side] if arrives(one))
-        expect(got[side][1], f"side {side} ended badly after {len(got[side][0])} of {len(wanted)} bytes")
-        expect(got[side][0] == wanted, f"side {side} got {len(got[side][0])} bytes, not {len(wanted)}")
+        expect_same(readers[side].got(), what_arrives(sent[1 - side]), f"side {side}, which ended {readers[side].end}")
+        expect_equal(readers[side].end, "OK", f"the end of side {side}")
     for opened in pair:
         opened.close()
     return 2 * count
 
 
-def a_disconnection(network: Network, rng: random.Random, count: int) -> int:
-    """One message ends it, sent or received: what arrived is a beginning of what was before it."""
+def disconnected_by_the_receiver(network: Network, rng: random.Random, count: int) -> int:
+    """One message ends it: all that was before it is read, and nothing of what came with it."""
     pair = network.pair()
-    sender = rng.randrange(2)
-    for opened in pair:
-        opened.settimeout(15)  # the network may lose the RST
-    tapped(pair[0], SENT_DROPS, sender == 0, rng)
-    tapped(pair[1], RECEIVED_DROPS, sender == 1, rng)
-    before = messages_of(rng, rng.randrange(count))
-    data = b"".join(map(framed, before)) + framed(bytes((ENDS,)) + b"not this") + framed(b"nor this") * 50
-    got = exchange(pair, (data, b""), rng)[1]
-    wanted = b"".join(framed(one) for one in before if arrives(one))
-    expect(not got[1], f"it ended as if it were whole: side {sender} ends it, {len(got[0])} of {len(wanted)} bytes")
-    expect(wanted.startswith(got[0]), f"{len(got[0])} bytes that are no beginning of {len(wanted)}")
+    tapped(pair[0], SENT_DROPS, False, rng)
+    tapped(pair[1], RECEIVED_DROPS, True, rng)
+    before = messages_of(rng, rng.randrange(1, count))
+    reader = Reader(pair[1], random.Random(rng.random()))
+    with contextlib.suppress(OSError):  # it may have ended already
+        send(pair[0], stream_of(before) + prefixed(bytes((ENDS,)) + b"not this") + prefixed(b"nor this") * 50, rng)
+    expect_same(reader.got(), what_arrives(before), "before the message that the receiver's tap ends it for")
+    expect_equal(reader.end, "ECONNABORTED", "the end")
     for opened in pair:
         opened.close()
     return len(before)
+
+
+def disconnected_by_the_sender(network: Network, rng: random.Random, count: int) -> int:
+    """What has arrived stays; of what was on its way a beginning may. The network may lose the RST."""
+    pair = network.pair()
+    pair[1].settimeout(15)
+    tapped(pair[0], SENT_DROPS, True, rng)
+    tapped(pair[1], RECEIVED_DROPS, False, rng)
+    first, second = messages_of(rng, rng.randrange(1, count)), messages_of(rng, rng.randrange(1, 20))
+    there = what_arrives(first)
+    reader = Reader(pair[1], random.Random(rng.random()))
+    send(pair[0], stream_of(first), rng)
+    wait_for(lambda: reader.size >= len(there) or reader.end != "none", "what was sent first", 2 * LIMIT)
+    try:
+        send(pair[0], stream_of(second) + prefixed(bytes((ENDS,)) + b"not this") + prefixed(b"nor this"), rng)
+        ended = "OK"
+    except OSError as error:
+        ended = name_of(error)
+    got = reader.got()
+    expect_equal(ended, "ECONNABORTED", "the sender's end")
+    expect(reader.end in ("ECONNRESET", "nothing came any more"), f"the receiver's end: {reader.end}")
+    expect_same(got[:len(there)], there, "what was sent first")
+    expect(what_arrives(second).startswith(got[len(there):]), f"{len(got) - len(there)} bytes of no beginning")
+    for opened in pair:
+        opened.close()
+    return len(first)
 
 
 def on(quality: str, linear: bool = False) -> None:
@@ -183,8 +218,8 @@ def on(quality: str, linear: bool = False) -> None:
     done = 0
     while done < MESSAGES // (len(NETWORKS) + 1):
         done += a_stream(network, rng, rng.randrange(200, 2000))
-        for _ in range(3):
-            done += a_disconnection(network, rng, 200)
+        done += disconnected_by_the_receiver(network, rng, 200)
+        done += disconnected_by_the_sender(network, rng, 200)
     print(f"# seed {SEED}, netem {quality}{', linear' * linear}: {done} messages", flush=True)
     network.delete()
 
@@ -215,5 +250,5 @@ def linear_packets() -> None:
 
 
 if __name__ == "__main__":
-    subprocess.run(["modprobe", "stap"], check=True)
+    load()
     main()
