@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""The socket tap with programs made from a policy by the helper, and SO_ULP at SOL_SOCKET."""
+"""The socket tap with programs made from a policy by the helper."""
 
 import errno
 import os
@@ -9,26 +9,19 @@ import signal
 import socket
 import struct
 import subprocess
-import tempfile
-import threading
 
-from lib import bpf, helper, tap
-from lib.check import Skip, expect, expect_equal, main, test, wait_for
+from lib import helper, tap
+from lib.check import Skip, expect_equal, main, test, wait_for
+from lib.process import SETSOCKOPT, Child, said_by_child, waits_in
 from lib.system import kernel_log
-from lib.tap import (DISCONNECT, DROP, OK, Programs, Rule, connection, delimiter, error_of, fixed, length_field, load,
-                     receive)
+from lib.tap import DISCONNECT, DROP, OK, ULP, Rule, delimiter, fixed, length_field, load
+from lib.tcp import connect, connection, ending, error_of, listening, receive
 
-PARAMETER = "/sys/module/stap/parameters/so_ulp"
 LINES = delimiter(b"\n", 4096)
-
-
-def all_of(opened: socket.socket) -> bytes:
-    return receive(opened, 1 << 20)
 
 
 @test
 def lines_that_are_received() -> None:
-    load()
     for family in (4, 6):
         with connection(family) as (one, other):
             tap.tap_by_policy(other, tap.NOT_TAPPED,
@@ -36,19 +29,20 @@ def lines_that_are_received() -> None:
             for text in (b"hello\nsecret 1\nse", b"cond\nsecre", b"t\n", b"abcx\n\nend\n"):
                 one.sendall(text)
             one.shutdown(socket.SHUT_WR)
-            expect_equal(all_of(other), b"hello\nsecond\n\nend\n", f"IPv{family}")
+            expect_equal(ending(other), (b"hello\nsecond\n\nend\n", "OK"), f"IPv{family}")
             recv = tap.info(other)[1]
             expect_equal((recv.messages, recv.dropped), (4, 3), "counted")
 
 
 @test
 def what_is_sent() -> None:
-    load()
     framing = length_field(2, 4, size=8, order=1, whole=1, maximum=1000)
     with connection() as (one, other):
         tap.tap_by_policy(one, (framing, DROP, [Rule(b"\x10", OK, 0, b"\xf0")]), tap.NOT_TAPPED)
+
         def message(kind: int, size: int) -> bytes:
             return struct.pack("<BxIxx", kind, size).ljust(size, b".")
+
         passes, fails = message(0x1F, 900), message(0x20, 20)
         one.sendall(passes + fails + passes[:100])
         one.sendall(passes[100:] + fails)
@@ -59,17 +53,14 @@ def what_is_sent() -> None:
 
 @test
 def disconnecting() -> None:
-    load()
     with connection() as (one, other):
         tap.tap_by_policy(other, tap.NOT_TAPPED, (fixed(4), OK, [Rule(b"quit", DISCONNECT)]))
         one.sendall(b"onceoverquit")
-        expect_equal(receive(other, 8), b"onceover", "before it")
-        expect_equal(error_of(lambda: other.recv(1)), "ECONNABORTED", "then")
+        expect_equal(ending(other), (b"onceover", "ECONNABORTED"), "before it, and then")
 
 
 @test
 def natively_too() -> None:
-    load()
     with connection() as (one, other):
         one.setsockopt(socket.SOL_TCP, tap.TCP_ULP, b"stap")
         both = tap.policy((LINES, OK, [Rule(b"no", DROP)]), (tap.EACH, OK, []))
@@ -83,7 +74,6 @@ def natively_too() -> None:
 
 @test
 def equal_policies_share_programs() -> None:
-    load()
     side = (LINES, OK, [Rule(b"a", DROP)])
     ids = []
     with connection() as first, connection() as second:
@@ -95,21 +85,16 @@ def equal_policies_share_programs() -> None:
 
 @test
 def a_listener_hands_them_on() -> None:
-    load()
-    with socket.socket() as listener, socket.socket() as one:
-        listener.bind(("127.0.0.1", 0))
+    with listening() as listener:
         tap.tap_by_policy(listener, tap.NOT_TAPPED, (LINES, OK, [Rule(b"bad", DROP)]))
-        listener.listen()
-        one.connect(listener.getsockname())
-        one.sendall(b"bad\ngood\n")
-        with listener.accept()[0] as child:
-            child.settimeout(20)
+        one, child = connect(listener)
+        with one, child:
+            one.sendall(b"bad\ngood\n")
             expect_equal(receive(child, 5), b"good\n", "what came")
 
 
 @test
 def bad_policies() -> None:
-    load()
     good = (LINES, OK, [Rule(b"a", DROP)])
     cases = {
         "a length field of 3 bytes": tap.policy((length_field(0, 3), OK, []), good),
@@ -120,9 +105,9 @@ def bad_policies() -> None:
     }
     for sentence, text in cases.items():
         with connection() as (one, other):
-            value = b"stap".ljust(16, b"\0") + text
+            value, before = ULP + text, len(kernel_log())
             expect_equal(error_of(lambda: one.setsockopt(socket.SOL_IP, tap.STAP_SO_ULP, value)), "EINVAL", sentence)
-            expect(any(sentence in line for line in kernel_log()), f"not in the log: {sentence}")
+            wait_for(lambda: any(sentence in line for line in kernel_log()[before:]), f"in the log: {sentence}")
             one.sendall(b"a\n")
             expect_equal(receive(other, 2), b"a\n", "untouched")
     with socket.socket() as one:
@@ -134,19 +119,18 @@ def bad_policies() -> None:
 
 @test
 def not_without_the_right() -> None:
-    load()
+    value = ULP + tap.policy((LINES, OK, []), tap.NOT_TAPPED)
     with connection() as (one, _):
-        pid = os.fork()
-        if not pid:
+        def attempt() -> str:
             os.setuid(65534)
-            value = b"stap".ljust(16, b"\0") + tap.policy((LINES, OK, []), tap.NOT_TAPPED)
-            os._exit(0 if error_of(lambda: one.setsockopt(socket.SOL_IP, tap.STAP_SO_ULP, value)) == "EPERM" else 1)
-        expect_equal(os.waitpid(pid, 0)[1], 0, "nobody's attempt")
+            return error_of(lambda: one.setsockopt(socket.SOL_IP, tap.STAP_SO_ULP, value))
+
+        expect_equal(said_by_child(attempt), "EPERM", "nobody's attempt")
+        one.setsockopt(socket.SOL_IP, tap.STAP_SO_ULP, value)
 
 
 @test
 def as_many_rules_as_there_may_be() -> None:
-    load()
     rules = [Rule(b"%07d" % i, DROP, i % 50) for i in range(1024)]
     with connection() as (one, other):
         tap.tap_by_policy(one, (fixed(64), OK, rules), (fixed(64), OK, rules))
@@ -158,177 +142,42 @@ def as_many_rules_as_there_may_be() -> None:
 @test
 def while_the_helper_is_killed() -> None:
     """Taps stay; a policy asked for meanwhile waits for the next helper."""
-    load()
-    side = (LINES, OK, [Rule(b"a", DROP)])
     with connection() as (one, other):
-        tap.tap_by_policy(other, tap.NOT_TAPPED, side)
-        stop = threading.Event()
+        tap.tap_by_policy(other, tap.NOT_TAPPED, (LINES, OK, [Rule(b"a", DROP)]))
+        for number in range(3):
+            helper.one()
+            pid = helper.stop()
+            with socket.socket() as more:
+                def ask(opened: socket.socket = more, size: int = number + 1) -> str:
+                    tap.tap_by_policy(opened, tap.NOT_TAPPED, (fixed(size), OK, []))
+                    return "OK"
 
-        def kill() -> None:
-            while not stop.wait(0.5):
-                helper.kill()
-
-        killer = threading.Thread(target=kill)
-        killer.start()
-        try:
-            answers = []
-            for i in range(10):
-                with socket.socket() as more:
-                    answers.append(error_of(lambda: tap.tap_by_policy(more, tap.NOT_TAPPED,
-                                                                      (fixed(i + 1), OK, []))))
-        finally:
-            stop.set()
-            killer.join()
-        # Of more than two helpers that died of it one is refused.
-        expect(set(answers) <= {"OK", "EIO"} and "OK" in answers, f"answers: {answers}")
-        one.sendall(b"a\nb\n")
-        expect_equal(receive(other, 2), b"b\n", "the tap")
+                asks = Child(ask)
+                wait_for(lambda: waits_in(asks.pid, SETSOCKOPT), "the question")  # pylint: disable=cell-var-from-loop
+                one.sendall(b"a\nb\n")
+                expect_equal(receive(other, 2), b"b\n", "through the tap, without a helper")
+                os.kill(pid, signal.SIGKILL)
+                expect_equal(asks.said(), "OK", "the answer of the next helper")
+                expect_equal(tap.info(more)[1].verdict_id != 0, True, "it is tapped")
 
 
 @test
 def callers_that_are_killed() -> None:
-    load()
+    """While they wait for their programs; the next one gets his."""
     rules = [Rule(b"%07d" % i, DROP, i % 50) for i in range(1000)]
+
+    def ask_for_ever() -> str:
+        while True:
+            with socket.socket() as one:
+                size = random.randrange(1, 1 << 20)
+                tap.tap_by_policy(one, (fixed(size), OK, rules[size % 100:]), tap.NOT_TAPPED)
+
     for _ in range(10):
-        pid = os.fork()
-        if not pid:
-            while True:
-                with socket.socket() as one:
-                    size = random.randrange(1, 1 << 20)
-                    tap.tap_by_policy(one, (fixed(size), OK, rules[size % 100:]), tap.NOT_TAPPED)
-        threading.Event().wait(random.random() / 2)
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
+        caller = Child(ask_for_ever)
+        wait_for(lambda: waits_in(caller.pid, SETSOCKOPT), "a question")  # pylint: disable=cell-var-from-loop
+        caller.kill()
     with socket.socket() as one:
         tap.tap_by_policy(one, (LINES, OK, []), tap.NOT_TAPPED)
-
-
-def get_is_known() -> bool:
-    """A kernel without bpf_probe_read_kernel (the debug kernel, lockdown) has no SO_ULP to get."""
-    return not any("getsockopt() does not know SO_ULP" in line for line in kernel_log())
-
-
-NO_GET = "SO_ULP can't be got: no program may read the memory of this kernel"
-
-
-def so_ulp_info(opened: socket.socket, size: int = 80) -> bytes:
-    return opened.getsockopt(socket.SOL_SOCKET, tap.SO_ULP, size)
-
-
-@test
-def so_ulp() -> None:
-    load()
-    verdict = bpf.load(bpf.by_byte(0, {ord("n"): DROP}))
-    params = b"stap".ljust(16, b"\0") + tap.params(Programs(send_verdict=verdict))
-    for family in (4, 6):
-        for name, value in ((tap.SO_ULP, params), (60, params),
-                            (tap.SO_ULP, b"stap".ljust(16, b"\0") + tap.policy((LINES, OK, [Rule(b"n", DROP)]),
-                                                                               tap.NOT_TAPPED))):
-            with connection(family) as (one, other):
-                if get_is_known():
-                    expect_equal(so_ulp_info(one), b"\0" * 16, "before")
-                one.setsockopt(socket.SOL_SOCKET, name, value)
-                expect_equal(error_of(lambda: one.setsockopt(socket.SOL_SOCKET, name, value)), "EEXIST", "again")
-                one.sendall(b"n\n")
-                one.sendall(b"yes\n")
-                expect_equal(receive(other, 4), b"yes\n", "what came")
-                natively = one.getsockopt(socket.SOL_IP, tap.STAP_SO_ULP, 80)
-                expect_equal(len(natively), 80, "size of the answer")
-                if get_is_known():
-                    expect_equal(so_ulp_info(one), natively, "get")
-                    expect_equal(so_ulp_info(one, 16), natively[:16], "the name")
-                expect_equal(struct.unpack_from("=QQQ", natively, 24)[0::2], (1, 1), "counted")
-    if not get_is_known():
-        raise Skip(NO_GET)
-
-
-@test
-def so_ulp_for_others() -> None:
-    load()
-    subprocess.run(["modprobe", "tls"], check=True)
-    with connection() as (one, _):
-        one.setsockopt(socket.SOL_SOCKET, tap.SO_ULP, b"tls".ljust(16, b"\0"))
-        natively = one.getsockopt(socket.SOL_IP, tap.STAP_SO_ULP, 80)
-        expect_equal(natively, b"tls".ljust(16, b"\0"), "the ULP")
-        if get_is_known():
-            expect_equal(so_ulp_info(one), natively, "get")
-    with socket.socket() as one:
-        expect_equal(error_of(lambda: one.setsockopt(socket.SOL_SOCKET, tap.SO_ULP, b"no".ljust(16, b"\0"))), "ENOENT",
-                     "none of that name")
-        expect_equal(error_of(lambda: one.setsockopt(socket.SOL_SOCKET, tap.SO_ULP, b"x" * 16)), "EINVAL",
-                     "not terminated")
-        expect_equal(error_of(lambda: one.setsockopt(socket.SOL_SOCKET, tap.SO_ULP, b"stap")), "EINVAL", "short")
-    for kind in ((socket.AF_INET, socket.SOCK_DGRAM), (socket.AF_UNIX, socket.SOCK_STREAM)):
-        with socket.socket(*kind) as one:
-            expect_equal(error_of(lambda: one.setsockopt(socket.SOL_SOCKET, tap.SO_ULP, b"stap".ljust(32, b"\0"))),
-                         "ENOPROTOOPT", f"{kind}")
-            expect_equal(error_of(lambda: so_ulp_info(one)), "ENOPROTOOPT", f"get, {kind}")
-
-
-@test
-def zerocopy_is_still_that() -> None:
-    """60 with a value of an int is SO_ZEROCOPY, however much room it is given."""
-    load()
-    with socket.socket() as one:
-        for value, size in ((1, 4), (0, 4), (1, 16), (0, 64), (1, 5000)):
-            one.setsockopt(socket.SOL_SOCKET, 60, struct.pack("=i", value).ljust(size, b"\0"))
-            expect_equal(one.getsockopt(socket.SOL_SOCKET, 60), value, f"SO_ZEROCOPY by {size} bytes")
-        expect_equal(one.getsockopt(socket.SOL_TCP, tap.TCP_ULP, 16), b"", "no ULP")
-
-
-@test
-def so_ulp_can_be_left_off() -> None:
-    load()
-    with open(PARAMETER, "w", encoding="ascii") as file:
-        file.write("N")
-    value = b"stap".ljust(16, b"\0") + tap.params(Programs())
-    with socket.socket() as one:
-        expect_equal(error_of(lambda: one.setsockopt(socket.SOL_SOCKET, tap.SO_ULP, value)), "ENOPROTOOPT", "set")
-        expect_equal(error_of(lambda: so_ulp_info(one)), "ENOPROTOOPT", "get")
-        expect_equal(error_of(lambda: one.setsockopt(socket.SOL_IP, tap.STAP_SO_ULP, value)), "OK", "natively")
-    with open(PARAMETER, "w", encoding="ascii") as file:
-        file.write("Y")
-    with socket.socket() as one:
-        expect_equal(error_of(lambda: one.setsockopt(socket.SOL_SOCKET, tap.SO_ULP, value)), "OK", "set again")
-
-
-def links() -> list[str]:
-    shown = subprocess.run(["bpftool", "link"], stdout=subprocess.PIPE, text=True, check=True).stdout
-    return [line for line in shown.splitlines() if ": cgroup " in line]
-
-
-@test
-def so_ulp_goes_with_the_module() -> None:
-    subprocess.run(["modprobe", "-r", "stap"], check=True)
-    wait_for(lambda: not links(), "links that are gone")
-    load()
-    expect_equal(len(links()), 2 if get_is_known() else 1, "links")
-    subprocess.run(["modprobe", "-r", "stap"], check=True)
-    subprocess.run(["modprobe", "stap", "so_ulp=0"], check=True)
-    expect_equal(links(), [], "links if it is off")
-    subprocess.run(["modprobe", "-r", "stap"], check=True)
-
-
-@test
-def without_bpfilter() -> None:
-    """stock iptables keeps its place: then there are no policies and no SO_ULP."""
-    subprocess.run(["modprobe", "-r", "stap"], check=True)
-    subprocess.run(["modprobe", "-r", "bpfilter"], check=True)
-    with tempfile.TemporaryDirectory() as no_config:
-        stock = ["modprobe", "-C", no_config]
-        subprocess.run([*stock, "iptable_filter"], check=True)
-        load()
-        with open(PARAMETER, encoding="ascii") as file:
-            expect_equal(file.read(), "N\n", "the parameter")
-        with connection() as (one, other):
-            expect_equal(error_of(lambda: tap.tap_by_policy(one, (LINES, OK, []), tap.NOT_TAPPED)), "ENOENT", "policy")
-            tap.tap(one, Programs(send_verdict=bpf.load(bpf.constant(OK))))
-            one.sendall(b"hello")
-            expect_equal(receive(other, 5), b"hello", "with programs")
-        wait_for(lambda: not subprocess.run(["modprobe", "-r", "stap"], check=False,
-                                            stderr=subprocess.DEVNULL).returncode, "stap to go")
-        subprocess.run([*stock, "-r", "iptable_filter"], check=True)
-        subprocess.run([*stock, "-r", "ip_tables"], check=False)
 
 
 CALLER32 = "/usr/lib/bpfilter-tests/sockopt32"
@@ -344,17 +193,15 @@ def by_32_bits(opened: socket.socket, level: int, option: int, value: bytes) -> 
 
 @test
 def callers_of_32_bits() -> None:
-    load()
     if not os.path.exists(CALLER32):
         raise Skip(f"{CALLER32} is not there: tests/compat/build makes it")
     side = (fixed(4), OK, [Rule(b"no", DROP)])
     policy = tap.policy(side, side)
-    ulp = b"stap".ljust(16, b"\0")
-    for attach in ([(socket.SOL_IP, tap.STAP_SO_ULP, ulp + policy)],
+    for attach in ([(socket.SOL_IP, tap.STAP_SO_ULP, ULP + policy)],
                    [(socket.SOL_TCP, tap.TCP_ULP, b"stap"), (tap.SOL_STAP, tap.POLICY, policy)]):
         with connection() as (one, other):
             bad = tap.policy((fixed(0), OK, []), side)
-            expect_equal(by_32_bits(one, socket.SOL_IP, tap.STAP_SO_ULP, ulp + bad), -errno.EINVAL, "a bad policy")
+            expect_equal(by_32_bits(one, socket.SOL_IP, tap.STAP_SO_ULP, ULP + bad), -errno.EINVAL, "a bad policy")
             expect_equal([by_32_bits(one, *option) for option in attach], [0] * len(attach), "setsockopt()")
             one.sendall(b"yes.no..yes!")
             expect_equal(receive(other, 8), b"yes.yes!", "what came")
@@ -363,4 +210,5 @@ def callers_of_32_bits() -> None:
 
 
 if __name__ == "__main__":
+    load()
     main()
