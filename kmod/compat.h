@@ -38,6 +38,9 @@ static inline void bpf_net_ctx_clear(struct bpf_net_context *context)
 #define BPFILTER_IMPORT_BPF_INTERNAL MODULE_IMPORT_NS("BPF_INTERNAL")
 #endif
 
+/* Declared nowhere; see kernel/bpf/preload. */
+int kern_sys_bpf(int cmd, union bpf_attr *attr, unsigned int size);
+
 /* Packets whose bytes only a device can read. Since 6.12. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 12, 0)
 static inline bool skb_frags_readable(const struct sk_buff *skb)

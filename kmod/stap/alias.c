@@ -1,70 +1,33 @@
 // SPDX-License-Identifier: GPL-2.0
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
-#include <linux/bpf.h>
-#include <linux/build_bug.h>
 #include <linux/err.h>
 #include <linux/file.h>
-#include <linux/module.h>
 #include <linux/moduleparam.h>
 #include <linux/mutex.h>
-#include <net/inet_connection_sock.h>
-#include <net/tcp.h>
 
-#include "../call.h"
 #include "alias.h"
-#include "ask.h"
-#include "stap.h"
+#include "cgroup.h"
+#include "option.h"
 
-#define LINKS 2 /* of setsockopt, of getsockopt */
+enum { SET, GET, LINKS };
+
+static const struct stap_cgroup_program programs[LINKS] = {
+	[SET] = { "stap_set", BPF_CGROUP_SETSOCKOPT, stap_option_set },
+	[GET] = { "stap_get", BPF_CGROUP_GETSOCKOPT, stap_option_get },
+};
 
 static DEFINE_MUTEX(lock); /* of all below */
 static bool wanted = true;
 static bool ready; /* the module is there, whose option the alias stands for */
 static struct file *links[LINKS];
 
-static void *take(s32 fd)
-{
-	struct file *file = fget(fd);
-
-	return file ?: ERR_PTR(-EBADF);
-}
-
-static void drop(void *file)
-{
-	fput(file);
-}
-
-static const struct bpfilter_gift_kind files = {
-	.owner = THIS_MODULE,
-	.take = take,
-	.drop = drop,
-};
-
-static_assert(offsetof(struct stap_direction, bytes) ==
-	      offsetof(struct stap_direction, messages) + sizeof(u64));
-static_assert(offsetof(struct stap_direction, dropped) ==
-	      offsetof(struct stap_direction, messages) + 2 * sizeof(u64));
-
-/* For the program of getsockopt, which finds its way from a socket by these. */
-static const struct bpfilter_so_ulp places = {
-	.ulp_ops = offsetof(struct inet_connection_sock, icsk_ulp_ops),
-	.ulp_name = offsetof(struct tcp_ulp_ops, name),
-	.ulp_data = offsetof(struct inet_connection_sock, icsk_ulp_data),
-	.direction = { offsetof(struct stap, send), offsetof(struct stap, recv) },
-	.program = { offsetof(struct stap_direction, parse),
-		     offsetof(struct stap_direction, verdict) },
-	.counts = offsetof(struct stap_direction, messages),
-	.program_aux = offsetof(struct bpf_prog, aux),
-	.program_id = offsetof(struct bpf_prog_aux, id),
-};
-
 static void detach(void)
 {
 	int i;
 
 	for (i = 0; i < LINKS; i++) {
-		if (links[i])
+		if (!IS_ERR_OR_NULL(links[i]))
 			fput(links[i]);
 		links[i] = NULL;
 	}
@@ -72,24 +35,18 @@ static void detach(void)
 
 static int attach(void)
 {
-	const struct bpfilter_call call = {
-		.opcode = BPFILTER_OP_SO_ULP,
-		.body = &places,
-		.length = sizeof(places),
-		.kind = &files,
-		.count = LINKS,
-	};
-	void *gift[LINKS];
-	int error, i;
+	int error;
 
-	if (links[0])
+	if (links[SET])
 		return 0;
-	error = stap_ask(&call, gift);
-	if (error)
-		return error;
-	for (i = 0; i < LINKS; i++)
-		links[i] = gift[i];
-	return 0;
+	error = stap_cgroup_attach(programs, LINKS, links);
+	if (!error && IS_ERR(links[SET])) {
+		error = PTR_ERR(links[SET]);
+		detach();
+	}
+	if (!error && IS_ERR(links[GET]))
+		pr_notice("getsockopt() does not know SO_ULP (error %ld)\n", PTR_ERR(links[GET]));
+	return error;
 }
 
 /* /sys/module/stap/parameters/so_ulp, or at load. */

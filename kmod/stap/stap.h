@@ -6,7 +6,9 @@
  *   sockopt  the socket options by which a tap gets its programs
  *   proto    the functions of a tapped socket in place of TCP's
  *   policy   programs made by the helper, as a policy says
- *   alias    SO_ULP at SOL_SOCKET
+ *   alias    SO_ULP at SOL_SOCKET, and whether it is in force
+ *   option   the BPF programs that make it
+ *   cgroup   and how they get to the root of the control groups
  *   ask      the way to the helper, through bpfilter.ko
  *   program  a BPF program and its run
  *   view     what a program sees: one message as an skb of its own
@@ -34,7 +36,7 @@ struct stap_view;
 
 #define STAP_PROGRAM_COUNT 4 /* in the order of struct stap_params */
 
-/* The three numbers are read by a program of the alias; see there. */
+/* The three numbers are read by a program of option.c; see there. */
 struct stap_direction {
 	struct bpf_prog *parse;
 	struct bpf_prog *verdict;

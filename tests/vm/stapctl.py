@@ -2,17 +2,23 @@
 # SPDX-License-Identifier: GPL-2.0
 """The command stapctl, and the example programs of docs/examples."""
 
+import ctypes
+import errno
 import json
 import os
+import re
 import socket
 import struct
 import subprocess
 import tempfile
+import textwrap
 from typing import Any
 
 from lib import bpf, tap
 from lib.check import expect, expect_equal, expect_in, main, test, wait_for
-from lib.tap import DROP, Programs, Rule, connection, load, receive
+from lib.process import READ, RECVFROM, Child, waits_in
+from lib.tap import DROP, OK, Programs, Rule, load
+from lib.tcp import connection, ending, receive
 
 EXAMPLES = "/usr/lib/bpfilter-tests/examples"
 BPFFS = "/sys/fs/bpf"
@@ -48,7 +54,6 @@ def listed() -> list[dict[str, Any]]:
 
 @test
 def tapping_by_a_file() -> None:
-    load()
     with connection() as (one, other):
         attach_policy(other, {"recv": {"framing": {"delimiter": "\n", "maximum": 100},
                                        "rules": [{"prefix": "secret", "verdict": "drop"},
@@ -59,19 +64,7 @@ def tapping_by_a_file() -> None:
         expect_in("send: not tapped", text)
         expect_in("2 messages, 12 bytes, 1 dropped", text)
         one.sendall(b"xAB\n")
-        try:
-            expect_equal(other.recv(1), None, "after a message that disconnects")
-        except ConnectionAbortedError:
-            pass
-
-
-def reads(pid: int) -> bool:
-    """Whether one of its threads waits in read(0)."""
-    for thread in os.listdir(f"/proc/{pid}/task"):
-        with open(f"/proc/{pid}/task/{thread}/syscall", encoding="ascii") as file:
-            if file.read().split()[:2] == ["0", "0x0"]:
-                return True
-    return False
+        expect_equal(ending(other), (b"", "ECONNABORTED"), "after a message that disconnects")
 
 
 # cat, in a thread of its own.
@@ -98,12 +91,11 @@ def another_process_with_threads() -> None:
 
 
 def while_it_waits(name: str, *command: str) -> None:
-    load()
     with connection() as (one, other):
         other.setblocking(True)
         child = subprocess.Popen(command, stdin=other.fileno(), stdout=subprocess.PIPE)
         other.close()
-        wait_for(lambda: reads(child.pid), f"{name} to wait in read(0)")
+        wait_for(lambda: waits_in(child.pid, READ, 0), f"{name} to wait in read(0)")
         with tempfile.NamedTemporaryFile("w") as file:
             json.dump({"recv": {"framing": {"fixed": 3}, "rules": [{"text": "x", "offset": 2, "verdict": "drop"}]}}, file)
             file.flush()
@@ -116,10 +108,36 @@ def while_it_waits(name: str, *command: str) -> None:
         expect_equal(child.communicate()[0], b"abcfgh", f"what {name} got")
 
 
+def receive_in_c(fd: int) -> str:
+    """What recv() of libc says."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    buffer = ctypes.create_string_buffer(100)
+    size = libc.recv(fd, buffer, 100, 0)
+    return buffer.raw[:size].decode() if size >= 0 else errno.errorcode[ctypes.get_errno()]
+
+
+@test
+def who_waits_with_a_limit() -> None:
+    """Its call fails with EINTR, as after any signal that nobody handles; without a limit it goes on, tapped."""
+    verdict = bpf.load(bpf.by_byte(0, {ord("d"): DROP}))
+    for limit, end in ((0, "passes"), (300, "EINTR")):
+        with connection() as (one, other):
+            other.setblocking(True)
+            other.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("=qq", limit, 0))
+            child = Child(lambda: receive_in_c(other.fileno()))  # pylint: disable=cell-var-from-loop
+            wait_for(lambda: waits_in(child.pid, RECVFROM), "it to wait")  # pylint: disable=cell-var-from-loop
+            stapctl("attach", str(child.pid), str(other.fileno()), "--recv-verdict", str(bpf.id_of(verdict)))
+            one.sendall(b"dropped")
+            wait_for(lambda: tap.info(other)[1].dropped, "the first message to be dropped")  # pylint: disable=W0640
+            one.sendall(b"passes")
+            expect_equal(child.said(), end, f"recv() with a limit of {limit} s")
+    os.close(verdict)
+
+
 @test
 def listing() -> None:
-    load()
-    expect_equal(stapctl("list"), "", "without taps")
+    # A closed socket is tapped until TCP is through with it.
+    wait_for(lambda: not stapctl("list"), "no taps", 100)
     with connection() as (one, other), connection(6) as (six, _), socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         verdict = bpf.load(bpf.by_byte(0, {1: DROP}))
@@ -146,7 +164,6 @@ def listing() -> None:
 
 @test
 def what_cannot_be() -> None:
-    load()
     with connection() as (one, _), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams:
         pid, fd = str(os.getpid()), str(one.fileno())
         expect_in("not a tapped socket", refused("show", pid, fd))
@@ -161,8 +178,7 @@ def what_cannot_be() -> None:
             expect_in("a length field of 3 bytes", refused("check", file.name))
             expect_in("cannot tap the socket: Invalid argument", refused("attach", pid, fd, "--policy", file.name))
         verdict = bpf.load(bpf.constant(0))
-        with open(f"/proc/self/fdinfo/{verdict}", encoding="ascii") as info:
-            number = next(line.split()[1] for line in info if line.startswith("prog_id"))
+        number = str(bpf.id_of(verdict))
         expect_in("Protocol not available", refused("attach", pid, str(datagrams.fileno()), "--send-verdict", number))
         attach(one, "--send-verdict", number)
         expect_in("File exists", refused("attach", pid, fd, "--send-verdict", number))
@@ -193,13 +209,7 @@ def outcome(name: str, sent: bytes, pieces: int) -> tuple[bytes, str]:
             one.shutdown(socket.SHUT_WR)
         except OSError:
             pass  # it was ended
-        came = b""
-        try:
-            while some := other.recv(65536):
-                came += some
-        except OSError as error:
-            return came, type(error).__name__
-        return came, "end"
+        return ending(other)
 
 
 def expect_outcome(name: str, sent: bytes, came: bytes, end: str) -> None:
@@ -209,51 +219,89 @@ def expect_outcome(name: str, sent: bytes, came: bytes, end: str) -> None:
 
 @test
 def length_prefix_example() -> None:
-    load()
     def message(text: bytes) -> bytes:
         return struct.pack(">I", len(text)) + text
     good = message(b"one") + message(b"") + message(b"x" * 5000)
-    expect_outcome("length_prefix", good, good, "end")
-    expect_outcome("length_prefix", good + message(b"\xffno") + good, good + good, "end")
-    expect_outcome("length_prefix", good + message(b"\xfeno") + good, good, "ConnectionAbortedError")
-    expect_outcome("length_prefix", good + struct.pack(">I", 1 << 21), good, "OSError")
+    expect_outcome("length_prefix", good, good, "OK")
+    expect_outcome("length_prefix", good + message(b"\xffno") + good, good + good, "OK")
+    expect_outcome("length_prefix", good + message(b"\xfeno") + good, good, "ECONNABORTED")
+    expect_outcome("length_prefix", good + struct.pack(">I", 1 << 21), good, "EMSGSIZE")
 
 
 @test
 def http1_example() -> None:
-    load()
     get = b"GET /index HTTP/1.1\r\nHost: a\r\n\r\n"
     post = b"POST /form HTTP/1.1\r\nHost: a\r\nContent-LENGTH:  11\r\nX: content-length: 3\r\n\r\nGET /admin\n"
     admin = b"GET /admin/users HTTP/1.1\r\nHost: a\r\n\r\n"
     chunks = b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n"
-    expect_outcome("http1", get + post + get, get + post + get, "end")
-    expect_outcome("http1", get + post + admin + get, get + post, "ConnectionAbortedError")
-    expect_outcome("http1", get + chunks, get, "OSError")
-    expect_outcome("http1", b"GET / HTTP/1.0\n\n", b"GET / HTTP/1.0\n\n", "end")
+    expect_outcome("http1", get + post + get, get + post + get, "OK")
+    expect_outcome("http1", get + post + admin + get, get + post, "ECONNABORTED")
+    expect_outcome("http1", get + chunks, get, "EPROTO")
+    expect_outcome("http1", b"GET / HTTP/1.0\n\n", b"GET / HTTP/1.0\n\n", "OK")
 
 
 @test
 def resp_example() -> None:
-    load()
     def command(*words: bytes) -> bytes:
         return b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in words)
     good = command(b"SET", b"key", b"line\r\nFLUSHALL\r\n") + b"PING\r\n" + command(b"GET", b"x" * 3000)
-    expect_outcome("resp", good, good, "end")
-    expect_outcome("resp", good + b"POST / HTTP/1.1\r\n" + good, good, "ConnectionAbortedError")
-    expect_outcome("resp", good + command(b"flushALL") + good, good, "ConnectionAbortedError")
-    expect_outcome("resp", good + b"*1\r\n:5\r\n", good, "OSError")
+    expect_outcome("resp", good, good, "OK")
+    expect_outcome("resp", good + b"POST / HTTP/1.1\r\n" + good, good, "ECONNABORTED")
+    expect_outcome("resp", good + command(b"flushALL") + good, good, "ECONNABORTED")
+    expect_outcome("resp", good + b"*1\r\n:5\r\n", good, "EPROTO")
 
 
 @test
 def by_pinned_programs_and_rules() -> None:
-    """One socket by programs, another by rules; the module goes when both are gone."""
+    """One socket by programs, another by rules: each has its own, and the module goes when both are gone."""
+    with connection() as (one, other):
+        with connection() as (two, peer):
+            attach(one, *example("resp"))
+            tap.tap_by_policy(two, (tap.EACH, OK, [Rule(b"x", DROP)]), tap.NOT_TAPPED)
+            other.sendall(b"PING\r\n")
+            expect_equal(receive(one, 6), b"PING\r\n", "through the programs")
+            two.sendall(b"x")
+            two.sendall(b"yes")
+            expect_equal(receive(peer, 3), b"yes", "through the rules")
+            expect(not tap.unloads(), "the module was unloaded with two taps")
+        wait_for(lambda: len(listed()) == 1, "one of them to go", 100)
+        expect(not tap.unloads(), "the module was unloaded with a tap")
+        other.sendall(b"FLUSHALL\r\n")
+        expect_equal(ending(one), (b"", "ECONNABORTED"), "of a command that is not allowed")
+    tap.unload()
     load()
-    with connection() as (one, _), connection() as (two, _):
-        attach(one, *example("resp"))
-        tap.tap_by_policy(two, (tap.EACH, tap.OK, [Rule(b"x", DROP)]), tap.NOT_TAPPED)
-        expect(subprocess.run(["modprobe", "-r", "stap"], check=False, stderr=subprocess.DEVNULL).returncode != 0,
-               "the module was unloaded with taps")
+
+
+# docs/stap.md
+
+def blocks() -> list[str]:
+    """What stands four blanks in, which are commands and files."""
+    with open(f"{EXAMPLES}/stap.md", encoding="utf-8") as file:
+        found = re.findall(r"(?:^    .*\n|^\n(?=    ))+", file.read(), re.MULTILINE)
+    return [textwrap.dedent(block).strip("\n") for block in found if block.strip()]
+
+
+@test
+def the_document() -> None:
+    """Its policy is one, and its commands are such."""
+    commands = [line for line in blocks()[0].splitlines() if line.startswith("stapctl ")]
+    expect_equal([line.split()[1] for line in commands], ["list", "attach", "attach", "show", "check"], "commands")
+    programs = example("length_prefix")[1].rpartition("/")[0]
+    with tempfile.TemporaryDirectory() as directory:
+        with open(f"{directory}/policy.json", "w", encoding="utf-8") as file:
+            file.write(next(block for block in blocks() if block.startswith("{")))
+        for line in commands:
+            with connection() as (one, _):
+                if " show " in line:
+                    tap.tap(one, Programs())
+                command = re.sub(r"  +.*", "", line).replace("PID", str(os.getpid())).replace("FD", str(one.fileno()))
+                command = command.replace("/sys/fs/bpf/x", programs)
+                done = subprocess.run(command, shell=True, cwd=directory, capture_output=True, text=True, check=False)
+                expect_equal((done.returncode, done.stderr), (0, ""), command)
+                if " attach " in line:
+                    expect(any(tap.info(one)[1][:2]), f"{command}: not tapped")
 
 
 if __name__ == "__main__":
+    load()
     main()
