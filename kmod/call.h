@@ -23,7 +23,7 @@ struct bpfilter_gift_kind {
 };
 
 struct bpfilter_call {
-	enum bpfilter_opcode opcode; /* TAP or SO_ULP */
+	enum bpfilter_opcode opcode; /* TAP */
 	struct net *net; /* or NULL */
 	const void *body;
 	u32 length;

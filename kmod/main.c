@@ -30,7 +30,6 @@ static_assert(sizeof(struct bpfilter_count) == 8);
 static_assert(sizeof(struct bpfilter_commit_hook) == 16);
 static_assert(sizeof(struct bpfilter_commit) == 168);
 static_assert(sizeof(struct bpfilter_kept) == 48);
-static_assert(sizeof(struct bpfilter_so_ulp) == 40);
 static_assert(sizeof(struct bpfilter_give) == 32);
 static_assert(sizeof(struct bpfilter_context) == 40);
 

@@ -58,7 +58,7 @@ struct bpfilter_request {
 	/* Of REPLACE: what its COMMIT took out of force. */
 	struct bpfilter_version *retired;
 
-	/* Of TAP and SO_ULP: what IOC_GIVE gave. See call.h. */
+	/* Of TAP: what IOC_GIVE gave. See call.h. */
 	const struct bpfilter_gift_kind *gift_kind;
 	void *gift[BPFILTER_GIFTS_MAX];
 	u32 gift_count;

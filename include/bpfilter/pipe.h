@@ -40,7 +40,7 @@
  *   grows when something is added that the other side may ignore; the smaller of
  *   the two is in force.
  *     1.0  first.
- *     1.1  TAP, SO_ULP, IOC_GIVE.
+ *     1.1  TAP, IOC_GIVE.
  *
  * ORDER AND LIFETIME
  *   Ids are unique for the life of the module, never 0. Requests may be answered in
@@ -139,12 +139,6 @@ enum bpfilter_opcode {
 	 * IOC_GIVE gave four programs in the order of struct stap_params, -1 for none.
 	 */
 	BPFILTER_OP_TAP = 11,
-	/*
-	 * Let SO_ULP at SOL_SOCKET mean STAP_SO_ULP at SOL_IP. in: bpfilter_so_ulp. out: nothing.
-	 * No namespace. Success means that IOC_GIVE gave two links of programs at the root of the
-	 * control groups: that of setsockopt, and that of getsockopt or -1 if there can be none.
-	 */
-	BPFILTER_OP_SO_ULP = 12,
 };
 
 /* bpfilter_request_header.flags */
@@ -203,18 +197,6 @@ struct bpfilter_get_entries {
 struct bpfilter_count {
 	__u32 count;
 	__u32 reserved;
-};
-
-/* Where a tap is in a socket: bytes from the beginning of one structure to a part of it. */
-struct bpfilter_so_ulp {
-	__u32 ulp_ops; /* of a socket: the pointer to its ULP's functions */
-	__u32 ulp_name; /* of these: the name */
-	__u32 ulp_data; /* of a socket: the pointer to the tap */
-	__u32 direction[2]; /* of a tap: what is sent, what is received */
-	__u32 program[2]; /* of a direction: the pointers to its parser, its verdict */
-	__u32 counts; /* of a direction: messages, bytes, dropped */
-	__u32 program_aux; /* of a program: the pointer to its other half */
-	__u32 program_id; /* of that: the id */
 };
 
 /*
@@ -287,7 +269,7 @@ struct bpfilter_kept {
 };
 
 /*
- * IOC_GIVE: what a TAP or SO_ULP asked for. The module takes references of its own to what the
+ * IOC_GIVE: what a TAP asked for. The module takes references of its own to what the
  * descriptors stand for, and the request's caller gets these when it succeeds. To give again is to
  * give something else. Errors: EINVAL (count; another request than these; a descriptor of another
  * kind), EBADF, ENOENT, ECANCELED.

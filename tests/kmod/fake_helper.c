@@ -56,7 +56,6 @@ static const char *const opcodes[] = {
 	[BPFILTER_OP_NETNS_GONE] = "NETNS_GONE",
 	[BPFILTER_OP_DEVICES] = "DEVICES",
 	[BPFILTER_OP_TAP] = "TAP",
-	[BPFILTER_OP_SO_ULP] = "SO_ULP",
 };
 
 static char action[32]; /* for the request at hand */

@@ -32,7 +32,7 @@ public:
     // BPFILTER_IOC_EARLY_HOOKS.
     virtual Result<bool> has_early_hooks(std::uint64_t request) = 0;
 
-    // What a TAP or SO_ULP asked for, -1 for nothing; see BPFILTER_IOC_GIVE.
+    // What a TAP asked for, -1 for nothing; see BPFILTER_IOC_GIVE.
     virtual Result<> give(std::uint64_t request, std::span<const int> fds) = 0;
 };
 

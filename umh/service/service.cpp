@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "umh/service/service.h"
 
-#include "umh/tap/alias.h"
 #include "umh/tap/policy.h"
 
 #include <fmt/format.h>
@@ -37,7 +36,6 @@ const Service::Row Service::rows[] = {
     {BPFILTER_OP_NETNS_GONE, "NETNS_GONE", &Service::netns_gone, nullptr},
     {BPFILTER_OP_DEVICES, "DEVICES", nullptr, &Namespace::devices},
     {BPFILTER_OP_TAP, "TAP", &Service::tap, nullptr},
-    {BPFILTER_OP_SO_ULP, "SO_ULP", &Service::so_ulp, nullptr},
 };
 
 Outcome Service::handle(const Request &request)
@@ -104,20 +102,6 @@ Outcome Service::tap(const Request &request)
         return fail(programs.error());
     std::array<int, std::tuple_size_v<tap::ProgramSet>> fds{};
     std::ranges::transform(*programs, fds.begin(), [](const UniqueFd &fd) { return fd.get(); });
-    if (const auto given = kernel_.give(request.header.id, fds); !given)
-        return fail(given.error());
-    return pipe::Buffer();
-}
-
-Outcome Service::so_ulp(const Request &request)
-{
-    const auto places = pipe::payload_as<bpfilter_so_ulp>(request.payload());
-    if (!places)
-        return fail(places.error());
-    const auto alias = tap::attach_alias(*places);
-    if (!alias)
-        return fail(alias.error());
-    const std::array fds{alias->set.get(), alias->get.get()};
     if (const auto given = kernel_.give(request.header.id, fds); !given)
         return fail(given.error());
     return pipe::Buffer();

@@ -31,7 +31,6 @@ private:
     pipe::Outcome change_settings(const pipe::Request &request);
     pipe::Outcome netns_gone(const pipe::Request &request);
     pipe::Outcome tap(const pipe::Request &request);
-    pipe::Outcome so_ulp(const pipe::Request &request);
 
     std::shared_ptr<Namespace> find_namespace(std::uint64_t netns);
 

@@ -5,7 +5,6 @@
 #include "tests/unit/support/seed.h"
 #include "tests/unit/tap/policies.h"
 #include "umh/load/program.h"
-#include "umh/tap/alias.h"
 #include "umh/tap/parser.h"
 #include "umh/tap/programs.h"
 #include "umh/tap/verdict.h"
@@ -274,13 +273,6 @@ TEST_F(TapProgram, NobodyHoldsThem)
         usleep(20000);
     }
     FAIL() << "program " << id << " is still there";
-}
-
-TEST_F(TapProgram, AliasesLoad)
-{
-    loaded(generate_set_alias());
-    const bpfilter_so_ulp places{8, 16, 24, {32, 80}, {0, 8}, 24, 56, 40};
-    loaded(generate_get_alias(places));
 }
 
 } // namespace
