@@ -39,6 +39,9 @@ bool stap_is_plain(const struct sock *sk)
 {
 	const struct tcp_sock *tp = tcp_sk(sk);
 
+	/* The kernel's own, which SMC, say, has underneath: its user's data may go elsewhere. */
+	if (!sk->sk_socket->file)
+		return false;
 	/* A connect() that waits for the first bytes would wait for ever: we wait for it. */
 	return sk->sk_prot == stap_base(sk) && !sk->sk_user_data && !tp->repair &&
 	       !(tp->fastopen_connect && (1 << sk->sk_state) & (TCPF_CLOSE | TCPF_SYN_SENT));
