@@ -54,7 +54,7 @@ uninstall:
 	@scripts/install-modules --remove $(KVER)
 
 test:
-	@scripts/install-deps
+	@scripts/install-deps quick
 	@scripts/check quick
 
 check:
@@ -84,7 +84,7 @@ format:
 	@scripts/lint --fix
 
 demo:
-	@scripts/install-deps
+	@scripts/install-deps quick
 	@scripts/demo
 
 shell:
