@@ -12,7 +12,8 @@ from typing import Iterator
 
 from lib import bpf, stapctl
 from lib.check import expect, expect_equal, expect_in, main, test, wait_for
-from lib.tap import connection, load
+from lib.tap import load
+from lib.tcp import connection
 
 # Its main thread is in vfork() until somebody writes to the FIFO; another answers meanwhile. (What
 # Python itself has for this would keep the interpreter's lock.)
