@@ -12,6 +12,7 @@
 #include "helper.h"
 #include "hook.h"
 #include "netns.h"
+#include "nft.h"
 #include "proc.h"
 #include "quirk.h"
 #include "queue.h"
@@ -63,6 +64,7 @@ static int __init bpfilter_init(void)
 	error = bpfilter_proc_init();
 	if (error)
 		goto err_proc;
+	bpfilter_nft_look();
 	return 0;
 
 err_proc:

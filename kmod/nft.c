@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Debian's iptables is iptables-nft unless somebody chose otherwise: it talks to nf_tables,
+ * and who loads bpfilter beside it would wait for something to happen. What can be seen of
+ * it from here are the hooks of the chains that it makes, in tables that are named as its own.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/kernel.h>
+#include <linux/netfilter.h>
+#include <linux/string.h>
+#include <net/net_namespace.h>
+#include <net/netfilter/nf_tables.h>
+
+#include "nft.h"
+
+/* By the hook. Who writes tables for nft has no reason to shout. */
+static const char *const chains[] = {
+	[NF_INET_PRE_ROUTING] = "PREROUTING",
+	[NF_INET_LOCAL_IN] = "INPUT",
+	[NF_INET_FORWARD] = "FORWARD",
+	[NF_INET_LOCAL_OUT] = "OUTPUT",
+	[NF_INET_POST_ROUTING] = "POSTROUTING",
+};
+
+static const char *const tables[] = { "filter", "nat", "mangle", "raw", "security" };
+
+static bool is_of_iptables(const struct nf_hook_ops *ops, unsigned int hook)
+{
+	const struct nft_chain *chain = ops->priv;
+
+	return ops->hook_ops_type == NF_HOOK_OP_NF_TABLES && chain->table->family == ops->pf &&
+	       match_string(tables, ARRAY_SIZE(tables), chain->table->name) >= 0 &&
+	       !strcmp(chain->name, chains[hook]);
+}
+
+/* A chain that has a hook outlives the RCU sections that find it there. */
+static bool has_chain_of_iptables(const struct nf_hook_entries *entries, unsigned int hook)
+{
+	unsigned int i;
+
+	for (i = 0; entries && i < entries->num_hook_entries; i++)
+		if (is_of_iptables(nf_hook_entries_get_hook_ops(entries)[i], hook))
+			return true;
+	return false;
+}
+
+static void look(struct nf_hook_entries __rcu *const *hooks, const char *prefix)
+{
+	bool found = false;
+	unsigned int hook;
+
+	rcu_read_lock();
+	for (hook = 0; hook < ARRAY_SIZE(chains) && !found; hook++)
+		found = has_chain_of_iptables(rcu_dereference(hooks[hook]), hook);
+	rcu_read_unlock();
+	if (found)
+		pr_notice("%stables has made tables of nf_tables, whose rules stay there: it is %stables-nft; bpfilter serves %stables-legacy (update-alternatives --set %stables /usr/sbin/%stables-legacy)\n",
+			  prefix, prefix, prefix, prefix, prefix);
+}
+
+void bpfilter_nft_look(void)
+{
+	look(init_net.nf.hooks_ipv4, "ip");
+	look(init_net.nf.hooks_ipv6, "ip6");
+}
