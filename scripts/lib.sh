@@ -14,6 +14,11 @@ die() {
 	exit 1
 }
 
+# kbuild cannot, nor can the makefiles of kernel headers.
+case $TREE$CACHE in
+*[[:space:]:]*) die "neither spaces nor colons, please, in the paths of tree and cache: $TREE, $CACHE" ;;
+esac
+
 # lock NAME, unlock NAME: one writer of that part of the cache at a time; at the
 # latest the end of this process unlocks.
 declare -A lock_of
@@ -45,24 +50,26 @@ image() {
 		-d "$1" "$2"
 }
 
+# release_of KVER: sets release, and known if it is a kernel of the cache. Needs no headers.
+release_of() {
+	for known in "$CACHE"/kernels/*; do
+		[ -e "$known/release" ] || continue
+		release=$(<"$known/release")
+		[ "${known##*/}" != "$1" ] && [ "$release" != "$1" ] || return 0
+	done
+	known=
+	release=$1
+}
+
 # kernel_of KVER: sets release and kdir for a kernel of the cache (6.1, 6.12,
 # debug; fetched when missing), or for a release whose headers are installed
 # or in the cache. KDIR overrides where the headers are.
 kernel_of() {
-	local known
 	case $1 in
 	6.1 | 6.12 | debug) [ -e "$CACHE/kernels/$1/release" ] || "$TREE/scripts/fetch" "$1" ;;
 	esac
-	for known in "$CACHE"/kernels/*; do
-		[ -e "$known/release" ] || continue
-		release=$(<"$known/release")
-		if [ "${known##*/}" = "$1" ] || [ "$release" = "$1" ]; then
-			kdir=${KDIR:-$known/build}
-			return
-		fi
-	done
-	release=$1
-	kdir=${KDIR:-/lib/modules/$1/build}
+	release_of "$1"
+	kdir=${KDIR:-${known:-/lib/modules/$1}/build}
 	[ -e "$kdir/Makefile" ] || die "no headers of kernel $1 in $kdir (see make help)"
 }
 
