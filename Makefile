@@ -3,9 +3,21 @@
 # The entry points; what they do is in scripts/. Everything built goes to build/.
 
 # The kernel to build for: 6.1, 6.12 or debug (of the cache), or the release of
-# one whose headers are installed. Without headers of its own a machine gets 6.1.
-KVER ?= $(if $(wildcard /lib/modules/$(shell uname -r)/build),$(shell uname -r),6.1)
+# one whose headers are installed. A machine without headers of its own builds for 6.1,
+# but does not install that: it would be for a kernel that does not run.
+running := $(shell uname -r)
+headers := $(KDIR)$(wildcard /lib/modules/$(running)/build)
 DESTDIR ?=
+ifndef KVER
+ifneq ($(filter uninstall,$(MAKECMDGOALS)),)
+KVER := $(running)
+else
+KVER := $(if $(headers),$(running),6.1)
+ifeq ($(filter install,$(MAKECMDGOALS))$(headers)$(DESTDIR),install)
+$(error no headers of the running kernel: apt-get install linux-headers-$(running), or say for which kernel with KVER=)
+endif
+endif
+endif
 JOBS ?= $(shell nproc)
 SECONDS ?= 60
 export KVER DESTDIR JOBS
@@ -26,7 +38,8 @@ help:
 	@echo 'make              modules and helper, for this kernel or, without its headers, for 6.1'
 	@echo 'make modules      the same; KVER=6.1, 6.12, debug or a release chooses the kernel'
 	@echo 'make helper       the helper alone'
-	@echo 'make install      modules and modprobe.d file for KVER; DESTDIR is honoured'
+	@echo 'make install      the modules, the modprobe.d file and the commands; KVER, DESTDIR,'
+	@echo '                  SIGN_KEY and SIGN_CERT are heard (docs/install.md)'
 	@echo 'make uninstall    removes them'
 	@echo 'make demo         the examples of the RFC, live, in a virtual machine'
 	@echo 'make test         the quick one: unit tests, and every part at work on both kernels'
