@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Machines where bpfilter is not loaded, or not there; modules are put aside for that."""
+
+import contextlib
+import os
+from typing import Iterator
+
+from . import system
+from .check import wait_for
+from .iptables import must, run
+
+MODULES = f"/lib/modules/{os.uname().release}"
+OURS = f"{MODULES}/updates"
+TABLES = ("filter", "mangle", "nat", "raw", "security")
+EMPTY = "*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\nCOMMIT\n"
+
+
+def loaded(module: str) -> bool:
+    return os.path.isdir(f"/sys/module/{module}")
+
+
+def unload() -> None:
+    """Neither bpfilter nor ip_tables, and no rule."""
+    for prefix in ("ip", "ip6"):
+        if loaded("bpfilter") or loaded(f"{prefix}_tables"):
+            must(f"{prefix}tables-legacy-restore", stdin=EMPTY)
+        for module in (*(f"{prefix}table_{table}" for table in TABLES), f"{prefix}_tables"):
+            if loaded(module):
+                must("modprobe", "-r", module)
+    if loaded("bpfilter"):
+        wait_for(lambda: run("modprobe", "-r", "bpfilter").status == 0, "bpfilter to be removable", 60)
+    if loaded("bpfilter_umh"):
+        must("modprobe", "-r", "bpfilter_umh")
+
+
+@contextlib.contextmanager
+def nothing_loaded() -> Iterator[None]:
+    system.only_ours()
+    unload()
+    try:
+        yield
+    finally:
+        unload()
+        must("modprobe", "bpfilter")
+
+
+@contextlib.contextmanager
+def aside(*files: str) -> Iterator[None]:
+    """Those modules are not installed."""
+    for file in files:
+        os.rename(file, f"{file}.aside")
+    must("depmod")
+    try:
+        yield
+    finally:
+        for file in files:
+            os.rename(f"{file}.aside", file)
+        must("depmod")
