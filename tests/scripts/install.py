@@ -112,6 +112,12 @@ class Uninstall(Case):
         others = {f"lib/modules/2.2-b/updates/{module}.ko" for module in MODULES}
         self.assertLessEqual(others | set(SHARED), self.files())
 
+    def test_without_a_home(self) -> None:
+        """As whom apt's services run."""
+        self.succeeds(run("env", "-u", "HOME", "-u", "XDG_CACHE_HOME", "make", "-s", "uninstall", "KVER=1.1-a",
+                          f"DESTDIR={self.scratch}"))
+        self.assertFalse((self.scratch / "lib/modules/1.1-a/updates").exists())
+
     def test_the_last_takes_all(self) -> None:
         self.uninstall("2.2-b")
         self.assertEqual(self.uninstall("1.1-a"), "")
