@@ -10,8 +10,9 @@ from typing import Iterable
 from lib import system
 from lib import iptables as tables
 from lib.check import expect, expect_equal, expect_in, main, test
-from lib.installed import MODULES, OURS, aside, loaded, nothing_loaded, unload
+from lib.installed import MODULES, OURS, aside, nothing_loaded, unload
 from lib.iptables import Done, must, run
+from lib.module import loaded
 
 ACCEPTED, REFUSED, NOT_TRIED, BY_IP_TABLES = range(4)
 NOBODY = ("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "--no-new-privs")

@@ -14,8 +14,9 @@ from typing import Iterator
 
 from lib import system
 from lib.check import expect, expect_equal, expect_in, main, test
-from lib.installed import MODULES, OURS, TABLES, aside, loaded, nothing_loaded, unload
+from lib.installed import MODULES, OURS, TABLES, aside, nothing_loaded, unload
 from lib.iptables import must, run
+from lib.module import loaded
 
 RULES = "*filter\n:INPUT DROP [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n-A INPUT -i lo -j ACCEPT\nCOMMIT\n"
 FAMILIES = ("iptables-legacy", "ip6tables-legacy")

@@ -8,15 +8,12 @@ from typing import Iterator
 from . import system
 from .check import wait_for
 from .iptables import must, run
+from .module import loaded
 
 MODULES = f"/lib/modules/{os.uname().release}"
 OURS = f"{MODULES}/updates"
 TABLES = ("filter", "mangle", "nat", "raw", "security")
 EMPTY = "*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\nCOMMIT\n"
-
-
-def loaded(module: str) -> bool:
-    return os.path.isdir(f"/sys/module/{module}")
 
 
 def unload() -> None:
