@@ -28,7 +28,8 @@ def of_another_kernel(file: str) -> Iterator[None]:
     """The module is there, and the kernel refuses it."""
     with open(file, "rb") as opened:
         image = opened.read()
-    spoilt = re.sub(rb"vermagic=\d\.", b"vermagic=0.", image)
+    # Of the version it looks at symbols' checksums instead; of the rest, at the text.
+    spoilt = re.sub(rb"(vermagic=\S+ SM)P", rb"\1Q", image)
     expect(spoilt != image and len(spoilt) == len(image), "no vermagic in the module")
     with open(file, "wb") as opened:
         opened.write(spoilt)
@@ -121,7 +122,7 @@ def nothing_fits() -> None:
         for command in FAMILIES:
             done = subprocess.run([command, "-L"], capture_output=True, text=True, timeout=60)
             expect_equal(done.returncode, 3, f"{command}: {done.stderr}")
-            expect_in("Table does not exist (do you need to insmod?)", done.stderr, command)
+            expect_in("(do you need to insmod?)", done.stderr, command)
 
 
 @test
