@@ -3,7 +3,7 @@
 # What the scripts share: where things are, how they speak, how they lock.
 
 TREE=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-CACHE=${XDG_CACHE_HOME:-${HOME:-$(echo ~)}/.cache}/bpfilter
+CACHE=${XDG_CACHE_HOME:-${HOME:-~}/.cache}/bpfilter
 
 say() {
 	printf '%s: %s\n' "${0##*/}" "$*" >&2
