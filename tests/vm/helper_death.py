@@ -13,7 +13,7 @@ import threading
 import time
 from typing import Iterator
 
-from lib import helper
+from lib import deaths, helper
 from lib import iptables as tables
 from lib.check import expect, expect_equal, expect_in, main, test, wait_for
 from lib.iptables import IPTABLES, RESTORE, Counter, Counters, iptables, must
@@ -308,6 +308,7 @@ def hung() -> None:
     with pair().server:
         tables.restore("-A INPUT -p udp -j DROP")
         old = helper.stop()
+        deaths.expect(1, deaths.BY_THE_MODULE)
         expect_equal(pair().send(2), 0, "delivered")
         with subprocess.Popen([IPTABLES, "-L", "-n"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                               text=True) as command:

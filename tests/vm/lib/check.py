@@ -9,8 +9,9 @@ import os
 import sys
 import time
 import traceback
-from typing import Any, Callable, Iterable, TypeVar
+from typing import Any, Callable, TypeVar
 
+from . import deaths
 from .family import current
 
 _Value = TypeVar("_Value")
@@ -72,36 +73,41 @@ def _one_line(text: str) -> str:
 
 
 def _run(suite: str, function: Callable[[], None]) -> bool:
+    """A helper that dies without being told to has failed the test, whatever else was seen of it."""
     name = f"{suite}.{function.__name__}"
+    skipped, problems = "", []
     try:
         function()
     except Skip as reason:
-        print(f"skip {name}: {_one_line(str(reason))}", flush=True)
+        skipped = str(reason)
     except Failure as why:
-        print(f"not ok {name}: {_one_line(str(why))}", flush=True)
-        return False
+        problems.append(str(why))
     except Exception as why:  # a broken test is a failed test
         traceback.print_exc()
-        print(f"not ok {name}: {type(why).__name__}: {_one_line(str(why))}", flush=True)
-        return False
+        problems.append(f"{type(why).__name__}: {why}")
+    problems += deaths.judge(0 if problems else 20)
+    if problems:
+        print(f"not ok {name}: {_one_line('; '.join(problems))}", flush=True)
+    elif skipped:
+        print(f"skip {name}: {_one_line(skipped)}", flush=True)
     else:
         print(f"ok {name}", flush=True)
-    return True
+    return not problems
 
 
-def main(after_each: Iterable[Callable[[], None]] = ()) -> None:
+def main(at_end: Callable[[], None] = lambda: None) -> None:
     """Run the tests of this file, or those named on the command line; exit with the result."""
     suite = os.path.splitext(os.path.basename(sys.argv[0]))[0] + ("6" if current().number == 6 else "")
     wanted = sys.argv[1:]
+    deaths.watch()
     good = True
     for function in _tests:
         if wanted and function.__name__ not in wanted:
             continue
         good = _run(suite, function) and good
-        for action in after_each:
-            action()
     for name in sorted(set(wanted) - {function.__name__ for function in _tests}):
         print(f"not ok {suite}.{name}: there is no such test", flush=True)
         good = False
+    at_end()
     sys.stdout.flush()
     sys.exit(0 if good else 1)
