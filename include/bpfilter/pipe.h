@@ -38,7 +38,9 @@
  *   The first request on a new pipe is INIT; no other is sent before its reply.
  *   `major` differs: the helper answers EPROTO and the module gives it up. `minor`
  *   grows when something is added that the other side may ignore; the smaller of
- *   the two is in force.
+ *   the two is in force. Nobody is refused for it: an opcode that an older helper
+ *   does not know it answers with EINVAL, which its caller gets, and an ioctl that an
+ *   older module does not know is ENOTTY.
  *     1.0  first.
  *     1.1  TAP, IOC_GIVE.
  *
