@@ -1,19 +1,27 @@
 # SPDX-License-Identifier: GPL-2.0
-"""bpfilter.ko with a helper that misbehaves as told: tests/kmod/fake_helper.c."""
+"""bpfilter.ko with a helper that misbehaves as told: tests/kmod/fake_helper.
 
+The helper writes its log while callers already have their answers. So the log is never read as
+it happens to be: wait_for_line() waits for a line, log() for the helper to have dealt with all
+it was asked before, and remains() for there to be no helper that could write any more.
+"""
+
+import errno
 import os
 import re
 import shutil
 import signal
 import subprocess
-from typing import Iterator, NamedTuple
+from typing import NamedTuple
 
-from . import options, system
-from .check import Skip, wait_for
+from . import helper, options, system
+from .check import Failure, Skip, wait_for
 
 MODULE = "/usr/lib/bpfilter-tests/bpfilter_umh.ko"
 DIRECTORY = "/run/fake_helper"
 PARAMETERS = "/sys/module/bpfilter/parameters"
+
+_forgotten = 0  # lines of the log
 
 
 class Line(NamedTuple):
@@ -41,14 +49,17 @@ def unpin() -> None:
     options.setsockopt(options.SET_REPLACE, options.replace_data(0, 4, 4, 632))
 
 
+def _rmmod(module: str) -> bool:
+    return subprocess.run(["rmmod", module], stderr=subprocess.DEVNULL, check=False).returncode == 0
+
+
 def remove(seconds: float = 60) -> None:
     """Both modules. Dying namespaces hold them for a while."""
     if loaded("bpfilter") and _uses("bpfilter"):
         unpin()
     for module in ("bpfilter", "bpfilter_umh"):
         if loaded(module):
-            wait_for(lambda: subprocess.run(["rmmod", module], stderr=subprocess.DEVNULL).returncode == 0,  # pylint: disable=cell-var-from-loop
-                     f"{module} to be removable", seconds)
+            wait_for(lambda: _rmmod(module), f"{module} to be removable", seconds)  # pylint: disable=cell-var-from-loop
 
 
 def insert() -> None:
@@ -58,13 +69,23 @@ def insert() -> None:
 
 def fresh() -> None:
     """Loaded anew, the helper well-behaved, not started yet and with an empty log."""
+    global _forgotten
     system.only_ours()
     if not os.path.exists(MODULE):
         raise Skip(f"{MODULE} is not there: tests/kmod/build makes it")
     remove()
     shutil.rmtree(DIRECTORY, ignore_errors=True)
     os.makedirs(DIRECTORY)
+    _forgotten = 0
     insert()
+
+
+def back() -> None:
+    """To the real helper, for the suites behind this one."""
+    if system.name() == system.OURS:
+        remove()
+        shutil.rmtree(DIRECTORY, ignore_errors=True)
+        system.load()
 
 
 def order(*lines: str) -> None:
@@ -74,41 +95,61 @@ def order(*lines: str) -> None:
     os.rename(f"{DIRECTORY}/new", f"{DIRECTORY}/orders")
 
 
-def log(what: str | None = None) -> list[Line]:
-    return [line for line in _log() if what in (None, line.what)]
-
-
-def _log() -> Iterator[Line]:
+def _lines() -> list[Line]:
+    """As the log is now, of which the last may be half."""
     try:
         with open(f"{DIRECTORY}/log", encoding="ascii") as file:
-            for text in file:
-                yield Line(text.split()[0], {key: int(value) for key, value in
-                                             re.findall(r"(\w+)=(-?\d+)", text)})
+            texts = [text for text in file if text.endswith("\n")]
     except FileNotFoundError:
-        return
+        return []
+    return [Line(text.split()[0], {key: int(value) for key, value in re.findall(r"(\w+)=(-?\d+)", text)})
+            for text in texts]
+
+
+def _since(what: str | None) -> list[Line]:
+    return [line for line in _lines()[_forgotten:] if what in (None, line.what)]
+
+
+def fence() -> None:
+    """What was asked before has been dealt with, by a helper that does one thing after the other."""
+    answer = options.getsockopt(options.GET_INFO, options.name("fence").ljust(84, b"\0"))[0]
+    if answer != errno.EXDEV:
+        raise Failure(f"the helper does not answer: {errno.errorcode.get(answer, answer)}")
+
+
+def log(what: str | None = None) -> list[Line]:
+    """Of all that was asked before and answered. Not for a helper that hangs."""
+    fence()
+    return _since(what)
+
+
+def remains(what: str | None = None) -> list[Line]:
+    """Of helpers that are all dead, or are about to be."""
+    helper.wait_gone()
+    return _since(what)
 
 
 def forget() -> None:
-    with open(f"{DIRECTORY}/log", "w", encoding="ascii"):
-        pass
-
-
-def last(what: str) -> dict[str, int]:
-    return log(what)[-1].fields
+    """The lines of all that was asked before: the first is from now on the next."""
+    global _forgotten
+    fence()
+    _forgotten = len(_lines())
 
 
 def wait_for_line(what: str, count: int = 1) -> dict[str, int]:
-    wait_for(lambda: len(log(what)) >= count, f"{count} {what} in the helper's log")
-    return log(what)[count - 1].fields
+    """The first of these lines that is not forgotten, or the second, and so on."""
+    wait_for(lambda: len(_since(what)) >= count, f"{count} {what} in the helper's log")
+    return _since(what)[count - 1].fields
 
 
 def pid() -> int:
-    """Of the last helper that read something."""
-    return [line for line in log() if "pid" in line.fields][-1].fields["pid"]
+    """Of the helper that answers. Not for one that hangs: its lines tell."""
+    fence()
+    return helper.one()
 
 
-def kill() -> None:
-    os.kill(pid(), signal.SIGKILL)
+def kill(which: int | None = None) -> None:
+    os.kill(pid() if which is None else which, signal.SIGKILL)
 
 
 def parameter(name: str, value: object) -> None:
