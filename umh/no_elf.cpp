@@ -38,4 +38,7 @@ long elf_version()
 [[gnu::alias("elf_version")]] long gelf_getphdr();
 [[gnu::alias("elf_version")]] long gelf_getshdr();
 [[gnu::alias("elf_version")]] long gelf_getsym();
+[[gnu::alias("elf_version")]] long gelf_getverdaux();
+[[gnu::alias("elf_version")]] long gelf_getverdef();
+[[gnu::alias("elf_version")]] long gelf_getversym();
 }
