@@ -25,34 +25,35 @@ static const char *const chains[] = {
 
 static const char *const tables[] = { "filter", "nat", "mangle", "raw", "security" };
 
-static bool is_of_iptables(const struct nf_hook_ops *ops, unsigned int hook)
+static bool is_of_iptables(const struct nf_hook_ops *ops, unsigned int hook, u8 family)
 {
 	const struct nft_chain *chain = ops->priv;
 
-	return ops->hook_ops_type == NF_HOOK_OP_NF_TABLES && chain->table->family == ops->pf &&
+	return ops->hook_ops_type == NF_HOOK_OP_NF_TABLES && chain->table->family == family &&
 	       match_string(tables, ARRAY_SIZE(tables), chain->table->name) >= 0 &&
 	       !strcmp(chain->name, chains[hook]);
 }
 
 /* A chain that has a hook outlives the RCU sections that find it there. */
-static bool has_chain_of_iptables(const struct nf_hook_entries *entries, unsigned int hook)
+static bool has_chain_of_iptables(const struct nf_hook_entries *entries, unsigned int hook,
+				  u8 family)
 {
 	unsigned int i;
 
 	for (i = 0; entries && i < entries->num_hook_entries; i++)
-		if (is_of_iptables(nf_hook_entries_get_hook_ops(entries)[i], hook))
+		if (is_of_iptables(nf_hook_entries_get_hook_ops(entries)[i], hook, family))
 			return true;
 	return false;
 }
 
-static void look(struct nf_hook_entries __rcu *const *hooks, const char *prefix)
+static void look(struct nf_hook_entries __rcu *const *hooks, u8 family, const char *prefix)
 {
 	bool found = false;
 	unsigned int hook;
 
 	rcu_read_lock();
 	for (hook = 0; hook < ARRAY_SIZE(chains) && !found; hook++)
-		found = has_chain_of_iptables(rcu_dereference(hooks[hook]), hook);
+		found = has_chain_of_iptables(rcu_dereference(hooks[hook]), hook, family);
 	rcu_read_unlock();
 	if (found)
 		pr_notice("%stables has made tables of nf_tables, whose rules stay there: it is %stables-nft; bpfilter serves %stables-legacy (update-alternatives --set %stables /usr/sbin/%stables-legacy)\n",
@@ -61,6 +62,6 @@ static void look(struct nf_hook_entries __rcu *const *hooks, const char *prefix)
 
 void bpfilter_nft_look(void)
 {
-	look(init_net.nf.hooks_ipv4, "ip");
-	look(init_net.nf.hooks_ipv6, "ip6");
+	look(init_net.nf.hooks_ipv4, NFPROTO_IPV4, "ip");
+	look(init_net.nf.hooks_ipv6, NFPROTO_IPV6, "ip6");
 }

@@ -16,6 +16,11 @@ TABLES = ("filter", "mangle", "nat", "raw", "security")
 EMPTY = "*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\nCOMMIT\n"
 
 
+def remove(module: str) -> None:
+    """Namespaces that have just ended hold it for a while."""
+    wait_for(lambda: run("modprobe", "-r", module).status == 0, f"{module} to be removable", 60)
+
+
 def unload() -> None:
     """Neither bpfilter nor ip_tables, and no rule."""
     for prefix in ("ip", "ip6"):
@@ -23,9 +28,9 @@ def unload() -> None:
             must(f"{prefix}tables-legacy-restore", stdin=EMPTY)
         for module in (*(f"{prefix}table_{table}" for table in TABLES), f"{prefix}_tables"):
             if loaded(module):
-                must("modprobe", "-r", module)
+                remove(module)
     if loaded("bpfilter"):
-        wait_for(lambda: run("modprobe", "-r", "bpfilter").status == 0, "bpfilter to be removable", 60)
+        remove("bpfilter")
     if loaded("bpfilter_umh"):
         must("modprobe", "-r", "bpfilter_umh")
 
