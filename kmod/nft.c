@@ -2,7 +2,8 @@
 /*
  * Debian's iptables is iptables-nft unless somebody chose otherwise: it talks to nf_tables,
  * and who loads bpfilter beside it would wait for something to happen. What can be seen of
- * it from here are the hooks of the chains that it makes, in tables that are named as its own.
+ * it from here are the hooks of the chains that it makes, in tables that are named as its own;
+ * but for those of nat, which hook into the nat core.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 

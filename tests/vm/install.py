@@ -155,7 +155,7 @@ def rules_of_iptables_nft() -> None:
              "add table ip firewall; add chain ip firewall INPUT { type filter hook input priority 0; };"
              "add table ip mangle; add chain ip mangle INPUT { type filter hook output priority 0; }")
         expect_equal(said_of_nft(), [], "log with tables that nft has, but not from iptables")
-        for rule, prefix in (("-A OUTPUT -d 192.0.2.1 -j DROP", "ip"), ("-t nat -A POSTROUTING -j ACCEPT", "ip"),
+        for rule, prefix in (("-A OUTPUT -d 192.0.2.1 -j DROP", "ip"), ("-t mangle -A POSTROUTING -j ACCEPT", "ip"),
                              ("-t raw -A PREROUTING -j ACCEPT", "ip6"), ("-A FORWARD -j DROP", "ip6")):
             must("nft", "flush", "ruleset")
             must(f"{prefix}tables-nft", *rule.split())
