@@ -130,6 +130,7 @@ def every_refused_line() -> None:
     """Each with its reason, in the order of the file; what is not listed is taken."""
     with without_extensions():
         done = check(STRANGE)
+        expect_refused(check(STRANGE, "-6"), REFUSED_OF_STRANGE, STRANGE)
     expect_refused(done, REFUSED_OF_STRANGE, STRANGE)
     expect_equal(done.output.splitlines()[-1], "standard input: bpfilter refuses 7 of 12 rules", "the sum")
     refused = set(REFUSED_OF_STRANGE) | set(range(21, 25))
