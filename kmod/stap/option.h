@@ -9,7 +9,7 @@
 #include <linux/filter.h>
 #include <linux/types.h>
 
-#define STAP_OPTION_MOST 256 /* instructions */
+#define STAP_OPTION_MOST 320 /* instructions */
 
 struct stap_option_code {
 	u32 count;
