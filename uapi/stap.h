@@ -28,8 +28,9 @@
  *   EBADF       a descriptor is none
  *   EINVAL      not a program of type SOCKET_FILTER or SK_SKB; a length other than stated; a
  *               policy that makes no sense (the kernel log has a sentence about it)
- *   ENOPROTOOPT not a TCP socket
- *   EOPNOTSUPP  a TCP socket of another kind: in a sockmap, of MPTCP or SMC, in repair
+ *   ENOPROTOOPT not a TCP socket, or one of MPTCP
+ *   EOPNOTSUPP  AF_UNIX, which has no such options at all; a TCP socket of another kind: in a
+ *               sockmap, in repair, that SMC or another part of the kernel has for itself
  *   EEXIST      there is an upper layer protocol already; STAP_PROGRAMS: programs already
  *   EPERM       the caller may not use the program (see bpf(2)); for a policy: no CAP_NET_ADMIN
  *               in the user namespace of the socket's network namespace

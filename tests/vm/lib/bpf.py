@@ -52,12 +52,18 @@ def load(code: Code, kind: int = SOCKET_FILTER, attach: int = 0) -> int:
     text = b"".join(struct.pack("=BBhi", op, to | source << 4, offset, value) for op, to, source, offset, value in code)
     instructions = ctypes.create_string_buffer(text, len(text))
     licence = ctypes.create_string_buffer(b"GPL")
-    log = ctypes.create_string_buffer(65536)
-    attributes = struct.pack("=IIQQIIQ", kind, len(code), ctypes.addressof(instructions), ctypes.addressof(licence), 1,
-                             len(log), ctypes.addressof(log)).ljust(68, b"\0") + struct.pack("=I", attach)
-    fd = _call(_PROG_LOAD, attributes)
+    def attempt(log: "ctypes.Array[ctypes.c_char] | None") -> int:
+        where = (1, len(log), ctypes.addressof(log)) if log else (0, 0, 0)
+        attributes = struct.pack("=IIQQIIQ", kind, len(code), ctypes.addressof(instructions),
+                                 ctypes.addressof(licence), *where)
+        return _call(_PROG_LOAD, attributes.ljust(68, b"\0") + struct.pack("=I", attach))
+
+    fd = attempt(None)
     if fd < 0:
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()) + "\n" + log.value.decode())
+        error = ctypes.get_errno()
+        log = ctypes.create_string_buffer(1 << 20)
+        attempt(log)  # which says why
+        raise OSError(error, os.strerror(error) + "\n" + log.value.decode()[-1000:])
     return fd
 
 

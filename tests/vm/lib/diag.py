@@ -7,7 +7,8 @@ import struct
 from typing import Iterator
 
 _NETLINK_SOCK_DIAG, _SOCK_DIAG_BY_FAMILY, _REQUEST, _ERROR = 4, 20, 1, 2
-_ULP_INFO = 19  # INET_DIAG_ULP_INFO
+_ULP_INFO = 19  # INET_DIAG_ULP_INFO, which comes with:
+_WITH_INFO = 1 << (2 - 1)  # INET_DIAG_INFO
 ULP_NAME, STAP_INFO = 1, 0x1354
 _HEAD, _MESSAGE = 16, 72  # bytes of struct nlmsghdr, of struct inet_diag_msg
 
@@ -24,7 +25,7 @@ def _question(opened: socket.socket) -> bytes:
     for name in (opened.getsockname(), opened.getpeername()):
         packed += socket.inet_pton(opened.family, name[0]).ljust(16, b"\0")
     ports = struct.pack(">HH", opened.getsockname()[1], opened.getpeername()[1])
-    whole = struct.pack("=BBBxI", opened.family, socket.IPPROTO_TCP, 0, 0xFFFFFFFF)
+    whole = struct.pack("=BBBxI", opened.family, socket.IPPROTO_TCP, _WITH_INFO, 0xFFFFFFFF)
     whole += ports + packed + struct.pack("=III", 0, 0xFFFFFFFF, 0xFFFFFFFF)
     return struct.pack("=IHHII", _HEAD + len(whole), _SOCK_DIAG_BY_FAMILY, _REQUEST, 1, 0) + whole
 
