@@ -14,6 +14,7 @@ from typing import Any
 from lib import iptables as tables
 from lib import packet, system
 from lib.check import Skip, expect, expect_equal, main, test, wait_for
+from lib.family import V4, V6
 from lib.iptables import Counter, Counters, iptables, must
 from lib.netns import Namespace
 from lib.packet import MF, UDP, ipv4, udp
@@ -365,6 +366,22 @@ def early_hooks_keep_it_away() -> None:
     finally:
         nft("delete table ip early")
     wait_xdp(space, "s0", "native")
+
+
+@test
+def other_tables_leave_it() -> None:
+    """A table that comes into force behind XDP, or of the other family, changes nothing on the wire."""
+    space = pair().server
+    rules(space, f"-A INPUT -i s0 -s {CLIENT} -j DROP")
+    wait_xdp(space, "s0", "native")
+    with space:
+        for command, family in (("-t security -A INPUT -j ACCEPT", V4), ("-A INPUT -j ACCEPT", V6),
+                                ("-t security -F", V4), ("-F", V6)):
+            iptables(command, family)
+            # Answered behind all that follows from the command.
+            iptables("-S INPUT", V4)
+            expect_equal(xdp_of(space, "s0")[0], "native", f"XDP after {command} of IPv{family.number}")
+    drops(3, True, "under other tables")
 
 
 @test

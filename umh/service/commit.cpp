@@ -76,11 +76,14 @@ bpfilter_commit describe(const ir::Table &table, const std::vector<HookProgram> 
 
 } // namespace
 
+bool may_want_devices(const ir::Table &table)
+{
+    return table.family == ir::Family::ipv4 && table.name == "filter";
+}
+
 bool wants_devices(const ir::Table &table)
 {
-    if (table.family != ir::Family::ipv4 || table.name != "filter")
-        return false;
-    return !xdp::lead_devices(xdp::find_lead(table, ir::Hook::local_in)).empty();
+    return may_want_devices(table) && !xdp::lead_devices(xdp::find_lead(table, ir::Hook::local_in)).empty();
 }
 
 Result<TableState> put_in_force(decode::DecodedTable decoded, std::uint64_t request,

@@ -241,7 +241,7 @@ Outcome Namespace::devices(const Request &request)
 {
     for (const auto &[key, state] : tables_)
         if (wants_devices(state.decoded.table))
-            update_devices(request, state);
+            serve_devices(request, state);
     return pipe::Buffer();
 }
 
@@ -249,16 +249,33 @@ Outcome Namespace::devices(const Request &request)
 // the wire does not tell whether a packet comes there.
 bpfilter_xdp_mode Namespace::xdp_mode(const Request &request)
 {
-    const auto early = kernel_.has_early_hooks(request.header.id);
-    const bool hidden = !early || *early;
-    if (hidden && !hidden_)
+    const bool now = hidden(request);
+    if (now && !hidden_)
         spdlog::info("hooks at PREROUTING come before INPUT: nothing is decided at XDP");
-    hidden_ = hidden;
-    return hidden ? BPFILTER_XDP_OFF : settings_.xdp.load();
+    hidden_ = now;
+    return now ? BPFILTER_XDP_OFF : settings_.xdp.load();
+}
+
+bool Namespace::hidden(const Request &request) const
+{
+    const auto early = kernel_.has_early_hooks(request.header.id);
+    return !early || *early;
+}
+
+// A table has come into force. Only filter's has rules for devices; of others it matters alone
+// whether they stand ahead of INPUT.
+void Namespace::update_devices(const Request &request, const TableState &state)
+{
+    if (may_want_devices(state.decoded.table)) {
+        serve_devices(request, state);
+        return;
+    }
+    if (hidden(request) != hidden_)
+        devices(request);
 }
 
 // Netfilter has all the rules whatever comes of this, so nothing here fails a request.
-void Namespace::update_devices(const Request &request, const TableState &state)
+void Namespace::serve_devices(const Request &request, const TableState &state)
 {
     const bool attached = !attachments_.devices().empty();
     const auto netns = kernel_.netns(request.header.id);

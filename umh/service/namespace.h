@@ -39,8 +39,10 @@ private:
     Result<TableState *> table(const pipe::Request &request, std::string_view name);
     Result<std::uint32_t> current_rule_count(const decode::DecodedTable &decoded) const;
     TableState &store(TableState state);
+    [[nodiscard]] bool hidden(const pipe::Request &request) const;
     bpfilter_xdp_mode xdp_mode(const pipe::Request &request);
     void update_devices(const pipe::Request &request, const TableState &state);
+    void serve_devices(const pipe::Request &request, const TableState &state);
 
     pipe::Kernel &kernel_;
     const Settings &settings_;
