@@ -3,12 +3,13 @@
 
 import random
 
-import rules
+from interest import Interest
 from lib import packet
+from lib.family import Family
 from lib.packet import TCP, UDP
 
 
-def port(rng: random.Random, interest: rules.Interest) -> int:
+def port(rng: random.Random, interest: Interest) -> int:
     if rng.random() < 0.1:
         return rng.randrange(65536)
     return min(65535, max(0, rng.choice(interest.ports) + rng.choice((-1, 0, 0, 0, 0, 1))))
@@ -22,14 +23,35 @@ TCP_FLAGS = (packet.SYN,) * 4 + (packet.ACK, packet.SYN | packet.ACK, packet.FIN
 
 
 def payload(rng: random.Random) -> bytes:
-    return b"p" * rng.choice((0, 0, 0, 1, 7, 64, 500))
+    return b"p" * rng.choice((0, 0, 0, 1, 7, 64, 500, 501, 1000, 1300))
 
 
-def draw(rng: random.Random, interest: rules.Interest, protocol: int) -> bytes:
+def draw(rng: random.Random, interest: Interest, protocol: int, behind: bytes | None = None) -> bytes:
+    """`behind`: what the ports of TCP and UDP are followed by in the end."""
+    behind = payload(rng) if behind is None else behind
     if protocol == TCP:
         offset = rng.randrange(16) if rng.random() < 0.05 else None
         return packet.tcp(port(rng, interest), port(rng, interest), rng.choice(TCP_FLAGS),
-                          rng.choice(TCP_OPTIONS), payload(rng), offset)
+                          rng.choice(TCP_OPTIONS), behind, offset)
     if protocol == UDP:
-        return packet.udp(port(rng, interest), port(rng, interest), payload(rng))
+        return packet.udp(port(rng, interest), port(rng, interest), behind)
     return b"x" * rng.choice((0, 4, 8, 40))
+
+
+def whole_packet(family: Family, source: str, destination: str, protocol: int, segment: bytes, ident: int,
+                 ttl: int) -> bytes:
+    if family.number == 6:
+        return packet.ipv6(source, destination, protocol, segment, ident=ident, ttl=ttl)
+    return packet.ipv4(source, destination, protocol, segment, ident=ident, ttl=ttl)
+
+
+def about(rng: random.Random, interest: Interest, router: str) -> bytes:
+    """The beginning of a packet that an ICMP error may be about: one that came from where the error goes."""
+    family = interest.family
+    source = rng.choice((router, *interest.addresses))
+    destination = rng.choice(interest.addresses)
+    protocol = rng.choice((TCP, UDP, UDP, family.icmp, 99))
+    segment = packet.icmp(128 if family.number == 6 else 8) if protocol == family.icmp else draw(
+        rng, interest, protocol, b"")
+    whole = whole_packet(family, source, destination, protocol, segment, rng.randrange(1, 200), 50)
+    return whole[:family.header + rng.choice((8, 8, 8, 20, 4))]

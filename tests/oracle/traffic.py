@@ -4,14 +4,16 @@
 import random
 from typing import NamedTuple
 
-import rules
 import segments
 import traffic6
+from aim import NOTHING, Aim
+from interest import DEVICES, Interest, near
 from lib import packet
 from lib.packet import DF, ICMP, MF, TCP, UDP, UDPLITE
 from lib.router import SPARE, TTL
 
 SELF = "self"  # sent by the router: OUTPUT
+MTU = 1500
 WRONG_MAC = "02:00:00:00:99:99"
 
 
@@ -20,11 +22,15 @@ class Packet(NamedTuple):
     ident: int
     data: bytes
     mac: str | None = None  # not the router's
+    offload: bytes = b""  # a virtio header, if it is to lie in pages or to be segmented
 
 
-def _segment(rng: random.Random, interest: rules.Interest, protocol: int) -> bytes:
+def _segment(rng: random.Random, interest: Interest, protocol: int, destination: str) -> bytes:
     if protocol == ICMP:
-        # Never the 20 bytes that could be taken for the packet an error is about.
+        if rng.random() < 0.25:
+            # Never 3/4 or 5: what the router learns from those it would remember.
+            return packet.icmp(rng.choice((3, 3, 3, 4, 11, 12)), rng.choice((0, 1, 2, 3, 13)),
+                               segments.about(rng, interest, destination))
         return packet.icmp(rng.choice((8, 8, 8, 0, 3, 3, 5, 11, 13, 200, 255)), rng.choice((0, 0, 0, 1, 2, 3)),
                            segments.payload(rng)[:8])
     if protocol == UDPLITE:
@@ -53,11 +59,12 @@ def _fields(rng: random.Random) -> dict[str, object]:
 
 def _broken(rng: random.Random) -> dict[str, object]:
     """What the IP layer refuses before any rule."""
-    return rng.choice(({"wrong_checksum": True}, {"total": 2000}, {"total": 19}, {"header_words": 4},
-                       {"header_words": 15}))
+    ways: tuple[dict[str, object], ...] = ({"wrong_checksum": True}, {"total": 2000}, {"total": 19},
+                                           {"header_words": 4}, {"header_words": 15})
+    return rng.choice(ways)
 
 
-def _destination(rng: random.Random, interest: rules.Interest, origin: str) -> str:
+def _destination(rng: random.Random, interest: Interest, origin: str) -> str:
     kind = rng.random()
     if kind < 0.15:
         return rng.choice(interest.routers)
@@ -66,23 +73,42 @@ def _destination(rng: random.Random, interest: rules.Interest, origin: str) -> s
     address = rng.choice(interest.addresses)
     if address in interest.loopback and origin != SELF and rng.random() < 0.9:
         address = rng.choice(interest.remote + interest.local)
-    return rules.near(rng, address) if rng.random() < 0.6 else address
+    return near(rng, address) if rng.random() < 0.6 else address
 
 
-def _source(rng: random.Random, interest: rules.Interest, origin: str) -> str:
+def _source(rng: random.Random, interest: Interest, origin: str) -> str:
     """Addresses of the router itself, and of loopback, are martians on a wire; some are wanted."""
     if origin in interest.by_mac and rng.random() < 0.1:
         return rng.choice((interest.by_mac[origin], rng.choice(tuple(interest.by_mac.values()))))
     address = rng.choice(interest.addresses)
     if address not in interest.remote and rng.random() < 0.7:
         address = rng.choice(interest.remote)
-    return rules.near(rng, address) if rng.random() < 0.6 else address
+    return near(rng, address) if rng.random() < 0.6 else address
 
 
-def _one_v4(rng: random.Random, interest: rules.Interest, ident: int, source: str, destination: str,
+def _asked(rng: random.Random, interest: Interest, asked: str, usual: str) -> str:
+    """An address like the one that is asked for, or the usual one."""
+    address, _, mask = asked.partition("/")
+    if not address:
+        return usual
+    wide = mask.isdigit() and int(mask) < (30 if interest.family.number == 4 else 126)
+    return near(rng, address) if wide else address
+
+
+def ends(rng: random.Random, interest: Interest, origin: str, at: Aim = NOTHING) -> tuple[str, str]:
+    """Source and destination."""
+    usual = _destination(rng, interest, origin)
+    if at.chain == "INPUT" or at.chain == "FORWARD":
+        usual = rng.choice(interest.local + interest.routers if at.chain == "INPUT" else interest.remote)
+    return (_asked(rng, interest, at.source, _source(rng, interest, origin)),
+            _asked(rng, interest, at.destination, usual))
+
+
+def _one_v4(rng: random.Random, interest: Interest, ident: int, source: str, destination: str, at: Aim,
             from_self: bool) -> bytes:
-    protocol = rng.choices((TCP, UDP, ICMP, UDPLITE, 47, 50, 132, 253, 99), (40, 30, 20, 3, 2, 2, 2, 2, 1))[0]
-    segment = _segment(rng, interest, protocol)
+    protocol = at.protocol or rng.choices((TCP, UDP, ICMP, UDPLITE, 47, 50, 132, 253, 99),
+                                          (40, 30, 20, 3, 2, 2, 2, 2, 1))[0]
+    segment = at.ports(_segment(rng, interest, protocol, destination))
     if rng.random() < 0.08:
         segment = segment[:rng.randrange(24)]
     fields = _fields(rng)
@@ -95,16 +121,20 @@ def _one_v4(rng: random.Random, interest: rules.Interest, ident: int, source: st
                        **fields)  # type: ignore[arg-type]
 
 
-def one(rng: random.Random, interest: rules.Interest, ident: int, spare: bool) -> Packet:
-    origin = SELF if rng.random() < 0.25 else rng.choice(rules.DEVICES + ("in0", "in0"))
+def one(rng: random.Random, interest: Interest, ident: int, spare: bool) -> Packet:
+    at = rng.choice(interest.aims) if interest.aims and rng.random() < 0.6 else NOTHING
+    origin = SELF if rng.random() < 0.25 else rng.choice(DEVICES + ("in0", "in0") + interest.more_devices)
+    if at.device or at.chain == "OUTPUT":
+        origin = at.device or SELF
     if spare and rng.random() < 0.5:
         origin = SPARE
     make = traffic6.one if interest.family.number == 6 else _one_v4
-    data = make(rng, interest, ident, _source(rng, interest, origin), _destination(rng, interest, origin),
-                origin == SELF)
+    data = make(rng, interest, ident, *ends(rng, interest, origin, at), at, origin == SELF)
+    while len(data) > MTU:
+        data = make(rng, interest, ident, *ends(rng, interest, origin, at), at, origin == SELF)
     return Packet(origin, ident, data, WRONG_MAC if origin != SELF and rng.random() < 0.02 else None)
 
 
-def draw(rng: random.Random, interest: rules.Interest, count: int, first: int = 1, spare: bool = False) -> list[Packet]:
+def draw(rng: random.Random, interest: Interest, count: int, first: int = 1, spare: bool = False) -> list[Packet]:
     """`spare`: the spare link is there."""
     return [one(rng, interest, first + number, spare) for number in range(count)]

@@ -3,9 +3,11 @@
 
 import random
 import socket
+from typing import Callable
 
-import rules
 import segments
+from aim import Aim
+from interest import Interest
 from lib import packet
 from lib.packet import ICMPV6, TCP, UDP, UDPLITE, Header
 from lib.router import TTL
@@ -60,11 +62,12 @@ def _headers(rng: random.Random, addresses: list[str]) -> list[Header]:
             headers.append(_options(rng, packet.DESTINATION))
         return headers
     for _ in range(rng.choice((1, 2, 3, 4, 8))):
-        headers.append(rng.choice((
+        kinds: tuple[Callable[[], Header], ...] = (
             lambda: _options(rng, packet.HOP), lambda: _options(rng, packet.DESTINATION),
             lambda: _routing(rng, addresses), lambda: _authentication(rng),
             lambda: _fragment(rng, rng.choice(("first", "atomic", "middle", "last"))),
-            lambda: packet.mobility_header(rng.randrange(9))))())
+            lambda: packet.mobility_header(rng.randrange(9)))
+        headers.append(rng.choice(kinds)())
     return headers
 
 
@@ -79,9 +82,12 @@ WEIGHTS = (36, 30, 18, 4, 1, 3, 3, 4, 1, 1, 1)
 ICMP_TYPES = (128, 128, 128, 129, 1, 2, 3, 4, 127, 133, 135, 136, 143, 200, 255)
 
 
-def _segment(rng: random.Random, interest: rules.Interest, protocol: int) -> bytes:
+def _segment(rng: random.Random, interest: Interest, protocol: int, destination: str) -> bytes:
     if protocol == ICMPV6:
-        # Never the 40 bytes that could be taken for the packet an error is about.
+        if rng.random() < 0.25:
+            # Never "too big": what the router learns from that it would remember.
+            return packet.icmp(rng.choice((1, 1, 3, 4)), rng.choice((0, 1, 3, 4)),
+                               segments.about(rng, interest, destination))
         return packet.icmp(rng.choice(ICMP_TYPES), rng.choice((0, 0, 0, 1, 2, 3, 4)), segments.payload(rng)[:8])
     if protocol == packet.MOBILITY:
         header = packet.mobility_header(rng.choice((0, 1, 5, 6, 7, 8, 20)), rng.choice((None, None, None, 0, 5)))
@@ -92,11 +98,11 @@ def _segment(rng: random.Random, interest: rules.Interest, protocol: int) -> byt
     return segments.draw(rng, interest, protocol)
 
 
-def one(rng: random.Random, interest: rules.Interest, ident: int, source: str, destination: str,
+def one(rng: random.Random, interest: Interest, ident: int, source: str, destination: str, at: Aim,
         from_self: bool) -> bytes:
-    protocol = rng.choices(PROTOCOLS, WEIGHTS)[0]
+    protocol = at.protocol or rng.choices(PROTOCOLS, WEIGHTS)[0]
     headers = _headers(rng, interest.addresses)
-    segment = _segment(rng, interest, protocol)
+    segment = at.ports(_segment(rng, interest, protocol, destination))
     fields: dict[str, object] = {"tos": rng.choice((0, 0, 0, 0x10, 0xB8))}
     if rng.random() < 0.12:
         whole = sum(1 + len(header.rest) for header in headers) + len(segment)

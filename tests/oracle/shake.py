@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What nobody may notice: done to bpfilter between packets, and to ip_tables never.
+
+The helper is killed, the place where packets are dropped changes, a table is replaced by
+itself. Every verdict and every counter must be what it would have been.
+"""
+
+import json
+import random
+from collections import Counter
+
+import whole
+from lib import helper, iptables, system
+from lib.check import Failure, wait_for
+from lib.family import Family
+from machine import Machine
+
+PARAMETER = "/sys/module/bpfilter/parameters/xdp"
+MODES = ("auto", "generic", "native", "off")
+# As `ip -j link` says it.
+NATIVE, GENERIC = 1, 2
+
+
+def set_mode(mode: str) -> None:
+    with open(PARAMETER, "w", encoding="ascii") as file:
+        file.write(mode)
+
+
+def attached(machine: Machine) -> dict[str, int]:
+    """How the devices of the router carry a program, those that do."""
+    with machine:
+        links = json.loads(iptables.must("ip", "-j", "link", "show"))
+    return {link["ifname"]: link["xdp"]["mode"] for link in links if link.get("xdp", {}).get("mode")}
+
+
+def expected(devices: list[str], mode: str) -> dict[str, int]:
+    """What `attached` says in this mode, of devices that want a program."""
+    if mode == "off":
+        return {}
+    return {device: GENERIC if mode == "generic" or device == "lo" else NATIVE for device in devices
+            if mode != "native" or device != "lo"}
+
+
+class Shaker:
+    def __init__(self, seed: str, fixed_mode: str | None, evidence: Counter[str]) -> None:
+        """`fixed_mode`: the mode stays; `evidence`: what was done is counted there."""
+        self._seed = seed
+        self._fixed = fixed_mode
+        self._evidence = evidence
+        self._rng = random.Random()
+        self._modes = list(MODES)
+        self.mode = fixed_mode or "auto"
+        if fixed_mode:
+            set_mode(fixed_mode)
+
+    def ruleset(self, number: int, modes: tuple[str, ...] = MODES) -> None:
+        """Another ruleset begins, under one of these modes, or the mode that is fixed."""
+        self._rng = random.Random(f"{self._seed}/{number}/shake")
+        # Mostly where packets can be dropped before the stack.
+        self._modes = [mode for mode in modes for _ in range(1 if mode == "off" else 3)]
+        self._enter(self._rng.choice(self._modes))
+
+    def _enter(self, mode: str) -> None:
+        if self._fixed:
+            mode = self._fixed if self._fixed in self._modes else self._modes[0]
+        if mode == self.mode:
+            return
+        set_mode(mode)
+        self.mode = mode
+        self._evidence["modes"] += 1
+
+    def between(self, machine: Machine, family: Family, devices: list[str]) -> None:
+        """Between packets. `devices`: they want a program."""
+        kind = self._rng.random()
+        if kind < 0.06:
+            helper.kill()
+            self._evidence["kills"] += 1
+        elif kind < 0.3 and devices:
+            self._enter(self._rng.choice(self._modes))
+        elif kind < 0.45:
+            self._replace(machine, family)
+        self.wait(machine, devices)
+
+    def _replace(self, machine: Machine, family: Family) -> None:
+        with machine:
+            for table in whole.names(family):
+                whole.by_itself(family, table)
+        self._evidence["replaced"] += 1
+
+    def wait(self, machine: Machine, devices: list[str]) -> None:
+        """Until all that follows from what was done has been done. No packet is on the way then: a
+        device that gets or loses a native program drops what it has not yet received."""
+        machine.ready()
+        if devices:
+            # Others may have one too, by rules behind those that are there for this.
+            wanted = expected(devices, self.mode)
+            try:
+                wait_for(lambda: {device: mode for device, mode in attached(machine).items() if device in devices}
+                         == wanted, f"XDP in mode {self.mode} to be {wanted}")
+            except Failure as why:
+                said = [line for line in system.kernel_log() if "bpfilter" in line]
+                raise Failure(f"{why}; it is {attached(machine)}; the log: {said[-5:]}") from None
+            self._evidence["attached"] += len(wanted)
