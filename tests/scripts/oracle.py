@@ -1,0 +1,132 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""tests/oracle, the host's side: what is compared, what must have been met, what is kept."""
+
+import os
+import sys
+import tempfile
+import unittest
+from unittest import mock
+
+TREE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
+sys.path.insert(0, f"{TREE}/tests/oracle")
+
+import answers  # noqa: E402  pylint: disable=wrong-import-position
+import shares  # noqa: E402  pylint: disable=wrong-import-position
+from record import BEGIN, END, EVIDENCE, Record, differences  # noqa: E402  pylint: disable=wrong-import-position
+
+RULESET = """ruleset 0
+layers: IPv4, without connection tracking
+rule *filter
+rule :INPUT ACCEPT [0:0]
+rule [0:0] -A INPUT -i in0 -j DROP
+rule [7:900] -A INPUT -j user
+rule COMMIT
+restore: status 0
+packet in0 4500 -> -
+packet in0 4501 -> local
+packet self 4502 -> out0,local
+saved *filter
+saved :INPUT ACCEPT [1:20]
+saved [1:20] -A INPUT -i in0 -j DROP
+saved [7:900] -A INPUT -j user
+saved COMMIT
+ruleset 1
+flows: IPv4, without connection tracking
+restore: status 1
+flow tcp 10.1.0.1 20000 -> 10.9.0.1 53, 1 bytes: EINPROGRESS established accepted 1 1
+flow tcp 10.1.0.1 20001 -> 10.9.0.1 53, 1 bytes: EINPROGRESS no answer nobody
+flow udp 10.1.0.1 20002 -> 10.9.0.1 53, 9 bytes: 0 9 9 9 9
+flow udp 10.1.0.1 20003 -> 10.9.0.1 53, 9 bytes: 0 EPERM EAGAIN EPERM EAGAIN
+flow udp 10.1.0.1 20004 -> 10.9.0.1 53, 9 bytes: 0 9 ECONNREFUSED
+"""
+
+
+def record(evidence: str = '{"unseen": 1}') -> Record:
+    found = Record.parse(f"{BEGIN}\n{RULESET}{END}\n{EVIDENCE}{evidence}\n")
+    assert found
+    return found
+
+
+class Records(unittest.TestCase):
+    def test_counts(self) -> None:
+        self.assertEqual(record().count("packet "), 3)
+        self.assertEqual(record().delivered(), (2, 3))
+        self.assertEqual(record().delivered("layers"), (2, 3))
+        self.assertEqual(record().delivered("long"), (0, 0))
+        self.assertEqual(record().flows(), (2, 5))
+
+    def test_a_rule_is_hit_if_its_counter_moved(self) -> None:
+        self.assertEqual(record().hits(), (1, 2))
+
+    def test_one_that_is_not_whole_is_none(self) -> None:
+        whole = f"{BEGIN}\n{RULESET}{END}\n{EVIDENCE}{{}}\n"
+        for wrong in ("", RULESET, whole.replace(END, ""), whole.replace(EVIDENCE, "Traceback")):
+            self.assertIsNone(Record.parse(wrong))
+
+    def test_there_and_back(self) -> None:
+        self.assertEqual(Record.parse(record().render()), record())
+
+    def test_differences(self) -> None:
+        self.assertEqual(differences(["a", "b"], ["a", "b"]), [])
+        self.assertEqual(differences(["a", "b"], ["a", "c", "d"]), [("b", "c"), ("(nothing)", "d")])
+
+
+class Shares(unittest.TestCase):
+    def test_met(self) -> None:
+        self.assertTrue(shares.Share("", 5, 100, 0.05).met)
+        self.assertFalse(shares.Share("", 4, 100, 0.05).met)
+        self.assertFalse(shares.Share("of nothing", 0, 0, 0.0).met)
+
+    def test_at_xdp(self) -> None:
+        """Of what ours saw, and only if it was to see it."""
+        def at_xdp(ours: Record | None) -> list[shares.Share]:
+            return [share for share in shares.of(record(), ours, True) if "XDP" in share.name]
+
+        self.assertEqual([(share.part, share.whole) for share in at_xdp(record())], [(1, 3)])
+        self.assertFalse(at_xdp(record("{}"))[0].met)
+        self.assertEqual(at_xdp(None), [])
+
+    def test_packets_that_ip_tables_lost_are_no_evidence(self) -> None:
+        self.assertEqual(len(shares.lies(record())), 1)
+        self.assertEqual(shares.lies(record('{"unseen": 0}')), [])
+
+
+class Answers(unittest.TestCase):
+    def setUp(self) -> None:
+        scratch = tempfile.TemporaryDirectory()
+        self.addCleanup(scratch.cleanup)
+        directory = mock.patch.object(answers, "DIRECTORY", scratch.name)
+        directory.start()
+        self.addCleanup(directory.stop)
+
+    def test_kept(self) -> None:
+        self.assertIsNone(answers.find("one"))
+        answers.keep("one", record())
+        self.assertEqual(answers.find("one"), record())
+
+    def test_damaged(self) -> None:
+        answers.keep("one", record())
+        path = os.path.join(answers.DIRECTORY, "one.gz")
+        with open(path, "rb") as file:
+            half = file.read()[:50]
+        with open(path, "wb") as file:
+            file.write(half)
+        self.assertIsNone(answers.find("one"))
+
+    def test_what_nobody_asked_for_goes_first(self) -> None:
+        def path(name: str) -> str:
+            return os.path.join(answers.DIRECTORY, f"{name}.gz")
+
+        answers.keep("first", record())
+        answers.keep("second", record())
+        os.utime(path("first"), (1, 1))
+        os.utime(path("second"), (2, 2))
+        answers.find("first")
+        with mock.patch.object(answers, "LIMIT", 2 * os.stat(path("first")).st_size + 50):
+            answers.keep("third", record())
+        self.assertEqual(sorted(os.listdir(answers.DIRECTORY)), ["first.gz", "third.gz"])
+
+
+if __name__ == "__main__":
+    unittest.main()
