@@ -14,7 +14,8 @@ from typing import Iterator
 
 from . import counts, stages, steps
 
-DIRECTORY = f"{steps.TREE}/build/rounds"
+LOGS = f"{steps.TREE}/build/rounds"
+MACHINE = "(the machine)"  # its kernel complained, it hung, or it died
 NOT_OK = re.compile(r"^not ok (\S+?):?(?:\s|$)(.*)")
 
 
@@ -33,10 +34,11 @@ def load(processes: int) -> Iterator[None]:
 class Rounds:
     """Of one kernel, one after the other."""
 
-    def __init__(self, kernel: str, number: int, timeout: int, filters: list[str]) -> None:
+    def __init__(self, kernel: str, number: int, step: steps.Step, logs: str = LOGS) -> None:
         self.kernel = kernel
         self.number = number
-        self.step = stages.vm_suite(kernel, timeout, *filters)
+        self.step = step
+        self.logs = logs
         self.failures: Counter[str] = Counter()
         self.good = 0
 
@@ -45,7 +47,7 @@ class Rounds:
             self.round(number)
 
     def round(self, number: int) -> None:
-        log = f"{DIRECTORY}/{self.kernel}-{number}.log"
+        log = f"{self.logs}/{self.kernel}-{number}.log"
         start = time.monotonic()
         with open(log, "w+", encoding="utf-8", errors="replace") as file:
             status = subprocess.run(self.step.command, stdin=subprocess.DEVNULL, stdout=file,
@@ -56,7 +58,7 @@ class Rounds:
         failed = [match for match in map(NOT_OK.match, output.splitlines()) if match]
         self.failures.update({match[1] for match in failed})
         if count.failed > len(failed) or (status and not count.failed):
-            self.failures["(the machine)"] += 1
+            self.failures[MACHINE] += 1
         self.good += status == 0 and not count.failed
         print(f"{self.kernel}, round {number}: {count}, status {status}, {time.monotonic() - start:.0f} s, {log}")
         for match in failed:
@@ -66,8 +68,8 @@ class Rounds:
 
 def table(every: list[Rounds]) -> None:
     names = sorted({name for one in every for name in one.failures})
-    print("\nfailed, of rounds" + "".join(f"{one.kernel:>8}" for one in every))
-    print(f"{'':17}" + "".join(f"{one.number:8}" for one in every))
+    print("\n" + "".join(f"{one.kernel:>8}" for one in every) + "  how often it failed")
+    print("".join(f"{one.number:8}" for one in every) + "  rounds of each")
     for name in names:
         print("".join(f"{one.failures[name]:8}" for one in every) + f"  {name}")
     print("".join(f"{one.number - one.good:8}" for one in every) + "  rounds in which anything failed")
@@ -89,8 +91,9 @@ def main(arguments: list[str]) -> int:
     built = steps.run_tracks([steps.Track("", build)])
     if counts.total(result.count for result in built).failed:
         return steps.report(built)
-    os.makedirs(DIRECTORY, exist_ok=True)
-    every = [Rounds(kernel, chosen.rounds, chosen.timeout, chosen.only) for kernel in kernels]
+    os.makedirs(LOGS, exist_ok=True)
+    every = [Rounds(kernel, chosen.rounds, stages.vm_suite(kernel, chosen.timeout, *chosen.only))
+             for kernel in kernels]
     with load(os.cpu_count() or 1) if chosen.load else contextlib.nullcontext():
         threads = [threading.Thread(target=one.run) for one in every]
         for thread in threads:

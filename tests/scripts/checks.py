@@ -6,13 +6,14 @@ import contextlib
 import io
 import os
 import sys
+import tempfile
 import threading
 import unittest
 
 TREE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 sys.path.insert(0, f"{TREE}/scripts")
 
-from checks import counts, steps  # noqa: E402  pylint: disable=wrong-import-position
+from checks import counts, rounds, steps  # noqa: E402  pylint: disable=wrong-import-position
 from checks.counts import Count  # noqa: E402  pylint: disable=wrong-import-position
 
 SUITE = """# 6.1.0-1-amd64, bpfilter
@@ -102,6 +103,28 @@ class Steps(unittest.TestCase):
             self.assertEqual(steps.report([known, steps.Result("b", Count(1, 0))]), 0)
         self.assertEqual(output.getvalue().splitlines()[-2:],
                          ["3 of these passed before with the same content (docs/testing.md)", "4 passed, 0 failed"])
+
+
+class Rounds(unittest.TestCase):
+    """With a suite that fails in every other round, and whose guest dies in the third."""
+
+    def test_the_table(self) -> None:
+        scratch = tempfile.TemporaryDirectory()
+        self.addCleanup(scratch.cleanup)
+        suite = f"""cd {scratch.name}; echo >>rounds; n=$(wc -l <rounds); echo ok a.good
+            [ $n != 3 ] || exit {counts.MACHINE_FAILED}
+            if [ $n = 2 ]; then echo 'not ok a.bad: why'; echo 1 passed, 1 failed; exit 1; fi
+            echo ok a.bad; echo 2 passed, 0 failed"""
+        one = rounds.Rounds("6.1", 4, shell("suite", suite, counts.guest), scratch.name)
+        output = io.StringIO()
+        with contextlib.redirect_stdout(output):
+            one.run()
+            rounds.table([one])
+        self.assertEqual((one.good, dict(one.failures)), (2, {"a.bad": 1, rounds.MACHINE: 1}))
+        self.assertIn("    not ok a.bad: why\n", output.getvalue())
+        table = [line.split() for line in output.getvalue().splitlines()[-4:]]
+        self.assertEqual(table, [["4", "rounds", "of", "each"], ["1", "(the", "machine)"], ["1", "a.bad"],
+                                 ["2", "rounds", "in", "which", "anything", "failed"]])
 
 
 if __name__ == "__main__":
