@@ -7,13 +7,13 @@ from typing import Iterator
 
 from . import system
 from .check import wait_for
+from .family import chains_of
 from .iptables import must, run
 from .module import loaded
 
 MODULES = f"/lib/modules/{os.uname().release}"
 OURS = f"{MODULES}/updates"
 TABLES = ("filter", "mangle", "nat", "raw", "security")
-EMPTY = "*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\nCOMMIT\n"
 
 
 def remove(module: str) -> None:
@@ -21,11 +21,21 @@ def remove(module: str) -> None:
     wait_for(lambda: run("modprobe", "-r", module).status == 0, f"{module} to be removable", 60)
 
 
+def names(prefix: str) -> list[str]:
+    """The tables that there are."""
+    with contextlib.suppress(FileNotFoundError), open(f"/proc/net/{prefix}_tables_names", encoding="ascii") as file:
+        return file.read().split()
+    return []
+
+
+def empty(table: str) -> str:
+    return "\n".join([f"*{table}", *(f":{chain} ACCEPT [0:0]" for chain in chains_of(table)), "COMMIT", ""])
+
+
 def unload() -> None:
     """Neither bpfilter nor ip_tables, and no rule."""
     for prefix in ("ip", "ip6"):
-        if loaded("bpfilter") or loaded(f"{prefix}_tables"):
-            must(f"{prefix}tables-legacy-restore", stdin=EMPTY)
+        must(f"{prefix}tables-legacy-restore", stdin="".join(map(empty, names(prefix))))
         for module in (*(f"{prefix}table_{table}" for table in TABLES), f"{prefix}_tables"):
             if loaded(module):
                 remove(module)
