@@ -21,6 +21,8 @@
 #define BACKOFF_MAX (5 * HZ)
 /* So many in a row that died before they answered INIT, and we stop trying. */
 #define STILLBORN_MAX 3
+/* Whoever asks so soon after a helper could not be had is not the reason to try again. */
+#define REFUSAL HZ
 #define WATCH_PERIOD (HZ / 2)
 
 static void start_helper(struct work_struct *work);
@@ -97,8 +99,7 @@ static bool is_hopeless(const struct bpfilter_session *session, enum bpfilter_en
 	return false;
 }
 
-unsigned long bpfilter_helper_ended(struct bpfilter_session *session, enum bpfilter_end reason,
-				    bool wanted)
+unsigned long bpfilter_helper_ended(struct bpfilter_session *session, enum bpfilter_end reason)
 {
 	unsigned long delay;
 
@@ -117,10 +118,10 @@ unsigned long bpfilter_helper_ended(struct bpfilter_session *session, enum bpfil
 	if (is_hopeless(session, reason)) {
 		pr_err_ratelimited("giving up the helper until it is asked for again\n");
 		stillborn = 0;
-		return max_t(unsigned long, delay, HZ);
+		return max_t(unsigned long, delay, REFUSAL);
 	}
 	/* Tables in force want a helper too: it has XDP programs to attach for them. */
-	if (wanted || bpfilter_table_any())
+	if (bpfilter_table_any())
 		bpfilter_helper_want();
 	return 0;
 }
@@ -214,21 +215,15 @@ static int execute(struct bpfilter_session *session)
 
 static struct bpfilter_request *new_init(void)
 {
-	struct bpfilter_init init = {
-		.major = BPFILTER_PIPE_MAJOR,
-		.minor = BPFILTER_PIPE_MINOR,
-		.settings = bpfilter_get_settings(),
-	};
 	struct bpfilter_request *request =
 		bpfilter_request_new(BPFILTER_OP_INIT, NULL, NFPROTO_UNSPEC);
 
 	if (!request)
 		return NULL;
-	if (bpfilter_request_reserve_reply(request, sizeof(init))) {
+	if (bpfilter_request_reserve_reply(request, sizeof(struct bpfilter_init))) {
 		bpfilter_request_put(request);
 		return NULL;
 	}
-	bpfilter_request_set_head(request, &init, sizeof(init));
 	return request;
 }
 
@@ -287,7 +282,7 @@ static void start_helper(struct work_struct *work)
 	error = start_session();
 	if (error) {
 		pr_err_ratelimited("cannot start the helper (error %d)\n", error);
-		bpfilter_queue_refuse(error == -ENOMEM ? -ENOMEM : -ENOENT);
+		bpfilter_queue_refuse(error == -ENOMEM ? -ENOMEM : -ENOENT, REFUSAL);
 	}
 }
 

@@ -18,11 +18,10 @@ void bpfilter_helper_want(void);
 /* There is something to watch the time of. */
 void bpfilter_helper_watch(void);
 /*
- * A session ended, and there are requests left if `wanted`. Returns 0 if a successor
- * will see to them, or for how many jiffies there is none to be had.
+ * A session ended. Returns 0 if there may be a successor, who is started if there are tables
+ * in force; or for how many jiffies there is none to be had.
  */
-unsigned long bpfilter_helper_ended(struct bpfilter_session *session, enum bpfilter_end reason,
-				    bool wanted);
+unsigned long bpfilter_helper_ended(struct bpfilter_session *session, enum bpfilter_end reason);
 
 /* The reply to INIT is in `init`: opens the queue, or ends the session. */
 void bpfilter_helper_greet(struct bpfilter_session *session, struct bpfilter_request *init,

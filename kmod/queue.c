@@ -49,13 +49,29 @@ void bpfilter_queue_add(struct bpfilter_request *request, struct list_head *list
 	list_add_tail(&request->list, list);
 }
 
-void bpfilter_queue_wake(struct bpfilter_session *session)
+struct bpfilter_request *bpfilter_queue_next(struct bpfilter_session *session)
 {
 	lockdep_assert_held(&bpfilter_queue.lock);
-	/* The clock of a helper that had nothing to do starts now. */
-	if (list_empty(&session->processing) && list_empty(&session->urgent) &&
-	    list_is_singular(&bpfilter_queue.requests))
+	if (session->ended)
+		return NULL;
+	if (!list_empty(&session->urgent))
+		return list_first_entry(&session->urgent, struct bpfilter_request, list);
+	if (session->greeted && !list_empty(&bpfilter_queue.requests))
+		return list_first_entry(&bpfilter_queue.requests, struct bpfilter_request, list);
+	return NULL;
+}
+
+/* What is on offer may be another one now: tells whoever is there to read it. */
+void bpfilter_queue_offer(struct bpfilter_session *session)
+{
+	const bool offering = bpfilter_queue_next(session);
+
+	/* The clock of a helper that had nothing to read starts now. */
+	if (offering && !session->offering)
 		session->active = jiffies;
+	session->offering = offering;
+	if (!offering)
+		return;
 	wake_up(&session->readable);
 	bpfilter_helper_watch();
 }
@@ -64,6 +80,15 @@ static bool is_refused(void)
 {
 	return !bpfilter_queue.session && bpfilter_queue.refusal &&
 	       time_before(jiffies, bpfilter_queue.refused_until);
+}
+
+/* To whoever reads next; if there is nobody, somebody is started, and time is watched. */
+static void offer(void)
+{
+	if (bpfilter_queue.session)
+		bpfilter_queue_offer(bpfilter_queue.session);
+	else
+		bpfilter_helper_want();
 }
 
 int bpfilter_queue_submit(struct bpfilter_request *request)
@@ -77,10 +102,7 @@ int bpfilter_queue_submit(struct bpfilter_request *request)
 		error = bpfilter_queue.refusal;
 	} else {
 		bpfilter_queue_add(bpfilter_request_get(request), &bpfilter_queue.requests);
-		if (bpfilter_queue.session)
-			bpfilter_queue_wake(bpfilter_queue.session);
-		else
-			bpfilter_helper_want();
+		offer();
 	}
 	spin_unlock(&bpfilter_queue.lock);
 	return error;
@@ -134,23 +156,11 @@ void bpfilter_queue_notify(struct bpfilter_request *request)
 	spin_lock(&bpfilter_queue.lock);
 	if (bpfilter_queue.session && !is_queued_already(request)) {
 		bpfilter_queue_add(request, &bpfilter_queue.requests);
-		bpfilter_queue_wake(bpfilter_queue.session);
+		offer();
 		request = NULL;
 	}
 	spin_unlock(&bpfilter_queue.lock);
 	bpfilter_request_put(request);
-}
-
-struct bpfilter_request *bpfilter_queue_next(struct bpfilter_session *session)
-{
-	lockdep_assert_held(&bpfilter_queue.lock);
-	if (session->ended)
-		return NULL;
-	if (!list_empty(&session->urgent))
-		return list_first_entry(&session->urgent, struct bpfilter_request, list);
-	if (session->greeted && !list_empty(&bpfilter_queue.requests))
-		return list_first_entry(&bpfilter_queue.requests, struct bpfilter_request, list);
-	return NULL;
 }
 
 /* The next request, held; NULL at the end; -EAGAIN, -EMSGSIZE. */
@@ -167,9 +177,10 @@ struct bpfilter_request *bpfilter_queue_take(struct bpfilter_session *session, s
 	} else {
 		request->state = REQUEST_HELD;
 		request->since = jiffies;
-		session->active = jiffies;
 		list_move_tail(&request->list, &session->processing);
 		bpfilter_request_get(request);
+		session->offering = false;
+		bpfilter_queue_offer(session);
 	}
 	spin_unlock(&bpfilter_queue.lock);
 	return request;
@@ -243,7 +254,7 @@ struct bpfilter_request *bpfilter_queue_hold_to_finish(struct bpfilter_session *
 	return request;
 }
 
-/* May the next helper be given what this one had read? */
+/* May the next helper be given what this one had read, or was about to? */
 static bool is_repeatable(const struct bpfilter_request *request)
 {
 	switch (request->header.opcode) {
@@ -252,61 +263,85 @@ static bool is_repeatable(const struct bpfilter_request *request)
 	case BPFILTER_OP_ADD_COUNTERS:
 		return false;
 	default:
-		return !bpfilter_queue_is_notice(request) && !request->cancelled &&
-		       !request->expired && request->deaths < DEATHS_MAX;
+		return !bpfilter_queue_is_notice(request) && !request->expired;
 	}
 }
 
-void bpfilter_queue_dispose(struct bpfilter_request *request, struct list_head *dead)
+/* Another helper died over it. Is that one more than it may have? */
+bool bpfilter_queue_blame(struct bpfilter_request *request)
 {
 	lockdep_assert_held(&bpfilter_queue.lock);
 	if (request->header.opcode == BPFILTER_OP_REPLAY)
 		request->version->deaths++;
-	request->deaths++;
-
-	if (request->header.opcode == BPFILTER_OP_REPLACE && request->committed) {
-		bpfilter_queue_bury(request, 0, dead);
-	} else if (bpfilter_queue.stopped || !is_repeatable(request)) {
-		bpfilter_queue_bury(request, -EIO, dead);
-	} else {
-		request->state = REQUEST_QUEUED;
-		request->since = jiffies;
-		list_move(&request->list, &bpfilter_queue.requests);
-	}
+	return ++request->deaths >= DEATHS_MAX;
 }
 
-void bpfilter_queue_release(struct bpfilter_session *session, struct bpfilter_request *request)
+/* To be read, before all others that wait. */
+static void requeue(struct bpfilter_request *request, struct list_head *list)
+{
+	request->state = REQUEST_QUEUED;
+	request->since = jiffies;
+	list_move(&request->list, list);
+	offer();
+}
+
+/* What becomes of a request whose helper is gone. */
+static void bequeath(struct bpfilter_request *request, struct list_head *dead)
+{
+	const bool blamed = bpfilter_queue_blame(request);
+
+	if (request->header.opcode == BPFILTER_OP_REPLACE && request->committed)
+		bpfilter_queue_bury(request, 0, dead);
+	else if (bpfilter_queue.stopped || blamed || !is_repeatable(request))
+		bpfilter_queue_bury(request, -EIO, dead);
+	else if (is_refused())
+		bpfilter_queue_bury(request, bpfilter_queue.refusal, dead);
+	else
+		requeue(request, &bpfilter_queue.requests);
+}
+
+/*
+ * A request that was with the helper, or on its way there, and is in nobody's hands now:
+ * the only place that decides what becomes of it. Nobody waits for it any more, its helper
+ * is gone, it goes on as it was, or it could not be given to the helper after all.
+ */
+void bpfilter_queue_settle(struct bpfilter_session *session, struct bpfilter_request *request,
+			   bool taken, struct list_head *dead)
+{
+	const bool urgent = request->header.opcode == BPFILTER_OP_INIT ||
+			    request->header.opcode == BPFILTER_OP_REPLAY;
+
+	lockdep_assert_held(&bpfilter_queue.lock);
+	if (request->cancelled && (session->ended || !taken))
+		bpfilter_queue_bury(request, -EINTR, dead);
+	else if (session->ended)
+		bequeath(request, dead);
+	else if (taken)
+		request->state = REQUEST_PROCESSING;
+	else
+		requeue(request, urgent ? &session->urgent : &bpfilter_queue.requests);
+}
+
+static void let_go(struct bpfilter_session *session, struct bpfilter_request *request, bool taken)
 {
 	LIST_HEAD(dead);
 
 	spin_lock(&bpfilter_queue.lock);
-	request->state = REQUEST_PROCESSING;
-	if (session->ended)
-		bpfilter_queue_dispose(request, &dead);
+	bpfilter_queue_settle(session, request, taken, &dead);
 	spin_unlock(&bpfilter_queue.lock);
 	bpfilter_requests_put(&dead);
 	bpfilter_request_put(request);
+}
+
+void bpfilter_queue_release(struct bpfilter_session *session, struct bpfilter_request *request)
+{
+	let_go(session, request, true);
 }
 
 /* It could not be copied to the helper's memory: as if it had never been read. */
 void bpfilter_queue_untake(struct bpfilter_session *session, struct bpfilter_request *request)
 {
-	bool urgent = request->header.opcode == BPFILTER_OP_INIT ||
-		      request->header.opcode == BPFILTER_OP_REPLAY;
-	LIST_HEAD(dead);
-
-	spin_lock(&bpfilter_queue.lock);
-	if (session->ended) {
-		bpfilter_queue_dispose(request, &dead);
-	} else if (request->cancelled) {
-		bpfilter_queue_bury(request, -EINTR, &dead);
-	} else {
-		request->state = REQUEST_QUEUED;
-		list_move(&request->list, urgent ? &session->urgent : &bpfilter_queue.requests);
-	}
-	spin_unlock(&bpfilter_queue.lock);
-	bpfilter_requests_put(&dead);
-	bpfilter_request_put(request);
+	let_go(session, request, false);
 }
 
 void bpfilter_queue_finish(struct bpfilter_session *session, struct bpfilter_request *request,

@@ -2,9 +2,9 @@
 /*
  * The queue: requests on their way to the helper and back.
  *
- *   new -submit-> queued -take-> held -release-> processing -hold-> held -finish-> done
- *                    ^                               |
- *                    +------- the helper died -------+
+ *   new -submit-> queued -take-> held -settle-> processing -hold-> held -finish-> done
+ *                    ^                             |
+ *                    +--- settle: helper died -----+
  *
  * One spinlock guards all of it: queue.c has the requests, session.c the sessions. Contexts
  * that meet here:
@@ -41,7 +41,8 @@ struct bpfilter_session {
 	struct list_head urgent; /* INIT, then REPLAYs: before all that is queued */
 	struct list_head processing; /* in the order read */
 	unsigned long born; /* jiffies */
-	unsigned long active; /* jiffies of its last read or reply */
+	unsigned long active; /* jiffies of its last reply, or since when it has something to read */
+	bool offering; /* there is something to read */
 	bool greeted; /* INIT was answered well: the queue is open to it */
 	bool ended;
 };
@@ -89,8 +90,8 @@ bool bpfilter_session_exists(void);
 void bpfilter_session_greeted(struct bpfilter_session *session, struct list_head *replays);
 void bpfilter_session_end(struct bpfilter_session *session, enum bpfilter_end reason);
 
-/* No session can be had: all that is queued fails. */
-void bpfilter_queue_refuse(int error);
+/* No session can be had: all that is queued fails, and what comes within `pause` jiffies. */
+void bpfilter_queue_refuse(int error, unsigned long pause);
 /* Ends what is over the deadline. Returns whether there is anything left to watch. */
 bool bpfilter_queue_watch(unsigned long deadline);
 /* Fails everything, from now on. */

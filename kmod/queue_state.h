@@ -23,11 +23,16 @@ extern struct bpfilter_queue {
 bool bpfilter_queue_is_notice(const struct bpfilter_request *request);
 /* The request is done. The dead are for bpfilter_requests_put(), without the lock. */
 void bpfilter_queue_bury(struct bpfilter_request *request, int error, struct list_head *dead);
-/* What becomes of a request that an ended session had read. */
-void bpfilter_queue_dispose(struct bpfilter_request *request, struct list_head *dead);
+/* One more death. Is it one too many? */
+bool bpfilter_queue_blame(struct bpfilter_request *request);
+/* What becomes of a request that is in nobody's hands; `taken`: the helper has it, or had. */
+void bpfilter_queue_settle(struct bpfilter_session *session, struct bpfilter_request *request,
+			   bool taken, struct list_head *dead);
 /* Gives it an id, and to the list the reference. */
 void bpfilter_queue_add(struct bpfilter_request *request, struct list_head *list);
-void bpfilter_queue_wake(struct bpfilter_session *session);
+/* What the helper would read now, or NULL. */
 struct bpfilter_request *bpfilter_queue_next(struct bpfilter_session *session);
+/* Behind everything that may have changed that. */
+void bpfilter_queue_offer(struct bpfilter_session *session);
 
 #endif /* KMOD_QUEUE_STATE_H */

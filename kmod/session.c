@@ -9,6 +9,7 @@
 #include "queue.h"
 #include "queue_state.h"
 #include "request.h"
+#include "settings.h"
 
 struct bpfilter_session *bpfilter_session_new(void)
 {
@@ -41,7 +42,21 @@ bool bpfilter_session_exists(void)
 	return exists;
 }
 
-/* Makes it the session. Takes over the reference to `init`, also when it fails. */
+static void set_init(struct bpfilter_request *request)
+{
+	const struct bpfilter_init init = {
+		.major = BPFILTER_PIPE_MAJOR,
+		.minor = BPFILTER_PIPE_MINOR,
+		.settings = bpfilter_get_settings(),
+	};
+
+	bpfilter_request_set_head(request, &init, sizeof(init));
+}
+
+/*
+ * Makes it the session. Takes over the reference to `init`, also when it fails. The settings
+ * are those of this moment: a change behind it finds a session to tell.
+ */
 int bpfilter_session_attach(struct bpfilter_session *session, struct bpfilter_request *init)
 {
 	int error = 0;
@@ -56,8 +71,9 @@ int bpfilter_session_attach(struct bpfilter_session *session, struct bpfilter_re
 		session->born = jiffies;
 		session->active = jiffies;
 		bpfilter_queue.session = session;
+		set_init(init);
 		bpfilter_queue_add(init, &session->urgent);
-		bpfilter_helper_watch();
+		bpfilter_queue_offer(session);
 	}
 	spin_unlock(&bpfilter_queue.lock);
 	if (error)
@@ -77,7 +93,7 @@ void bpfilter_session_greeted(struct bpfilter_session *session, struct list_head
 		}
 		session->greeted = true;
 		bpfilter_queue.refusal = 0;
-		bpfilter_queue_wake(session);
+		bpfilter_queue_offer(session);
 	}
 	spin_unlock(&bpfilter_queue.lock);
 	bpfilter_requests_put(replays);
@@ -104,9 +120,22 @@ static void fail_queued(int error, struct list_head *dead)
 /* All that is queued fails, and so does what comes within `pause` jiffies. */
 static void refuse(int error, unsigned long pause, struct list_head *dead)
 {
+	const unsigned long until = jiffies + pause;
+
 	fail_queued(error, dead);
+	/* A pause that was longer is not cut short. */
+	if (!bpfilter_queue.refusal || time_after(until, bpfilter_queue.refused_until))
+		bpfilter_queue.refused_until = until;
 	bpfilter_queue.refusal = error;
-	bpfilter_queue.refused_until = jiffies + pause;
+}
+
+/* A request that a helper does not live to read may be what it died of. */
+static void blame_unread(struct bpfilter_session *session, struct list_head *dead)
+{
+	struct bpfilter_request *request = bpfilter_queue_next(session);
+
+	if (request && bpfilter_queue_blame(request))
+		bpfilter_queue_bury(request, -EIO, dead);
 }
 
 /* Takes back what the helper had read, and what was for no other than it. */
@@ -120,7 +149,7 @@ static void empty_session(struct bpfilter_session *session, struct list_head *de
 		if (request->state == REQUEST_HELD)
 			list_del_init(&request->list);
 		else
-			bpfilter_queue_dispose(request, dead);
+			bpfilter_queue_settle(session, request, true, dead);
 	}
 	list_for_each_entry_safe(request, next, &session->urgent, list)
 		bpfilter_queue_bury(request, -EIO, dead);
@@ -136,14 +165,19 @@ void bpfilter_session_end(struct bpfilter_session *session, enum bpfilter_end re
 		spin_unlock(&bpfilter_queue.lock);
 		return;
 	}
+	if (reason == BPFILTER_END_DIED || reason == BPFILTER_END_HUNG)
+		blame_unread(session, &dead);
 	session->ended = true;
 	if (bpfilter_queue.session == session)
 		bpfilter_queue.session = NULL;
-	empty_session(session, &dead);
-	wake_up_all(&session->readable);
-	pause = bpfilter_helper_ended(session, reason, !list_empty(&bpfilter_queue.requests));
+	/* First of all when the next may be started, or that there is none to be had. */
+	pause = bpfilter_helper_ended(session, reason);
 	if (pause)
 		refuse(reason == BPFILTER_END_UNSTARTABLE ? -ENOENT : -EIO, pause, &dead);
+	empty_session(session, &dead);
+	if (!pause && !list_empty(&bpfilter_queue.requests))
+		bpfilter_helper_want();
+	wake_up_all(&session->readable);
 	spin_unlock(&bpfilter_queue.lock);
 	bpfilter_requests_put(&dead);
 
@@ -152,12 +186,12 @@ void bpfilter_session_end(struct bpfilter_session *session, enum bpfilter_end re
 	bpfilter_session_put(session);
 }
 
-void bpfilter_queue_refuse(int error)
+void bpfilter_queue_refuse(int error, unsigned long pause)
 {
 	LIST_HEAD(dead);
 
 	spin_lock(&bpfilter_queue.lock);
-	refuse(error, 0, &dead);
+	refuse(error, pause, &dead);
 	spin_unlock(&bpfilter_queue.lock);
 	bpfilter_requests_put(&dead);
 }

@@ -80,6 +80,16 @@ static void carry_out(const struct bpfilter_request_header *request, const void 
 		read_into_absent();
 }
 
+/* "READ crash_over N": before a request of more than N bytes is read. */
+static void die_unread(int length)
+{
+	read_orders("READ");
+	if (told("crash_over") && length > number) {
+		note("UNREAD size=%d\n", length);
+		crash();
+	}
+}
+
 /* One request, by the length that FIONREAD tells; a smaller buffer must not lose it. */
 static void *read_request(void)
 {
@@ -91,6 +101,7 @@ static void *read_request(void)
 	for (;;) {
 		if (!buffer || ioctl(PIPE, FIONREAD, &length))
 			length = 4096;
+		die_unread(length);
 		if (length > room) {
 			room = length;
 			buffer = realloc(buffer, room);

@@ -1,0 +1,91 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""What a caller can do to others by way of the helper, and a helper to the kernel.
+
+The helper is tests/kmod/fake_helper. Every test begins with the module loaded anew.
+"""
+
+import contextlib
+import errno
+import os
+import time
+from typing import Iterator
+
+from lib import deaths, fake
+from lib.caller import Child, get_info, listing, replace, works
+from lib.check import expect, expect_equal, main, test
+from lib.netns import Namespace
+
+LARGE, TOO_LARGE = 200_000, 100_000  # bytes of a table, and of what a helper dies before it reads
+
+
+# Requests too large
+
+@test
+def a_request_that_nobody_lives_to_read() -> None:
+    """Two helpers die before they read it: it is refused, and the others go on."""
+    fake.fresh()
+    works()
+    fake.order(f"READ crash_over {TOO_LARGE}")
+    first = Child(lambda: replace(size=LARGE)[0])
+    expect_equal(first.result(), errno.EIO, "the large one")
+    expect_equal(len(fake.log("UNREAD")), 2, "helpers that died of it")
+    expect_equal(get_info(), 0, "a small one")
+    works()
+
+
+@test
+def a_replay_that_nobody_lives_to_read() -> None:
+    fake.fresh()
+    works()
+    expect_equal(replace(size=LARGE)[0], 0, "a large table")
+    fake.order(f"READ crash_over {TOO_LARGE}")
+    fake.kill()
+    fake.wait_for_line("UNREAD", 2)
+    expect_equal(Child(listing).result(), 0, "a listing of a helper that is not told of the table")
+    expect_equal(len(fake.log("UNREAD")), 2, "helpers that died of it")
+    works()
+
+
+# Requests that are forgotten
+
+@contextlib.contextmanager
+def slow_modprobe(module: str, seconds: int) -> Iterator[None]:
+    conf = "/etc/modprobe.d/slow.conf"
+    with open(conf, "w", encoding="ascii") as file:
+        file.write(f"install {module} sleep {seconds}; false\n")
+    try:
+        yield
+    finally:
+        os.unlink(conf)
+
+
+@test
+def a_commit_that_outlives_its_helper() -> None:
+    """The request comes back when nobody looks any more: another helper is given it."""
+    fake.fresh()
+    fake.parameter("deadline", 4)
+    deaths.expect(1, deaths.BY_THE_MODULE)
+    with slow_modprobe("nf_nat", 12):
+        with Namespace("one"):
+            fake.order("GET_ENTRIES ignore", "GET_INFO commit_nat")
+            ignored = Child(listing)
+            fake.wait_for_line("GET_ENTRIES")
+        time.sleep(2)  # so that this one is over the deadline, and not the next
+        with Namespace("two"):
+            outliving = Child(get_info)
+            fake.wait_for_line("GET_INFO")
+        expect_equal(ignored.result(), errno.EIO, "what the helper ignored")
+        expect(not outliving.is_over(), "the commit was not slow")
+        fake.order()
+        expect_equal(outliving.result(), 0, "the request whose helper was killed")
+    works()
+
+
+@test
+def back_to_the_real_helper() -> None:
+    fake.back()
+
+
+if __name__ == "__main__":
+    main()
