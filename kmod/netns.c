@@ -24,7 +24,9 @@ int bpfilter_net_prepare(struct net *net)
 	if (!gone)
 		return -ENOMEM;
 	gone->header.netns = net->net_cookie;
-	bpfilter_net(net)->gone = gone;
+	/* Two of its callers may be the first. */
+	if (cmpxchg(&bpfilter_net(net)->gone, NULL, gone))
+		bpfilter_request_put(gone);
 	return 0;
 }
 

@@ -18,7 +18,7 @@ struct bpfilter_net {
 };
 
 struct bpfilter_net *bpfilter_net(const struct net *net);
-/* Before the first table of a namespace. */
+/* Before the helper hears of a namespace the first time: it must be told when that ends. */
 int bpfilter_net_prepare(struct net *net);
 
 int bpfilter_netns_init(void);

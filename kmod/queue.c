@@ -3,6 +3,7 @@
 #include <linux/spinlock.h>
 
 #include "helper.h"
+#include "netns.h"
 #include "queue.h"
 #include "queue_state.h"
 #include "request.h"
@@ -93,8 +94,10 @@ static void offer(void)
 
 int bpfilter_queue_submit(struct bpfilter_request *request)
 {
-	int error = 0;
+	int error = request->net ? bpfilter_net_prepare(request->net) : 0;
 
+	if (error)
+		return error;
 	spin_lock(&bpfilter_queue.lock);
 	if (bpfilter_queue.stopped) {
 		error = -EIO;

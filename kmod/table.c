@@ -149,9 +149,6 @@ static int create_table(struct bpfilter_request *request, const struct bpfilter_
 	struct bpfilter_table *table;
 	int error;
 
-	error = bpfilter_net_prepare(request->net);
-	if (error)
-		return error;
 	table = new_table(request, commit);
 	if (!table)
 		return -ENOMEM;

@@ -6,20 +6,39 @@ The helper is tests/kmod/fake_helper. Every test begins with the module loaded a
 """
 
 import contextlib
+import ctypes
 import errno
+import mmap
 import os
+import socket
+import struct
 import time
-from typing import Iterator
+from typing import Callable, Iterator
 
 from lib import deaths, fake
 from lib.caller import Child, get_info, listing, replace, works
 from lib.check import expect, expect_equal, main, test
 from lib.netns import Namespace
+from lib.options import SET_ADD_COUNTERS, name
 
 LARGE, TOO_LARGE = 200_000, 100_000  # bytes of a table, and of what a helper dies before it reads
+MAP_NORESERVE = 0x4000
+
+_libc = ctypes.CDLL(None, use_errno=True)
 
 
 # Requests too large
+
+def add_counters(count: int) -> int:
+    """From a mapping of which only the first page is memory."""
+    length = 40 + 16 * count
+    with mmap.mmap(-1, length, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | MAP_NORESERVE) as memory:
+        memory[:40] = name("filter") + struct.pack("=II", count, 0)
+        address = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as opened:
+            result = _libc.setsockopt(opened.fileno(), 0, SET_ADD_COUNTERS, ctypes.c_void_p(address), length)
+            return ctypes.get_errno() if result else 0
+
 
 @test
 def a_request_that_nobody_lives_to_read() -> None:
@@ -80,6 +99,24 @@ def a_commit_that_outlives_its_helper() -> None:
         fake.order()
         expect_equal(outliving.result(), 0, "the request whose helper was killed")
     works()
+
+
+# Namespaces
+
+@test
+def a_namespace_that_was_only_refused() -> None:
+    """The helper heard of it, so it is told of its end."""
+    fake.fresh()
+    requests: list[Callable[[], int]] = [lambda: get_info("unknown"), lambda: add_counters(4)]
+    for what in requests:
+        namespace = Namespace("refused")
+        fake.order(f"ADD_COUNTERS error {errno.ENOENT}")
+        fake.forget()
+        with namespace:
+            expect_equal(what(), errno.ENOENT, "a request")
+            cookie = fake.log()[-1].fields["netns"]
+        namespace.delete()
+        expect_equal(fake.wait_for_line("NETNS_GONE")["netns"], cookie, "the namespace that is gone")
 
 
 @test
