@@ -17,6 +17,7 @@
 #include "quirk.h"
 #include "queue.h"
 #include "sockopt.h"
+#include "turn.h"
 #include "watch.h"
 #include "xtables.h"
 
@@ -24,7 +25,7 @@
 static_assert(sizeof(struct bpfilter_request_header) == 40);
 static_assert(sizeof(struct bpfilter_reply_header) == 24);
 static_assert(sizeof(struct bpfilter_settings) == 8);
-static_assert(sizeof(struct bpfilter_init) == 16);
+static_assert(sizeof(struct bpfilter_init) == 24);
 static_assert(sizeof(struct bpfilter_table_name) == 32);
 static_assert(sizeof(struct bpfilter_get_entries) == 40);
 static_assert(sizeof(struct bpfilter_count) == 8);
@@ -43,6 +44,7 @@ static int __init bpfilter_init(void)
 {
 	int error;
 
+	bpfilter_turn_init();
 	error = bpfilter_quirk_init();
 	if (error)
 		return error;

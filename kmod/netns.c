@@ -33,6 +33,7 @@ int bpfilter_net_prepare(struct net *net)
 static int __net_init net_init(struct net *net)
 {
 	INIT_LIST_HEAD(&bpfilter_net(net)->tables);
+	bpfilter_line_init(&bpfilter_net(net)->line, net);
 	return 0;
 }
 

@@ -6,10 +6,13 @@
 #include <linux/list.h>
 #include <linux/types.h>
 
+#include "turn.h"
+
 struct bpfilter_request;
 struct net;
 
 struct bpfilter_net {
+	struct bpfilter_line line; /* of its requests, under the lock of the queue */
 	struct list_head tables; /* under the mutex of table.c */
 	bool watch; /* tell the helper when devices change */
 	unsigned int early_hooks; /* as the helper was last told to look at; watch.c */

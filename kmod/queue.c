@@ -7,6 +7,7 @@
 #include "queue.h"
 #include "queue_state.h"
 #include "request.h"
+#include "turn.h"
 #include "version.h"
 
 /* A request that this many helpers died of is given to no other. */
@@ -36,6 +37,10 @@ void bpfilter_queue_bury(struct bpfilter_request *request, int error, struct lis
 	request->state = REQUEST_DONE;
 	request->error = error;
 	list_move_tail(&request->list, dead);
+	bpfilter_turn_leave(request);
+	/* One that waited for it may be next. */
+	if (bpfilter_queue.session)
+		bpfilter_queue_offer(bpfilter_queue.session);
 	complete(&request->done);
 }
 
@@ -50,16 +55,24 @@ void bpfilter_queue_add(struct bpfilter_request *request, struct list_head *list
 	list_add_tail(&request->list, list);
 }
 
+void bpfilter_queue_enter(struct bpfilter_request *request, bool first)
+{
+	bpfilter_queue_add(request, &bpfilter_queue.requests);
+	bpfilter_turn_join(request, first);
+}
+
 struct bpfilter_request *bpfilter_queue_next(struct bpfilter_session *session)
 {
+	struct bpfilter_request *request;
+
 	lockdep_assert_held(&bpfilter_queue.lock);
 	if (session->ended)
 		return NULL;
-	if (!list_empty(&session->urgent))
-		return list_first_entry(&session->urgent, struct bpfilter_request, list);
-	if (session->greeted && !list_empty(&bpfilter_queue.requests))
-		return list_first_entry(&bpfilter_queue.requests, struct bpfilter_request, list);
-	return NULL;
+	request = list_first_entry_or_null(&session->urgent, struct bpfilter_request, list);
+	/* INIT before all others, and nothing before its answer. */
+	if (!session->greeted)
+		return request && request->header.opcode == BPFILTER_OP_INIT ? request : NULL;
+	return request ? request : bpfilter_turn_next(session->threads);
 }
 
 /* What is on offer may be another one now: tells whoever is there to read it. */
@@ -104,7 +117,7 @@ int bpfilter_queue_submit(struct bpfilter_request *request)
 	} else if (is_refused()) {
 		error = bpfilter_queue.refusal;
 	} else {
-		bpfilter_queue_add(bpfilter_request_get(request), &bpfilter_queue.requests);
+		bpfilter_queue_enter(bpfilter_request_get(request), false);
 		offer();
 	}
 	spin_unlock(&bpfilter_queue.lock);
@@ -144,21 +157,18 @@ int bpfilter_queue_perform(struct bpfilter_request *request)
 /* Devices of one namespace change in bursts: one unread notice says it all. */
 static bool is_queued_already(const struct bpfilter_request *notice)
 {
-	struct bpfilter_request *request;
-
-	if (notice->header.opcode != BPFILTER_OP_DEVICES)
-		return false;
-	list_for_each_entry(request, &bpfilter_queue.requests, list)
-		if (request->header.opcode == BPFILTER_OP_DEVICES && request->net == notice->net)
-			return true;
-	return false;
+	return notice->header.opcode == BPFILTER_OP_DEVICES && bpfilter_turn_waits(notice);
 }
 
 void bpfilter_queue_notify(struct bpfilter_request *request)
 {
 	spin_lock(&bpfilter_queue.lock);
 	if (bpfilter_queue.session && !is_queued_already(request)) {
-		bpfilter_queue_add(request, &bpfilter_queue.requests);
+		/* What follows from new settings must not come before them. */
+		if (request->header.opcode == BPFILTER_OP_SETTINGS)
+			bpfilter_queue_add(request, &bpfilter_queue.session->urgent);
+		else
+			bpfilter_queue_enter(request, false);
 		offer();
 		request = NULL;
 	}
@@ -181,6 +191,8 @@ struct bpfilter_request *bpfilter_queue_take(struct bpfilter_session *session, s
 		request->state = REQUEST_HELD;
 		request->since = jiffies;
 		list_move_tail(&request->list, &session->processing);
+		if (request->turn == TURN_WAITS)
+			bpfilter_turn_start(request);
 		bpfilter_request_get(request);
 		session->offering = false;
 		bpfilter_queue_offer(session);
@@ -279,17 +291,24 @@ bool bpfilter_queue_blame(struct bpfilter_request *request)
 	return ++request->deaths >= DEATHS_MAX;
 }
 
-/* To be read, before all others that wait. */
-static void requeue(struct bpfilter_request *request, struct list_head *list)
+/* To be read, before all others of its namespace. What is urgent is for this session alone. */
+static void requeue(struct bpfilter_request *request, struct bpfilter_session *session)
 {
+	const bool urgent = request->turn == TURN_NONE;
+
 	request->state = REQUEST_QUEUED;
 	request->since = jiffies;
-	list_move(&request->list, list);
+	list_move(&request->list, urgent ? &session->urgent : &bpfilter_queue.requests);
+	if (!urgent) {
+		bpfilter_turn_leave(request);
+		bpfilter_turn_join(request, true);
+	}
 	offer();
 }
 
 /* What becomes of a request whose helper is gone. */
-static void bequeath(struct bpfilter_request *request, struct list_head *dead)
+static void bequeath(struct bpfilter_session *session, struct bpfilter_request *request,
+		     struct list_head *dead)
 {
 	const bool blamed = bpfilter_queue_blame(request);
 
@@ -300,7 +319,7 @@ static void bequeath(struct bpfilter_request *request, struct list_head *dead)
 	else if (is_refused())
 		bpfilter_queue_bury(request, bpfilter_queue.refusal, dead);
 	else
-		requeue(request, &bpfilter_queue.requests);
+		requeue(request, session);
 }
 
 /*
@@ -311,18 +330,15 @@ static void bequeath(struct bpfilter_request *request, struct list_head *dead)
 void bpfilter_queue_settle(struct bpfilter_session *session, struct bpfilter_request *request,
 			   bool taken, struct list_head *dead)
 {
-	const bool urgent = request->header.opcode == BPFILTER_OP_INIT ||
-			    request->header.opcode == BPFILTER_OP_REPLAY;
-
 	lockdep_assert_held(&bpfilter_queue.lock);
 	if (request->cancelled && (session->ended || !taken))
 		bpfilter_queue_bury(request, -EINTR, dead);
 	else if (session->ended)
-		bequeath(request, dead);
+		bequeath(session, request, dead);
 	else if (taken)
 		request->state = REQUEST_PROCESSING;
 	else
-		requeue(request, urgent ? &session->urgent : &bpfilter_queue.requests);
+		requeue(request, session);
 }
 
 static void let_go(struct bpfilter_session *session, struct bpfilter_request *request, bool taken)

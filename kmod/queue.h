@@ -6,8 +6,8 @@
  *                    ^                             |
  *                    +--- settle: helper died -----+
  *
- * One spinlock guards all of it: queue.c has the requests, session.c the sessions. Contexts
- * that meet here:
+ * One spinlock guards all of it: queue.c has the requests, turn.c their order, session.c the
+ * sessions. Contexts that meet here:
  *   1. callers, in setsockopt, getsockopt and read of /proc: submit, wait, cancel;
  *   2. threads of the helper, in read, write, poll and ioctl: take, hold, release, finish;
  *   3. the end of a session: the last close of the pipe, the watchdog, module exit;
@@ -38,12 +38,13 @@ struct bpfilter_session {
 	char path[32];
 
 	/* Under the lock of queue.c. */
-	struct list_head urgent; /* INIT, then REPLAYs: before all that is queued */
+	struct list_head urgent; /* INIT, SETTINGS: before all that is queued */
 	struct list_head processing; /* in the order read */
 	unsigned long born; /* jiffies */
-	unsigned long active; /* jiffies of its last reply, or since when it has something to read */
+	unsigned long active; /* jiffies of its last reply, or since when it may read something */
 	bool offering; /* there is something to read */
 	bool greeted; /* INIT was answered well: the queue is open to it */
+	unsigned int threads; /* so many requests at a time, then */
 	bool ended;
 };
 
@@ -86,8 +87,12 @@ struct bpfilter_session *bpfilter_session_new(void);
 void bpfilter_session_put(struct bpfilter_session *session);
 int bpfilter_session_attach(struct bpfilter_session *session, struct bpfilter_request *init);
 bool bpfilter_session_exists(void);
-/* Opens the queue to it, behind the requests in `replays`, whose references it takes. */
-void bpfilter_session_greeted(struct bpfilter_session *session, struct list_head *replays);
+/*
+ * Opens the queue to it, which has so many threads. The requests in `replays`, whose references
+ * it takes, come before all others of their namespaces.
+ */
+void bpfilter_session_greeted(struct bpfilter_session *session, unsigned int threads,
+			      struct list_head *replays);
 void bpfilter_session_end(struct bpfilter_session *session, enum bpfilter_end reason);
 
 /* No session can be had: all that is queued fails, and what comes within `pause` jiffies. */

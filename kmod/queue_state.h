@@ -12,7 +12,7 @@ struct bpfilter_session;
 
 extern struct bpfilter_queue {
 	spinlock_t lock; /* guards all below, and the lists and states they lead to */
-	struct list_head requests; /* in state REQUEST_QUEUED */
+	struct list_head requests; /* in state REQUEST_QUEUED; whose turn it is: turn.h */
 	struct bpfilter_session *session; /* a reference, or NULL */
 	u64 last_id;
 	bool stopped;
@@ -30,6 +30,8 @@ void bpfilter_queue_settle(struct bpfilter_session *session, struct bpfilter_req
 			   bool taken, struct list_head *dead);
 /* Gives it an id, and to the list the reference. */
 void bpfilter_queue_add(struct bpfilter_request *request, struct list_head *list);
+/* The same for the queue itself: behind the others of its namespace, or before them. */
+void bpfilter_queue_enter(struct bpfilter_request *request, bool first);
 /* What the helper would read now, or NULL. */
 struct bpfilter_request *bpfilter_queue_next(struct bpfilter_session *session);
 /* Behind everything that may have changed that. */

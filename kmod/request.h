@@ -14,6 +14,8 @@
 
 #include <bpfilter/pipe.h>
 
+#include "turn.h"
+
 struct bpfilter_gift_kind;
 struct bpfilter_version;
 struct net;
@@ -35,6 +37,8 @@ struct bpfilter_request {
 
 	/* Under the lock of the queue. */
 	struct list_head list;
+	struct list_head in_line; /* of its namespace; see turn.h */
+	enum bpfilter_turn turn;
 	enum bpfilter_request_state state;
 	bool cancelled; /* its caller was killed */
 	bool committed; /* IOC_COMMIT was done on it */

@@ -81,16 +81,19 @@ int bpfilter_session_attach(struct bpfilter_session *session, struct bpfilter_re
 	return error;
 }
 
-void bpfilter_session_greeted(struct bpfilter_session *session, struct list_head *replays)
+void bpfilter_session_greeted(struct bpfilter_session *session, unsigned int threads,
+			      struct list_head *replays)
 {
 	struct bpfilter_request *request, *next;
 
 	spin_lock(&bpfilter_queue.lock);
 	if (!session->ended) {
-		list_for_each_entry_safe(request, next, replays, list) {
+		/* Backwards, since each goes before those that are there. */
+		list_for_each_entry_safe_reverse(request, next, replays, list) {
 			list_del(&request->list);
-			bpfilter_queue_add(request, &session->urgent);
+			bpfilter_queue_enter(request, true);
 		}
+		session->threads = threads;
 		session->greeted = true;
 		bpfilter_queue.refusal = 0;
 		bpfilter_queue_offer(session);
@@ -99,12 +102,14 @@ void bpfilter_session_greeted(struct bpfilter_session *session, struct list_head
 	bpfilter_requests_put(replays);
 }
 
-static void drop_notices(struct list_head *dead)
+/* What is queued for the helper that is gone, and means nothing to another. */
+static void drop_its_own(struct list_head *dead)
 {
 	struct bpfilter_request *request, *next;
 
 	list_for_each_entry_safe(request, next, &bpfilter_queue.requests, list)
-		if (bpfilter_queue_is_notice(request))
+		if (bpfilter_queue_is_notice(request) ||
+		    request->header.opcode == BPFILTER_OP_REPLAY)
 			bpfilter_queue_bury(request, 0, dead);
 }
 
@@ -143,9 +148,8 @@ static void empty_session(struct bpfilter_session *session, struct list_head *de
 {
 	struct bpfilter_request *request, *next;
 
-	drop_notices(dead);
-	/* Backwards, so that what is put in front of the queue keeps its order. */
-	list_for_each_entry_safe_reverse(request, next, &session->processing, list) {
+	drop_its_own(dead);
+	list_for_each_entry_safe(request, next, &session->processing, list) {
 		if (request->state == REQUEST_HELD)
 			list_del_init(&request->list);
 		else

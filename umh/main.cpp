@@ -55,7 +55,7 @@ int main()
     log_to_kernel();
 
     pipe::PipeKernel kernel(STDIN_FILENO);
-    service::Service service(kernel);
+    service::Service service(kernel, threads);
     pipe::Channel channel(
         STDIN_FILENO, [&](const pipe::Request &request) { return service.handle(request); },
         threads);

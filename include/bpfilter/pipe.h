@@ -43,17 +43,23 @@
  *   older module does not know is ENOTTY.
  *     1.0  first.
  *     1.1  TAP, IOC_GIVE.
+ *     1.2  INIT's reply tells the number of threads. One request of a namespace at a time.
+ *          COMMIT_NO_DEVICES, COMMIT_NO_LINK. Programs may call few helpers, kept are arrays.
  *
  * ORDER AND LIFETIME
- *   Ids are unique for the life of the module, never 0. Requests may be answered in
- *   any order; requests of one namespace must be *carried out* in the order read.
- *   After INIT a new helper first receives a REPLAY for every table in force, then
- *   what callers wait for. A request is cancelled when its caller is killed: one not
- *   yet read is withdrawn; for one that was read, COMMIT answers ECANCELED and
- *   changes nothing. A helper that takes longer than the deadline over one request
- *   is killed. When a helper dies, requests that it had read are given to its
- *   successor, unless they were committed (a REPLACE then has succeeded), are not
- *   repeatable (ADD_COUNTERS), or killed two helpers already: those fail with EIO.
+ *   Ids are unique for the life of the module, never 0. Requests may be answered in any
+ *   order. Of one namespace no more than one can be read before it is answered, and of
+ *   all no more than the helper has threads: so none need wait inside the helper, and
+ *   the deadline is for its work alone. Who stands behind namespaces (the machine's own
+ *   user namespace, each user namespace that its root made, each other user) takes
+ *   turns; only the machine's own may have all threads. For a new helper a REPLAY for
+ *   every table in force comes before what callers in that namespace wait for. A
+ *   request is cancelled when its caller is killed: one not yet read is withdrawn; for
+ *   one that was read, COMMIT answers ECANCELED and changes nothing. A helper that
+ *   takes longer than the deadline over one request is killed. When a helper dies,
+ *   requests that it had read are given to its successor, unless they were committed (a
+ *   REPLACE then has succeeded), are not repeatable (ADD_COUNTERS), or killed two
+ *   helpers already: those fail with EIO.
  *   SETTINGS, NETNS_GONE and DEVICES are not repeated: INIT and the REPLAYs tell the
  *   successor how things are. So one may come for a namespace it never heard of.
  *
@@ -71,7 +77,7 @@
 #include <linux/types.h>
 
 #define BPFILTER_PIPE_MAJOR 1
-#define BPFILTER_PIPE_MINOR 1
+#define BPFILTER_PIPE_MINOR 2
 
 #define BPFILTER_MESSAGE_MAX 240
 #define BPFILTER_TABLE_NAME_LEN 32 /* XT_TABLE_MAXNAMELEN, NUL included */
@@ -184,6 +190,9 @@ struct bpfilter_init {
 	__u32 major;
 	__u32 minor;
 	struct bpfilter_settings settings; /* zero in the reply */
+	/* Since 1.2; without them, one thread. */
+	__u32 threads; /* of the reply: how many requests the helper carries out at a time */
+	__u32 reserved;
 };
 
 struct bpfilter_table_name {

@@ -63,7 +63,13 @@ std::shared_ptr<Namespace> Service::find_namespace(std::uint64_t netns)
 
 Outcome Service::init(const Request &request)
 {
-    const auto in = pipe::payload_as<bpfilter_init>(request.payload());
+    // As it was in 1.0: what came later may be missing.
+    struct Version {
+        __u32 major;
+        __u32 minor;
+        bpfilter_settings settings;
+    };
+    const auto in = pipe::payload_as<Version>(request.payload());
     if (!in)
         return fail(in.error());
     if (in->major != BPFILTER_PIPE_MAJOR)
@@ -73,7 +79,11 @@ Outcome Service::init(const Request &request)
     bpfilter_init out{};
     out.major = BPFILTER_PIPE_MAJOR;
     out.minor = std::min<__u32>(in->minor, BPFILTER_PIPE_MINOR);
-    return pipe::bytes_of(out);
+    out.threads = threads_;
+    auto reply = pipe::bytes_of(out);
+    if (in->minor < 2)
+        reply.resize(sizeof(Version));
+    return reply;
 }
 
 Outcome Service::change_settings(const Request &request)

@@ -18,7 +18,8 @@ namespace bpfilter::service {
 
 class Service {
 public:
-    explicit Service(pipe::Kernel &kernel) : kernel_(kernel) {}
+    // `threads`: how many requests may come at a time.
+    Service(pipe::Kernel &kernel, unsigned threads) : kernel_(kernel), threads_(threads) {}
 
     // Thread-safe, if requests of one namespace come one after the other.
     pipe::Outcome handle(const pipe::Request &request);
@@ -35,6 +36,7 @@ private:
     std::shared_ptr<Namespace> find_namespace(std::uint64_t netns);
 
     pipe::Kernel &kernel_;
+    unsigned threads_;
     Settings settings_;
     tap::Programs tap_programs_;
     std::mutex mutex_; // of namespaces_ itself, not of what is in it

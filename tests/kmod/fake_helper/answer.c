@@ -31,9 +31,11 @@ static void answer_init(const struct bpfilter_request_header *request)
 	struct bpfilter_init init = {
 		.major = told("major") ? number : BPFILTER_PIPE_MAJOR,
 		.minor = told("minor") ? number : BPFILTER_PIPE_MINOR,
+		.threads = 16, /* it has one, but those that wait for it are not in its hands */
 	};
 
-	reply_with(request, 0, "", &init, sizeof(init));
+	reply_with(request, 0, "", &init,
+		   request->reply_limit < sizeof(init) ? request->reply_limit : sizeof(init));
 }
 
 static void answer_info(const struct bpfilter_request_header *request, const void *payload)

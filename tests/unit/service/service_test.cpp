@@ -141,7 +141,7 @@ protected:
     }
 
     NotingKernel kernel;
-    Service service{kernel};
+    Service service{kernel, 16};
 };
 
 TEST_F(ServiceTest, AgreesOnAVersion)
@@ -153,6 +153,13 @@ TEST_F(ServiceTest, AgreesOnAVersion)
         pipe::payload_as<bpfilter_init>(ask(BPFILTER_OP_INIT, pipe::bytes_of(in), 0).value());
     EXPECT_EQ(out->major, static_cast<__u32>(BPFILTER_PIPE_MAJOR));
     EXPECT_EQ(out->minor, static_cast<__u32>(BPFILTER_PIPE_MINOR));
+    EXPECT_EQ(out->threads, 16u);
+
+    // Who does not know of threads gives no room to tell them.
+    in.minor = 1;
+    auto old = pipe::bytes_of(in);
+    old.resize(16);
+    EXPECT_EQ(ask(BPFILTER_OP_INIT, old, 0)->size(), 16u);
 
     in.major = BPFILTER_PIPE_MAJOR + 1;
     EXPECT_EQ(ask(BPFILTER_OP_INIT, pipe::bytes_of(in), 0).error().code, EPROTO);
@@ -252,7 +259,7 @@ TEST_F(ServiceCompatTest, ASuccessorListsTheSame)
     ASSERT_TRUE(ask(BPFILTER_OP_REPLACE, payload, 1, compat));
     const auto before = get_entries(info().size).value();
 
-    Service successor(kernel);
+    Service successor(kernel, 16);
     bpfilter_table_name name{};
     std::strcpy(name.name, "filter");
     auto replay = pipe::bytes_of(name);
@@ -264,7 +271,7 @@ TEST_F(ServiceCompatTest, ASuccessorListsTheSame)
 TEST_F(ServiceCompatTest, ASuccessorKnowsFirstContents)
 {
     const auto before = compat_entries(compat_info().size).value();
-    Service successor(kernel);
+    Service successor(kernel, 16);
     bpfilter_table_name name{};
     std::strcpy(name.name, "filter");
     ASSERT_TRUE(ask(successor, BPFILTER_OP_REPLAY, pipe::bytes_of(name), 1, compat));
@@ -379,7 +386,7 @@ TEST_F(ServiceTest, ASuccessorListsTheSame)
     const auto before = get_entries(info().size).value();
     const auto commits = kernel.commits.size();
 
-    Service successor(kernel);
+    Service successor(kernel, 16);
     bpfilter_table_name name{};
     std::strcpy(name.name, "filter");
     auto replay = pipe::bytes_of(name);
@@ -392,7 +399,7 @@ TEST_F(ServiceTest, ASuccessorListsTheSame)
 TEST_F(ServiceTest, ASuccessorKnowsFirstContents)
 {
     const auto before = get_entries(info().size).value();
-    Service successor(kernel);
+    Service successor(kernel, 16);
     bpfilter_table_name name{};
     std::strcpy(name.name, "filter");
     ASSERT_TRUE(ask(successor, BPFILTER_OP_REPLAY, pipe::bytes_of(name)));
