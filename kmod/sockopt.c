@@ -212,6 +212,9 @@ static int do_add_counters(struct bpfilter_request *request, sockptr_t from, uns
 		return -EFAULT;
 	if (length != head + (u64)info.num_counters * sizeof(struct xt_counters))
 		return -EINVAL;
+	/* As many as any table may have; ip_tables has the memory for no more either. */
+	if (length > BPFILTER_PAYLOAD_MAX)
+		return -ENOMEM;
 	info.name[sizeof(info.name) - 1] = '\0';
 	error = copy_payload(request, from, &info, head, length);
 	return error ? error : bpfilter_queue_perform(request);

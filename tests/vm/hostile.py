@@ -21,6 +21,7 @@ from lib.check import expect, expect_equal, main, test
 from lib.netns import Namespace
 from lib.options import SET_ADD_COUNTERS, name
 
+LIMIT = 512 << 20  # bytes of one request
 LARGE, TOO_LARGE = 200_000, 100_000  # bytes of a table, and of what a helper dies before it reads
 MAP_NORESERVE = 0x4000
 
@@ -38,6 +39,18 @@ def add_counters(count: int) -> int:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as opened:
             result = _libc.setsockopt(opened.fileno(), 0, SET_ADD_COUNTERS, ctypes.c_void_p(address), length)
             return ctypes.get_errno() if result else 0
+
+
+@test
+def counters_without_end() -> None:
+    """No memory for them, as in ip_tables; the helper does not hear of it."""
+    fake.fresh()
+    works()
+    fake.forget()
+    for count in (LIMIT // 16, (2147483640 - 40) // 16):
+        expect_equal(Child(lambda: add_counters(count)).result(), errno.ENOMEM, f"{count} counters")  # pylint: disable=cell-var-from-loop
+    expect_equal([line.what for line in fake.log()], [], "what the helper heard")
+    expect_equal(Child(lambda: add_counters(4)).result(), 0, "four counters")
 
 
 @test
