@@ -404,3 +404,14 @@ void bpfilter_queue_uncommit(struct bpfilter_request *request)
 	request->committed = false;
 	spin_unlock(&bpfilter_queue.lock);
 }
+
+/* When its caller waits no more, nothing changes this. */
+bool bpfilter_queue_is_committed(struct bpfilter_request *request)
+{
+	bool committed;
+
+	spin_lock(&bpfilter_queue.lock);
+	committed = request->committed;
+	spin_unlock(&bpfilter_queue.lock);
+	return committed;
+}

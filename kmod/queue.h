@@ -62,6 +62,7 @@ int bpfilter_queue_submit(struct bpfilter_request *request);
 /* The request's error, or -EINTR when killed. */
 int bpfilter_queue_wait(struct bpfilter_request *request);
 int bpfilter_queue_perform(struct bpfilter_request *request); /* both */
+bool bpfilter_queue_is_committed(struct bpfilter_request *request); /* behind it */
 
 /*
  * Notices: nobody waits. Takes over the reference. Dropped when there is no helper to

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <linux/audit.h>
 #include <linux/capability.h>
 #include <linux/compat.h>
 #include <linux/mm.h>
@@ -100,6 +101,26 @@ static int copy_payload(struct bpfilter_request *request, sockptr_t from, const 
 	return 0;
 }
 
+/*
+ * Asks the helper. What becomes of a table by that is recorded in the name of the caller, as
+ * x_tables does; one that it has not got yet is made on the way.
+ */
+static int perform(struct bpfilter_request *request, const char *table, u32 old_entries)
+{
+	const bool replace = request->header.opcode == BPFILTER_OP_REPLACE;
+	const u8 family = request->header.family;
+	const int error = bpfilter_queue_perform(request);
+
+	if (!bpfilter_queue_is_committed(request))
+		return error;
+	/* Who is killed has no time to learn what was there before. */
+	if (!replace || (error != -EINTR && !request->retired))
+		audit_log_nfcfg(table, family, 0, AUDIT_XT_OP_REGISTER, GFP_KERNEL);
+	if (replace)
+		audit_log_nfcfg(table, family, old_entries, AUDIT_XT_OP_REPLACE, GFP_KERNEL);
+	return error;
+}
+
 static void __user *counters_pointer(const struct ipt_replace *replace)
 {
 #ifdef CONFIG_COMPAT
@@ -190,7 +211,7 @@ static int do_replace(struct bpfilter_request *request, sockptr_t from, unsigned
 		if (!request->reply)
 			return -ENOMEM;
 	}
-	error = bpfilter_queue_perform(request);
+	error = perform(request, replace.name, replace.num_counters);
 	if (error)
 		return error;
 	/* The new table is in force: the caller has succeeded, whatever comes now. */
@@ -221,9 +242,10 @@ static int do_add_counters(struct bpfilter_request *request, sockptr_t from, uns
 }
 
 /* Asks for an answer of exactly `size` bytes and copies it to the caller. */
-static int perform_and_copy(struct bpfilter_request *request, void __user *to, u32 size)
+static int perform_and_copy(struct bpfilter_request *request, const char *table, void __user *to,
+			    u32 size)
 {
-	int error = bpfilter_queue_perform(request);
+	int error = perform(request, table, 0);
 
 	if (error)
 		return error;
@@ -244,7 +266,9 @@ static int do_get_info(struct bpfilter_request *request, void __user *user, int 
 	head.name[sizeof(head.name) - 1] = '\0';
 	bpfilter_request_set_head(request, &head, sizeof(head));
 	error = bpfilter_request_reserve_reply(request, sizeof(struct ipt_getinfo));
-	return error ? error : perform_and_copy(request, user, sizeof(struct ipt_getinfo));
+	if (error)
+		return error;
+	return perform_and_copy(request, head.name, user, sizeof(struct ipt_getinfo));
 }
 
 static int do_get_entries(struct bpfilter_request *request, void __user *user, int length)
@@ -269,7 +293,7 @@ static int do_get_entries(struct bpfilter_request *request, void __user *user, i
 		if (error)
 			return error;
 	}
-	return perform_and_copy(request, user + header, head.size);
+	return perform_and_copy(request, head.name, user + header, head.size);
 }
 
 /* x_tables knows, without the helper. */

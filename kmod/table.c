@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <linux/audit.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
+#include <linux/netfilter_ipv4/ip_tables.h>
 #include <linux/rcupdate.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
@@ -300,19 +302,35 @@ void bpfilter_table_unhook(struct net *net)
 		bpfilter_hook_unregister(table);
 }
 
+/* The REPLACE tells, for callers of both kinds at the same place; first contents are known. */
+static u32 entries_of(const struct bpfilter_table *table, const struct bpfilter_version *version)
+{
+	const struct ipt_replace *replace = version->payload;
+
+	return replace ? replace->num_entries : table->hook_count + 1;
+}
+
+static void free_table(struct bpfilter_table *table)
+{
+	struct bpfilter_version *version;
+
+	mutex_lock(&tables_mutex);
+	version = version_of(table);
+	list_del(&table->in_net);
+	list_del(&table->in_all);
+	mutex_unlock(&tables_mutex);
+	/* It may wait for whoever reads the records, so nobody must wait for us. */
+	audit_log_nfcfg(table->name, table->family, entries_of(table, version),
+			AUDIT_XT_OP_UNREGISTER, GFP_KERNEL);
+	unpin(version, NULL);
+	bpfilter_version_put(version);
+	kfree(table);
+}
+
 void bpfilter_table_free(struct net *net)
 {
 	struct bpfilter_table *table, *next;
 
-	mutex_lock(&tables_mutex);
-	list_for_each_entry_safe(table, next, &bpfilter_net(net)->tables, in_net) {
-		struct bpfilter_version *version = version_of(table);
-
-		list_del(&table->in_net);
-		list_del(&table->in_all);
-		unpin(version, NULL);
-		bpfilter_version_put(version);
-		kfree(table);
-	}
-	mutex_unlock(&tables_mutex);
+	list_for_each_entry_safe(table, next, &bpfilter_net(net)->tables, in_net)
+		free_table(table);
 }

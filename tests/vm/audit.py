@@ -1,0 +1,107 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""What the kernel's audit says about who changed tables: as with ip_tables."""
+
+import re
+import socket
+import struct
+import subprocess
+from typing import Iterator, NamedTuple
+
+from lib.check import expect_equal, main, test, wait_for
+from lib.netns import Namespace
+
+NETLINK_AUDIT = 9
+READLOG = 1  # the group of those who read along
+AUDIT_SET, AUDIT_NETFILTER_CFG = 1001, 1325
+STATUS_ENABLED = 1
+NLM_F_REQUEST, NLM_F_ACK, NLMSG_ERROR = 1, 4, 2
+IPV4, IPV6 = 2, 10
+
+
+class Record(NamedTuple):
+    table: str
+    family: int
+    entries: int
+    op: str
+    comm: str
+
+
+class Audit:
+    """Records from now on."""
+
+    def __init__(self) -> None:
+        self.seen: list[Record] = []
+        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_AUDIT)
+        self._socket.bind((0, 1 << (READLOG - 1)))
+        self._enable()
+        self._socket.setblocking(False)
+
+    def _enable(self) -> None:
+        status = struct.pack("=2I", STATUS_ENABLED, 1).ljust(40, b"\0")
+        self._socket.send(struct.pack("=IHHII", 16 + len(status), AUDIT_SET, NLM_F_REQUEST | NLM_F_ACK, 1, 0) + status)
+        while True:
+            answer = self._socket.recv(8192)
+            length, kind = struct.unpack("=IH", answer[:6])
+            if kind == NLMSG_ERROR:
+                expect_equal(struct.unpack("=i", answer[16:20])[0], 0, f"switching audit on ({length} bytes)")
+                return
+
+    def _read(self) -> Iterator[Record]:
+        while True:
+            try:
+                message = self._socket.recv(8192)
+            except BlockingIOError:
+                return
+            if struct.unpack("=IH", message[:6])[1] != AUDIT_NETFILTER_CFG:
+                continue
+            text = message[16:].split(b"\0")[0].decode()
+            fields = dict(re.findall(r"(\w+)=\"?([^ \"]+)", text))
+            if fields["op"].startswith("xt_"):
+                yield Record(fields["table"], int(fields["family"]), int(fields["entries"]), fields["op"],
+                             fields["comm"])
+
+    def come(self, count: int) -> list[Record]:
+        """What came since last asked; at least so many."""
+        def enough() -> bool:
+            self.seen += self._read()
+            return len(self.seen) >= count
+
+        wait_for(enough, f"{count} records")
+        seen, self.seen = self.seen, []
+        return seen
+
+    def expect(self, *records: Record) -> None:
+        """These and no others, since last asked."""
+        expect_equal(self.come(len(records)), list(records), "records")
+
+
+def run(*command: str) -> None:
+    subprocess.run(command, check=True, capture_output=True)
+
+
+@test
+def who_changed_what() -> None:
+    audit = Audit()
+    for tool, family in (("iptables-legacy", IPV4), ("ip6tables-legacy", IPV6)):
+        namespace = Namespace("audit")
+        with namespace:
+            run(tool, "-L")
+            audit.expect(Record("filter", family, 0, "xt_register", tool[:15]))
+            run(tool, "-A", "INPUT", "-j", "ACCEPT")
+            run(tool, "-F")
+            run(tool, "-L")
+            audit.expect(Record("filter", family, 4, "xt_replace", tool[:15]),
+                         Record("filter", family, 5, "xt_replace", tool[:15]))
+            run(tool, "-t", "mangle", "-N", "chain")
+            audit.expect(Record("mangle", family, 0, "xt_register", tool[:15]),
+                         Record("mangle", family, 6, "xt_replace", tool[:15]))
+            subprocess.run([tool, "-A", "INPUT", "-j", "nowhere"], check=False, capture_output=True)
+            audit.expect()
+        namespace.delete()
+        expect_equal({(one.table, one.family, one.entries, one.op) for one in audit.come(2)},
+                     {("filter", family, 4, "xt_unregister"), ("mangle", family, 8, "xt_unregister")}, "the end")
+
+
+if __name__ == "__main__":
+    main()
