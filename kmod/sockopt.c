@@ -271,6 +271,35 @@ static int do_get_info(struct bpfilter_request *request, void __user *user, int 
 	return perform_and_copy(request, head.name, user, sizeof(struct ipt_getinfo));
 }
 
+/* -EAGAIN if the table is of another size than the caller thinks. */
+static int check_size(const struct bpfilter_request *entries,
+		      const struct bpfilter_get_entries *head)
+{
+	const struct ipt_getinfo *info;
+	struct bpfilter_request *request;
+	int error;
+
+	request = bpfilter_request_new(BPFILTER_OP_GET_INFO, get_net(entries->net),
+				       entries->header.family);
+	if (!request)
+		return -ENOMEM;
+	request->header.flags = entries->header.flags;
+	bpfilter_request_set_head(request, head->name, sizeof(head->name));
+	error = bpfilter_request_reserve_reply(request, sizeof(*info));
+	if (!error)
+		error = perform(request, head->name, 0);
+	if (!error && request->reply_length != sizeof(*info))
+		error = -EIO;
+	info = request->reply;
+	if (!error && info->size != head->size)
+		error = -EAGAIN;
+	bpfilter_request_put(request);
+	return error;
+}
+
+/* A listing longer than this has its size compared before memory is had for it. */
+#define LONG_LISTING (64 * 1024)
+
 static int do_get_entries(struct bpfilter_request *request, void __user *user, int length)
 {
 	const u32 header = caller_layout()->get_entries;
@@ -287,12 +316,11 @@ static int do_get_entries(struct bpfilter_request *request, void __user *user, i
 		return -EINVAL;
 	head.name[sizeof(head.name) - 1] = '\0';
 	bpfilter_request_set_head(request, &head, sizeof(head));
-	/* No table is larger: the helper will find that the caller is wrong. */
-	if (head.size && head.size < BPFILTER_PAYLOAD_MAX) {
+	error = head.size > LONG_LISTING ? check_size(request, &head) : 0;
+	if (!error && head.size)
 		error = bpfilter_request_reserve_reply(request, head.size);
-		if (error)
-			return error;
-	}
+	if (error)
+		return error;
 	return perform_and_copy(request, head.name, user + header, head.size);
 }
 

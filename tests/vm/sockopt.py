@@ -7,16 +7,19 @@ ask, and for the answers that must be exactly those of ip_tables.
 """
 
 import ctypes
+import mmap
 import os
 import socket
 import stat
 import struct
 
-from lib import blob
+from lib import blob, cgroup
 from lib.blob import (ACCEPT, DROP, ENTRY, ERROR, FAMILY, FILTER_HOOKS, QUEUE, RETURN, STANDARD, UNUSED, entry, error,
                       match, plain, verdict, with_input)
 from lib.check import expect, expect_equal, main, test, test4, test6
 from lib.netns import CLONE_NEWNET, unshare
+
+MAP_NORESERVE = 0x4000
 
 unshare(CLONE_NEWNET)
 opened = blob.raw_socket()
@@ -92,6 +95,18 @@ def entries_errors() -> None:
         expect_equal(blob.entries(opened, stale)[0], "EAGAIN", f"size {stale}")
     expect_equal(blob.entries(opened, size, "nosuch")[0], "ENOENT", "unknown table")
     expect_equal(blob.get_at(opened, blob.GET_ENTRIES, 8, 40 + size), "EFAULT", "bad address")
+
+
+@test
+def entries_of_a_size_that_is_wrong_cost_nothing() -> None:
+    """The size is compared before there is memory for an answer, which these would not be given."""
+    size = 400 << 20
+    with (mmap.mmap(-1, 40 + size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | MAP_NORESERVE) as memory,
+          cgroup.limited(64 << 20) as group):
+        memory[:40] = struct.pack("=32sI4x", b"filter", size)
+        address = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+        expect_equal(group.run(lambda: blob.get_at(opened, blob.GET_ENTRIES, address, 40 + size)), "EAGAIN", "entries")
+        del address
 
 
 # Revisions
