@@ -5,6 +5,7 @@
  */
 #include <linux/build_bug.h>
 #include <linux/module.h>
+#include <linux/sched.h>
 
 #include <bpfilter/context.h>
 #include <bpfilter/pipe.h>
@@ -36,9 +37,19 @@ static_assert(sizeof(struct bpfilter_give) == 32);
 static_assert(sizeof(struct bpfilter_context) == 40);
 
 /*
- * The socket options come last of what can fail: once they are there, callers are, and
- * a module that fails to load does not wait for them. The files in /proc come behind
- * them all the same: ip_tables has files of that name, but not if the options were ours.
+ * A module that fails to load is freed without asking who is in it. Whoever came by what
+ * had been registered holds it: until there is nobody but the one who loads it.
+ */
+static void __init wait_until_unused(void)
+{
+	while (module_refcount(THIS_MODULE) > 1)
+		schedule_timeout_uninterruptible(1);
+}
+
+/*
+ * What fails, if anything does, are the socket options, since ip_tables or ip6_tables has
+ * them. Behind them comes what cannot fail, or must not be tried if they are not ours (the
+ * files in /proc: ip_tables has files of that name). They are opened last of all.
  */
 static int __init bpfilter_init(void)
 {
@@ -57,23 +68,25 @@ static int __init bpfilter_init(void)
 	error = bpfilter_watch_init();
 	if (error)
 		goto err_watch;
-	error = bpfilter_xtables_init();
-	if (error)
-		goto err_xtables;
 	error = bpfilter_sockopt_init();
 	if (error)
 		goto err_sockopt;
 	error = bpfilter_proc_init();
 	if (error)
 		goto err_proc;
+	error = bpfilter_xtables_init();
+	if (error)
+		goto err_xtables;
+	bpfilter_sockopt_open();
 	bpfilter_nft_look();
 	return 0;
 
+err_xtables:
+	bpfilter_proc_exit();
 err_proc:
 	bpfilter_sockopt_exit();
 err_sockopt:
-	bpfilter_xtables_exit();
-err_xtables:
+	wait_until_unused();
 	bpfilter_watch_exit();
 err_watch:
 	bpfilter_netns_exit();

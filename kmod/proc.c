@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: GPL-2.0
-#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
-
 #include <linux/netfilter.h>
 #include <linux/netfilter/x_tables.h>
 #include <linux/proc_fs.h>
@@ -85,21 +83,9 @@ static int create_all(struct net *net)
 	return 0;
 }
 
-/*
- * While the module loads, callers may already be inside it, and there is no way back:
- * a namespace of that moment then has to do without the files.
- */
-static bool is_loaded;
-
 static int __net_init proc_net_init(struct net *net)
 {
-	int error = create_all(net);
-
-	if (error && !is_loaded) {
-		pr_warn("cannot make the files in /proc/net (error %d)\n", error);
-		return 0;
-	}
-	return error;
+	return create_all(net);
 }
 
 static void __net_exit proc_net_exit(struct net *net)
@@ -115,10 +101,7 @@ static struct pernet_operations proc_net_ops = {
 
 int bpfilter_proc_init(void)
 {
-	int error = register_pernet_subsys(&proc_net_ops);
-
-	is_loaded = true;
-	return error;
+	return register_pernet_subsys(&proc_net_ops);
 }
 
 void bpfilter_proc_exit(void)

@@ -339,6 +339,14 @@ static int get_revision(const struct sockopt_family *family, void __user *user, 
 					      target);
 }
 
+/* Until the module is loaded its options are not there: it may fail to, and be gone. */
+static bool is_open;
+
+void bpfilter_sockopt_open(void)
+{
+	WRITE_ONCE(is_open, true);
+}
+
 static bool may_administrate(struct sock *sk)
 {
 	return ns_capable(sock_net(sk)->user_ns, CAP_NET_ADMIN);
@@ -350,6 +358,8 @@ static int set_sockopt(const struct sockopt_family *family, struct sock *sk, int
 	struct bpfilter_request *request;
 	int error;
 
+	if (!READ_ONCE(is_open))
+		return -ENOPROTOOPT;
 	if (!may_administrate(sk))
 		return -EPERM;
 	if (option != family->set_replace && option != family->set_add_counters)
@@ -388,6 +398,8 @@ static int get_table(const struct sockopt_family *family, struct sock *sk, int o
 static int get_sockopt(const struct sockopt_family *family, struct sock *sk, int option,
 		       void __user *user, int *length)
 {
+	if (!READ_ONCE(is_open))
+		return -ENOPROTOOPT;
 	if (!may_administrate(sk))
 		return -EPERM;
 	if (option == family->get_info || option == family->get_entries)

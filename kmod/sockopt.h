@@ -4,6 +4,8 @@
 #define KMOD_SOCKOPT_H
 
 int bpfilter_sockopt_init(void);
+/* From now on they are answered: nothing can fail any more. */
+void bpfilter_sockopt_open(void);
 void bpfilter_sockopt_exit(void);
 
 #endif /* KMOD_SOCKOPT_H */
