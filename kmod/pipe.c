@@ -193,11 +193,6 @@ struct file *bpfilter_pipe_new(struct bpfilter_session *session)
 	return file;
 }
 
-bool bpfilter_is_pipe(const struct file *file)
-{
-	return file->f_op == &pipe_fops;
-}
-
 void bpfilter_pipe_wait_closed(void)
 {
 	while (!wait_event_timeout(closed, !atomic_read(&open_pipes), 10 * HZ))

@@ -10,7 +10,6 @@ struct file;
 
 /* A new pipe; it holds a reference to the session. */
 struct file *bpfilter_pipe_new(struct bpfilter_session *session);
-bool bpfilter_is_pipe(const struct file *file);
 /*
  * Waits until every pipe is closed, and no task is left in a function of its file. The
  * file does not hold the module, or a running helper would make it unremovable.

@@ -2,23 +2,73 @@
 #include <linux/bpf.h>
 #include <linux/file.h>
 #include <linux/filter.h>
+#include <linux/kallsyms.h>
 #include <linux/mm.h>
+#include <linux/sched.h>
 #include <linux/slab.h>
+#include <linux/string.h>
 
 #include "compat.h"
 #include "nat.h"
-#include "pipe.h"
 #include "version.h"
 
 BPFILTER_IMPORT_BPF_INTERNAL;
 
 /*
- * hook.c does not prepare what direct packet access and ctx->cb need: skb->cb is IP's
- * there. Byte 0 of a packet is always readable, so an offset of 0 does no harm.
+ * What a program may call, by the names of the functions that the verifier put in the place of
+ * the helpers' numbers. These look at the packet and at maps, and change neither the packet's
+ * layout nor anything else of the kernel: at a netfilter hook it is not prepared for that.
+ */
+static const char *const may_be_called[] = {
+	"bpf_skb_load_bytes",	       "bpf_skb_load_bytes_relative", "bpf_loop",
+	"bpf_map_lookup_elem",	       "array_map_lookup_elem",
+	"percpu_array_map_lookup_elem",
+};
+
+static noinline bool may_call(unsigned long function)
+{
+	char symbol[KSYM_SYMBOL_LEN];
+	size_t i, length;
+
+	sprint_symbol(symbol, function);
+	for (i = 0; i < ARRAY_SIZE(may_be_called); i++) {
+		length = str_has_prefix(symbol, may_be_called[i]);
+		if (length && str_has_prefix(symbol + length, "+0x0/"))
+			return true;
+	}
+	return false;
+}
+
+/* Of the whole program: that of its subprograms is in there too. */
+static bool is_calling_well(const struct bpf_prog *program)
+{
+	const struct bpf_insn *insn = program->insnsi, *end = insn + program->len;
+	unsigned long known = 0;
+
+	for (; insn < end; insn++) {
+		const unsigned long function = (unsigned long)__bpf_call_base + insn->imm;
+
+		if (insn->code == (BPF_JMP | BPF_TAIL_CALL))
+			return false;
+		if (insn->code != (BPF_JMP | BPF_CALL) || insn->src_reg == BPF_PSEUDO_CALL)
+			continue;
+		if (insn->src_reg || (function != known && !may_call(function)))
+			return false;
+		known = function;
+		cond_resched();
+	}
+	return true;
+}
+
+/*
+ * The helper that made it is not trusted, and the verifier thinks of a classifier. Behind ctx->cb
+ * come the fields that lie in skb->cb, which is IP's here (tc_classid, data_meta, and what direct
+ * access to the packet needs), and those that lead to sockets.
  */
 static bool can_run(const struct bpf_prog *program)
 {
-	return !program->cb_access && program->aux->max_pkt_offset == 0;
+	return program->aux->max_ctx_offset <= offsetof(struct __sk_buff, cb) &&
+	       is_calling_well(program);
 }
 
 static int take_programs(struct bpfilter_version *version, const struct bpfilter_commit *commit)
@@ -61,6 +111,21 @@ static int take_context(struct bpfilter_version *version, s32 fd)
 	return 0;
 }
 
+/* Of other files some can hold the pipe, and would be held by it. */
+static bool is_array(struct file *file, s32 fd)
+{
+	struct bpf_map *map = bpf_map_get(fd);
+	bool good;
+
+	if (IS_ERR(map))
+		return false;
+	/* Another thread may have put another file there meanwhile. */
+	good = file->private_data == map && (map->map_type == BPF_MAP_TYPE_ARRAY ||
+					     map->map_type == BPF_MAP_TYPE_PERCPU_ARRAY);
+	bpf_map_put(map);
+	return good;
+}
+
 static int take_kept(struct bpfilter_version *version, const struct bpfilter_commit *commit)
 {
 	u32 i;
@@ -71,8 +136,7 @@ static int take_kept(struct bpfilter_version *version, const struct bpfilter_com
 		if (!file)
 			return -EBADF;
 		version->kept[version->kept_count++] = file;
-		/* A pipe that holds itself would never be closed. */
-		if (bpfilter_is_pipe(file))
+		if (!is_array(file, commit->kept_fd[i]))
 			return -EINVAL;
 	}
 	return 0;

@@ -7,8 +7,9 @@
  *
  * ITS CONTEXT is the struct __sk_buff of the packet:
  *   - Offset 0 of bpf_skb_load_bytes() is the first byte of the IP header, at every
- *     hook. The module does not prepare ctx->data and ctx->data_end, nor ctx->cb: do
- *     not use them. What lies beyond the linear part is reached by load_bytes too.
+ *     hook. Of ctx only what stands before ctx->cb may be used: skb->cb, where the rest
+ *     lies or leads to, is IP's here. Four helpers may be called: see IOC_COMMIT.
+ *     What lies beyond the linear part is reached by load_bytes too.
  *   - ctx->len is the length of the packet from the IP header on, which is what
  *     iptables counts as bytes.
  *   - The IP header's fixed part is there, and was checked by the stack; nothing

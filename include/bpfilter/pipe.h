@@ -220,19 +220,20 @@ struct bpfilter_count {
  * `priority` and `flags` must then be the same as in the first.
  *
  * The module takes references of its own to all programs, maps and kept descriptors;
- * the helper closes its copies as it likes. Kept descriptors (maps with counters,
- * usually) are opaque to the module: it holds them as long as the table is in force
+ * the helper closes its copies as it likes. Kept descriptors are arrays (per CPU or not) with
+ * counters, or what the helper likes: the module holds them as long as the table is in force
  * and gives them back, in this order, to whoever asks with IOC_KEPT.
  *
  * `context_fd` is the per-CPU array that the module fills before it runs a program
  * (see context.h), or -1.
  *
- * Errors: EINVAL (shape; another table than the request's; a program that accesses the
- * packet directly, or ctx->cb), EBADF, EPERM-like errnos of the descriptors, ENOENT (no
- * such id), ECANCELED (the caller is gone), EALREADY (this request committed before),
- * ENOMEM. The table in force is then unchanged. EEXIST: first contents, for a GET_INFO
- * or GET_ENTRIES, of a table that is in force; the helper should have known it, and is
- * replaced.
+ * Errors: EINVAL (shape; another table than the request's; a program that looks at more
+ * of ctx than stands before ctx->cb, so at the packet directly, or that calls other
+ * helpers than skb_load_bytes, skb_load_bytes_relative, map_lookup_elem and loop),
+ * EBADF, EPERM-like errnos of the descriptors, ENOENT (no such id), ECANCELED (the
+ * caller is gone), EALREADY (this request committed before), ENOMEM. The table in force
+ * is then unchanged. EEXIST: first contents, for a GET_INFO or GET_ENTRIES, of a table
+ * that is in force; the helper should have known it, and is replaced.
  */
 struct bpfilter_commit_hook {
 	__u32 hook; /* enum nf_inet_hooks */

@@ -114,6 +114,38 @@ def a_commit_that_outlives_its_helper() -> None:
     works()
 
 
+# Helpers that were taken over
+
+# Of struct __sk_buff.
+CB, HASH, TC_CLASSID, DATA, DATA_META, MARK = 48, 68, 72, 76, 140, 8
+
+GET_PRANDOM, VLAN_PUSH, VLAN_POP, CHANGE_PROTO, PULL_DATA, CHANGE_HEAD, ADJUST_ROOM = 7, 18, 19, 31, 39, 43, 50
+
+HARMFUL = (*(f"calling {number}" for number in (GET_PRANDOM, VLAN_PUSH, VLAN_POP, CHANGE_PROTO, PULL_DATA,
+                                                CHANGE_HEAD, ADJUST_ROOM)),
+           f"calling_below {CHANGE_PROTO}", "tunnel_key", "tail_call",
+           *(f"reading {place}" for place in (CB, HASH, TC_CLASSID, DATA, DATA_META)),
+           *(f"writing {place}" for place in (CB, TC_CLASSID)),
+           *(f"other_kept {number}" for number in range(4)))
+
+
+@test
+def programs_that_would_harm() -> None:
+    """Each is refused; nothing of it is left behind."""
+    fake.fresh()
+    works()
+    for what in HARMFUL:
+        fake.order(f"REPLACE commit_{what}")
+        expect_equal(replace()[0], errno.EINVAL, what)
+        expect_equal(fake.last("COMMIT"), {"errno": errno.EINVAL}, f"commit, {what}")
+    for what in (f"reading {MARK}", f"writing {MARK}"):
+        fake.order(f"REPLACE commit_{what}")
+        expect_equal(replace()[0], 0, what)
+    helper_pid = fake.pid()
+    works()
+    expect_equal(fake.pid(), helper_pid, "the helper")
+
+
 # Namespaces
 
 @test

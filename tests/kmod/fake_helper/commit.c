@@ -1,10 +1,29 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "fake_helper.h"
+
+/* What may be kept are arrays; these are not, or could hold the pipe. */
+static int open_other_kept(void)
+{
+	int pair[2];
+
+	switch (number) {
+	case 0:
+		return load_calling(BPF_FUNC_get_prandom_u32);
+	case 1:
+		return open("/dev/null", O_RDONLY);
+	case 2:
+		return socketpair(AF_UNIX, SOCK_DGRAM, 0, pair) ? -1 : pair[0];
+	default:
+		return create_map(BPF_MAP_TYPE_HASH, 16);
+	}
+}
 
 static void spoil(struct bpfilter_commit *commit)
 {
@@ -16,6 +35,21 @@ static void spoil(struct bpfilter_commit *commit)
 		commit->hook[0].prog_fd = load_program(BPF_PROG_TYPE_SOCKET_FILTER, 1);
 	else if (told("commit_direct_access"))
 		commit->hook[0].prog_fd = load_direct_access();
+	else if (told("commit_calling"))
+		commit->hook[2].prog_fd = load_calling(number);
+	else if (told("commit_calling_below"))
+		commit->hook[2].prog_fd = load_calling_below(number);
+	else if (told("commit_tunnel_key"))
+		commit->hook[2].prog_fd = load_tunnel_key();
+	else if (told("commit_reading"))
+		commit->hook[2].prog_fd = load_reading(number);
+	else if (told("commit_writing"))
+		commit->hook[2].prog_fd = load_writing(number);
+	else if (told("commit_tail_call"))
+		commit->hook[2].prog_fd =
+			load_tail_call(create_map(BPF_MAP_TYPE_PROG_ARRAY, 4));
+	else if (told("commit_other_kept"))
+		commit->kept_fd[1] = open_other_kept();
 	else if (told("commit_hook_out_of_range"))
 		commit->hook[0].hook = 5;
 	else if (told("commit_hook_twice"))

@@ -49,6 +49,13 @@ void make_noise(const struct bpfilter_request_header *request);
 int load_program(enum bpf_prog_type type, int result);
 int load_direct_access(void); /* reads the packet in a way that hook.c does not prepare for */
 int load_marking(int mark); /* gives the packet a mark, and lets it go on */
+/* Programs that would harm a netfilter hook, and accept. */
+int load_calling(int helper);
+int load_calling_below(int helper);
+int load_tunnel_key(void);
+int load_tail_call(int programs);
+int load_reading(int place); /* bytes into struct __sk_buff */
+int load_writing(int place);
 int create_map(enum bpf_map_type type, unsigned int value_size);
 
 /* commit.c: a table whose programs do `verdict` at INPUT, FORWARD and OUTPUT. */
