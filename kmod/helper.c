@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <linux/capability.h>
+#include <linux/cred.h>
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/kmod.h>
@@ -192,6 +194,27 @@ static int install_log(void)
 	return fd;
 }
 
+/*
+ * What it needs of root: to load programs and maps (BPF; without PERFMON the verifier takes it
+ * for somebody who guesses at memory by speculation, and makes programs slow or refuses them),
+ * those that see packets (NET_ADMIN), and to enter network namespaces and find a program by its
+ * id (SYS_ADMIN). What it might execute may do no more.
+ */
+static void drop_capabilities(struct cred *cred)
+{
+	kernel_cap_t needed = CAP_EMPTY_SET;
+
+	cap_raise(needed, CAP_BPF);
+	cap_raise(needed, CAP_PERFMON);
+	cap_raise(needed, CAP_NET_ADMIN);
+	cap_raise(needed, CAP_SYS_ADMIN);
+	cred->cap_bset = cap_intersect(cred->cap_bset, needed);
+	cred->cap_permitted = cap_intersect(cred->cap_permitted, needed);
+	cred->cap_effective = cap_intersect(cred->cap_effective, needed);
+	cred->cap_inheritable = CAP_EMPTY_SET;
+	cred->cap_ambient = CAP_EMPTY_SET;
+}
+
 /* In the new process, before it becomes the helper: 0 the pipe, 1 and 2 the kernel log. */
 static int enter(struct subprocess_info *info, struct cred *new)
 {
@@ -208,6 +231,7 @@ static int enter(struct subprocess_info *info, struct cred *new)
 		return fd;
 	snprintf(session->path, sizeof(session->path), "/proc/self/fd/%d", fd);
 	session->pid = get_task_pid(current, PIDTYPE_TGID);
+	drop_capabilities(new);
 	return 0;
 }
 
