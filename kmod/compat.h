@@ -11,21 +11,6 @@
 #include <linux/version.h>
 #include <net/tcp.h>
 
-/* bpf_net_context: where programs keep what was per CPU before. Since 6.11. */
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 11, 0)
-struct bpf_net_context {
-};
-
-static inline struct bpf_net_context *bpf_net_ctx_set(struct bpf_net_context *context)
-{
-	return NULL;
-}
-
-static inline void bpf_net_ctx_clear(struct bpf_net_context *context)
-{
-}
-#endif
-
 /* The matches icmp and icmp6 are part of ip_tables and ip6_tables; since 6.4 of xt_tcpudp. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 4, 0)
 #define BPFILTER_IP_TABLES_OWNS_ICMP

@@ -15,7 +15,6 @@
 
 #include <bpfilter/context.h>
 
-#include "compat.h"
 #include "hook.h"
 #include "nat.h"
 #include "quirk.h"
@@ -41,24 +40,25 @@ static __u32 link_of(const struct sk_buff *skb)
 	return BPFILTER_LINK_ETHERNET;
 }
 
+/* Only what the programs look at: it costs more than many a rule. */
+static void fill(struct bpfilter_context *context, const struct bpfilter_version *version,
+		 const struct sk_buff *skb, const struct nf_hook_state *state)
+{
+	if (version->devices) {
+		write_name(context->in, state->in);
+		write_name(context->out, state->out);
+	}
+	if (version->link)
+		context->link = link_of(skb);
+	context->quirks = bpfilter_quirks;
+}
+
 static unsigned int run(const struct bpfilter_version *version, struct sk_buff *skb,
 			const struct nf_hook_state *state)
 {
-	struct bpf_net_context net_context, *entered;
-	unsigned int verdict;
-
-	if (version->context) {
-		struct bpfilter_context *context = this_cpu_ptr(version->context);
-
-		write_name(context->in, state->in);
-		write_name(context->out, state->out);
-		context->link = link_of(skb);
-		context->quirks = bpfilter_quirks;
-	}
-	entered = bpf_net_ctx_set(&net_context);
-	verdict = bpf_prog_run_pin_on_cpu(version->program[state->hook], skb);
-	bpf_net_ctx_clear(entered);
-	return verdict;
+	if (version->context)
+		fill(this_cpu_ptr(version->context), version, skb, state);
+	return bpf_prog_run(version->program[state->hook], skb);
 }
 
 static unsigned int evaluate(void *priv, struct sk_buff *skb, const struct nf_hook_state *state)

@@ -168,6 +168,8 @@ struct bpfilter_version *bpfilter_version_new(const struct bpfilter_commit *comm
 	refcount_set(&version->refs, 1);
 	version->pin = commit->flags & BPFILTER_COMMIT_PIN;
 	version->watch = commit->flags & BPFILTER_COMMIT_WATCH;
+	version->devices = !(commit->flags & BPFILTER_COMMIT_NO_DEVICES);
+	version->link = !(commit->flags & BPFILTER_COMMIT_NO_LINK);
 	version->family = family;
 
 	error = take_programs(version, commit);

@@ -25,6 +25,8 @@ struct bpfilter_version {
 	struct file *kept[BPFILTER_KEPT_MAX];
 	bool pin;
 	bool watch;
+	bool devices; /* the programs look at the names in the context */
+	bool link; /* and at that */
 	bool nat; /* holds the nat core of `family` */
 	u8 family;
 

@@ -256,6 +256,9 @@ struct bpfilter_commit_hook {
 /* bpfilter_commit.flags */
 #define BPFILTER_COMMIT_PIN 0x0001 /* more than first contents: keep the module loaded */
 #define BPFILTER_COMMIT_WATCH 0x0002 /* send OP_DEVICES for this namespace */
+/* Since 1.2: what of the context (context.h) no program of this table looks at. */
+#define BPFILTER_COMMIT_NO_DEVICES 0x0004 /* in and out */
+#define BPFILTER_COMMIT_NO_LINK 0x0008 /* link */
 
 struct bpfilter_commit {
 	__u64 id; /* of the request */

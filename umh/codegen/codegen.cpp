@@ -173,7 +173,21 @@ private:
     RuleExits exits_{as_.label(), drop_, drop_, as_.label(), as_.label(), as_.label(), as_.label()};
 };
 
+Needs needs_of(const ir::Table &table)
+{
+    Needs needs{.family = table.family};
+    for (const ir::Rule &rule : table.rules)
+        needs.add(rule);
+    return needs;
+}
+
 } // namespace
+
+ContextUse context_use(const ir::Table &table)
+{
+    const Needs needs = needs_of(table);
+    return {.devices = needs.devices, .link = needs.eui64};
+}
 
 Result<std::uint32_t> context_size(const ir::Table &table)
 {
@@ -181,9 +195,7 @@ Result<std::uint32_t> context_size(const ir::Table &table)
     if (need > stack_max)
         return fail(ENOMEM, "chains may be nested " + std::to_string(need) + " deep, more than " +
                                 std::to_string(stack_max));
-    Needs needs{.family = table.family};
-    for (const ir::Rule &rule : table.rules)
-        needs.add(rule);
+    const Needs needs = needs_of(table);
     // Whole words of 8 bytes, and a slot at least: an access to it is always written.
     const std::size_t slots = (need + 2) / 2 * 2;
     return static_cast<std::uint32_t>(needs.stack()) +

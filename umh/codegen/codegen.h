@@ -22,6 +22,13 @@ namespace bpfilter::codegen {
 // nested deeper than stack_max.
 Result<std::uint32_t> context_size(const ir::Table &table);
 
+// What its programs look at in struct bpfilter_context, beside the quirks.
+struct ContextUse {
+    bool devices = false;
+    bool link = false;
+};
+ContextUse context_use(const ir::Table &table);
+
 // The program of one hook, which the table must have. ENOMEM: larger than a program can be.
 // Backends: netfilter (umh/xdp makes the programs of the other).
 Result<Program> generate(const ir::Table &table, ir::Hook hook, const Backend &backend = netfilter);

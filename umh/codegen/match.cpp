@@ -226,6 +226,8 @@ void Needs::add(const ir::Rule &rule)
 {
     const bool is_ipv6 = family == ir::Family::ipv6;
     for (const ir::Match &match : rule.matches) {
+        devices = devices || std::holds_alternative<ir::InInterface>(match) ||
+                  std::holds_alternative<ir::OutInterface>(match);
         l4 = l4 || asks_transport(match);
         options = options || asks_options(match);
         walk = walk || (is_ipv6 && (l4 || std::holds_alternative<ir::Protocol>(match)));

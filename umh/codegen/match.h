@@ -20,6 +20,7 @@ namespace bpfilter::codegen {
 // What the rules of a program ask for beyond the IP header.
 struct Needs {
     ir::Family family = ir::Family::ipv4;
+    bool devices = false; // their names
     bool l4 = false;
     bool options = false;
     // IPv6

@@ -74,6 +74,13 @@ bpfilter_commit describe(const ir::Table &table, const std::vector<HookProgram> 
     return commit;
 }
 
+__u32 unused_context(const ir::Table &table)
+{
+    const auto use = codegen::context_use(table);
+    return (use.devices ? 0 : BPFILTER_COMMIT_NO_DEVICES) |
+           (use.link ? 0 : BPFILTER_COMMIT_NO_LINK);
+}
+
 } // namespace
 
 bool may_want_devices(const ir::Table &table)
@@ -87,7 +94,7 @@ bool wants_devices(const ir::Table &table)
 }
 
 Result<TableState> put_in_force(decode::DecodedTable decoded, std::uint64_t request,
-                                pipe::Kernel &kernel)
+                                pipe::Kernel &kernel, const Settings &settings)
 {
     const ir::Table &table = decoded.table;
     const auto rules = static_cast<std::uint32_t>(table.rules.size());
@@ -107,6 +114,8 @@ Result<TableState> put_in_force(decode::DecodedTable decoded, std::uint64_t requ
         return fail(std::move(programs.error()));
 
     bpfilter_commit commit = describe(table, *programs);
+    if (settings.minor >= 2)
+        commit.flags |= unused_context(table);
     commit.id = request;
     commit.context_fd = context->get();
     commit.kept_count = kept_count;

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "umh/pipe/kernel.h"
+#include "umh/service/settings.h"
 #include "umh/service/table_state.h"
 
 #include <cstdint>
@@ -14,7 +15,7 @@ namespace bpfilter::service {
 // Behind this, the table is in force, its counters are at zero, and no packet is in the
 // programs of the one before. ECANCELED: the caller is gone.
 Result<TableState> put_in_force(decode::DecodedTable decoded, std::uint64_t request,
-                                pipe::Kernel &kernel);
+                                pipe::Kernel &kernel, const Settings &settings);
 
 // Is this the table whose rules a device may decide?
 bool may_want_devices(const ir::Table &table);

@@ -83,7 +83,7 @@ Result<TableState *> Namespace::table(const Request &request, std::string_view n
     auto decoded = decode_initial(**properties, native(**layout));
     if (!decoded)
         return fail(std::move(decoded.error()));
-    auto state = put_in_force(std::move(*decoded), request.header.id, kernel_);
+    auto state = put_in_force(std::move(*decoded), request.header.id, kernel_, settings_);
     if (!state)
         return fail(std::move(state.error()));
     return &store(std::move(*state));
@@ -157,7 +157,7 @@ Outcome Namespace::replace(const Request &request)
     if (decoded->num_counters != *rules)
         return fail(EAGAIN);
 
-    auto state = put_in_force(std::move(*decoded), request.header.id, kernel_);
+    auto state = put_in_force(std::move(*decoded), request.header.id, kernel_, settings_);
     if (!state)
         return fail(std::move(state.error()));
     update_devices(request, store(std::move(*state)));

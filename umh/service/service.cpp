@@ -80,6 +80,7 @@ Outcome Service::init(const Request &request)
     out.major = BPFILTER_PIPE_MAJOR;
     out.minor = std::min<__u32>(in->minor, BPFILTER_PIPE_MINOR);
     out.threads = threads_;
+    settings_.minor = out.minor;
     auto reply = pipe::bytes_of(out);
     if (in->minor < 2)
         reply.resize(sizeof(Version));

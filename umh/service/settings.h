@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// Settings: the module's parameters as the helper last heard of them. Written by the
+// Settings: what the helper last heard of the module and its parameters. Written by the
 // reading thread, read by all.
 #pragma once
 
@@ -11,6 +11,7 @@
 namespace bpfilter::service {
 
 struct Settings {
+    std::atomic<__u32> minor = 0; // of the pipe, in force
     std::atomic<bpfilter_xdp_mode> xdp = BPFILTER_XDP_OFF;
 };
 
