@@ -239,10 +239,15 @@ Outcome Namespace::replay(const Request &request)
 
 Outcome Namespace::devices(const Request &request)
 {
+    serve_all_devices(request);
+    return pipe::Buffer();
+}
+
+void Namespace::serve_all_devices(const Request &request)
+{
     for (const auto &[key, state] : tables_)
         if (wants_devices(state.decoded.table))
             serve_devices(request, state);
-    return pipe::Buffer();
 }
 
 // What the settings say, unless something ahead of INPUT changes packets: then what is on
@@ -271,7 +276,7 @@ void Namespace::update_devices(const Request &request, const TableState &state)
         return;
     }
     if (hidden(request) != hidden_)
-        devices(request);
+        serve_all_devices(request);
 }
 
 // Netfilter has all the rules whatever comes of this, so nothing here fails a request.

@@ -42,6 +42,7 @@ private:
     [[nodiscard]] bool hidden(const pipe::Request &request) const;
     bpfilter_xdp_mode xdp_mode(const pipe::Request &request);
     void update_devices(const pipe::Request &request, const TableState &state);
+    void serve_all_devices(const pipe::Request &request);
     void serve_devices(const pipe::Request &request, const TableState &state);
 
     pipe::Kernel &kernel_;
