@@ -90,7 +90,8 @@ bool may_want_devices(const ir::Table &table)
 
 bool wants_devices(const ir::Table &table)
 {
-    return may_want_devices(table) && !xdp::lead_devices(xdp::find_lead(table, ir::Hook::local_in)).empty();
+    return may_want_devices(table) &&
+           !xdp::lead_devices(xdp::find_lead(table, ir::Hook::local_in)).empty();
 }
 
 Result<TableState> put_in_force(decode::DecodedTable decoded, std::uint64_t request,
