@@ -137,7 +137,7 @@ def programs_that_would_harm() -> None:
     for what in HARMFUL:
         fake.order(f"REPLACE commit_{what}")
         expect_equal(replace()[0], errno.EINVAL, what)
-        expect_equal(fake.last("COMMIT"), {"errno": errno.EINVAL}, f"commit, {what}")
+        expect_equal(fake.log("COMMIT")[-1].fields, {"errno": errno.EINVAL}, f"commit, {what}")
     for what in (f"reading {MARK}", f"writing {MARK}"):
         fake.order(f"REPLACE commit_{what}")
         expect_equal(replace()[0], 0, what)
