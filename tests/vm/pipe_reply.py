@@ -73,6 +73,7 @@ def messages() -> None:
     start = time.monotonic()
     sent = allowed = 0
     while sent < allowed + 2 * BURST:
+        expect(sent < 100 * BURST, "this machine is so slow that no limit shows")
         expect_equal(listing(), errno.EINVAL, "GET_ENTRIES")
         sent += 1
         allowed = BURST * (1 + int((time.monotonic() - start) / INTERVAL))
