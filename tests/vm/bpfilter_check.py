@@ -80,8 +80,8 @@ REFUSED_OF_STRANGE = {
 }
 
 
-def check(text: str, *options: str, user: Iterable[str] = ()) -> Done:
-    return run(*user, "bpfilter-check", *options, "-", stdin=text)
+def check(text: str, *options: str, by: Iterable[str] = ()) -> Done:
+    return run(*by, "bpfilter-check", *options, "-", stdin=text)
 
 
 def expect_accepted(done: Done, rules: int) -> None:
@@ -179,8 +179,8 @@ def machine_is_left_alone() -> None:
     must("iptables-legacy-restore", "-c", stdin=rules)
     before = [tables.save(table="filter"), must("ip", "netns", "list"), must("ip", "-o", "link")]
     with open("/run/xtables.lock", "w", encoding="ascii") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # whoever wants it now waits, or gives up
-        expect_accepted(check(HOST_4), 5)
+        fcntl.flock(lock, fcntl.LOCK_EX)  # whoever wants it now waits for ever
+        expect_accepted(check(HOST_4, by=("timeout", "120")), 5)
     expect_equal(check(HOST_4 + "*nosuch\nCOMMIT\n").status, REFUSED, "status")
     expect_equal([tables.save(table="filter"), must("ip", "netns", "list"), must("ip", "-o", "link")], before,
                  "the machine")
@@ -193,14 +193,14 @@ def machine_is_left_alone() -> None:
 def unprivileged() -> None:
     """In a user namespace: the same answers."""
     loaded_ours()
-    expect_accepted(check(HOST_4, user=NOBODY), 5)
+    expect_accepted(check(HOST_4, by=NOBODY), 5)
     with without_extensions():
-        expect_refused(check(STRANGE, user=NOBODY), REFUSED_OF_STRANGE, STRANGE)
+        expect_refused(check(STRANGE, by=NOBODY), REFUSED_OF_STRANGE, STRANGE)
     with open("/proc/sys/user/max_user_namespaces", encoding="ascii") as setting:
         usual = setting.read()
     sysctl("user/max_user_namespaces", 0)
     try:
-        done = check(HOST_4, user=NOBODY)
+        done = check(HOST_4, by=NOBODY)
     finally:
         sysctl("user/max_user_namespaces", usual)
     expect_equal((done.status, done.output), (NOT_TRIED, ""), "without user namespaces")
@@ -228,7 +228,7 @@ def ip_tables_answers() -> None:
 def nobody_has_loaded_it() -> None:
     """Root loads bpfilter and says so; others cannot, and nothing answers."""
     with nothing_loaded():
-        done = check(HOST_4, user=NOBODY)
+        done = check(HOST_4, by=NOBODY)
         expect_equal((done.status, done.output), (NOT_TRIED, ""), "as nobody")
         expect_in("modprobe bpfilter", done.errors, "what to do")
         done = check(HOST_4)
