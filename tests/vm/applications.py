@@ -16,6 +16,7 @@ import subprocess
 import time
 from typing import Any, Callable, Iterator
 
+from lib import bpf
 from lib.check import expect, expect_equal, main, test, wait_for
 from lib.tap import load
 
@@ -57,31 +58,32 @@ class Server:
 
     def __init__(self, process: "subprocess.Popen[bytes]", port: int, tapped: bool) -> None:
         self._tapped = tapped
-        self._programs: set[int] = set()
+        self._programs: dict[int, int] = {}  # descriptors by ids: they outlive the sockets
         with open(f"{WORK}/policy.json", "w", encoding="ascii") as file:
             json.dump({"send": {"framing": "none"}, "recv": {"framing": "none"}}, file)
         for fd in listeners(process.pid, port) if tapped else []:
             where = (str(process.pid), fd)
             subprocess.run(["stapctl", "attach", *where, "--policy", f"{WORK}/policy.json"], check=True)
             shown = subprocess.run(["stapctl", "show", *where, "--json"], stdout=subprocess.PIPE, text=True, check=True)
-            info = json.loads(shown.stdout)
-            self._programs |= {info[side]["verdict_id"] for side in ("send", "recv")}
+            for side in ("send", "recv"):
+                number = json.loads(shown.stdout)[side]["verdict_id"]
+                self._programs[number] = bpf.by_id(number)
         expect(len(self._programs) > 0 or not tapped, "it does not listen")
-        self._judged = self.judged()
+        self._first = self._last = self._judged()
 
-    def judged(self) -> int:
+    def _judged(self) -> int:
         """Messages that the programs of its taps, and of the taps of what it accepted, have judged."""
-        count = 0
-        for number in self._programs:
-            shown = subprocess.run(["bpftool", "-j", "prog", "show", "id", str(number)], stdout=subprocess.PIPE,
-                                   text=True, check=True)
-            count += json.loads(shown.stdout).get("run_cnt", 0)
-        return count
+        return sum(map(bpf.runs_of, self._programs.values()))
 
     def expect_judged(self, what: str) -> None:
-        """Since it was asked last: what came to this server went through the tap, and only then."""
-        before, self._judged = self._judged, self.judged()
-        expect((self._judged > before) == self._tapped, f"{what}: {self._judged - before} messages were judged")
+        """Since it was asked last: what came to this server went through the tap, if it has one."""
+        before, self._last = self._last, self._judged()
+        expect((self._last > before) == self._tapped, f"{what}: {self._last - before} messages were judged")
+
+    def end(self, name: str) -> None:
+        expect((self._judged() > self._first) == self._tapped, f"{name}: {self._judged()} messages were judged")
+        for fd in self._programs.values():
+            os.close(fd)
 
 
 @contextlib.contextmanager
@@ -93,7 +95,7 @@ def server(port: int, tapped: bool, *command: str, ready: Callable[[], bool] = l
         wait_for(lambda: listeners(process.pid, port) and ready(), f"{command[0]} to be ready", 180)
         made = Server(process, port, tapped)
         yield made
-        made.expect_judged(command[0])
+        made.end(command[0])
     finally:
         process.terminate()
         try:

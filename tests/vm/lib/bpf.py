@@ -10,6 +10,7 @@ from typing import Iterator
 _libc = ctypes.CDLL(None, use_errno=True)
 _SYS_BPF = 321  # x86_64
 _MAP_CREATE, _MAP_UPDATE_ELEM, _PROG_LOAD, _PROG_ATTACH, _PROG_DETACH = 0, 2, 5, 8, 9
+_PROG_GET_FD_BY_ID = 13
 _SOCKMAP = 15
 SOCKET_FILTER, CGROUP_SKB, SK_SKB, CGROUP_SOCKOPT = 1, 8, 14, 25
 GETSOCKOPT, SETSOCKOPT = 21, 22  # of a control group
@@ -80,6 +81,20 @@ def on_cgroup(code: Code, attach: int, path: str) -> Iterator[None]:
     finally:
         os.close(program)
         os.close(group)
+
+
+def by_id(number: int) -> int:
+    """A descriptor of a program that somebody else has loaded."""
+    fd = _call(_PROG_GET_FD_BY_ID, struct.pack("=III", number, 0, 0))
+    if fd < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    return fd
+
+
+def runs_of(fd: int) -> int:
+    """How often a program has run since kernel.bpf_stats_enabled is set."""
+    with open(f"/proc/self/fdinfo/{fd}", encoding="ascii") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("run_cnt:"))
 
 
 def id_of(fd: int) -> int:
