@@ -108,6 +108,31 @@ def script_missing() -> None:
 
 
 @test
+def in_use() -> None:
+    """bpfilter has rules; its helper's module has gone, or our script: ip_tables stays out all the same."""
+    with nothing_loaded():
+        must("iptables-legacy-restore", stdin=RULES)
+        must("modprobe", "-r", "bpfilter_umh")
+        for missing in (f"{OURS}/bpfilter_umh.ko", "/usr/libexec/bpfilter-modprobe"):
+            with aside(missing):
+                for module in ("ip_tables", "ip6table_nat"):
+                    expect_equal(run("modprobe", module).status, 0, f"status of modprobe {module}")
+            expect(loaded("bpfilter") and not loaded("ip_tables") and not loaded("ip6_tables"),
+                   f"without {missing}: ip_tables is loaded")
+            expect_firewall(("iptables-legacy",))
+
+
+@test
+def at_the_same_time() -> None:
+    """Many who ask at once get the same, whichever that is."""
+    with nothing_loaded(), aside(f"{OURS}/bpfilter_umh.ko"):
+        modules = [f"{prefix}table_{table}" for table in TABLES for prefix in ("ip", "ip6")]
+        asking = [subprocess.Popen(["modprobe", module]) for module in modules]
+        expect_equal([one.wait() for one in asking], [0] * len(asking), "statuses")
+        expect(all(map(loaded, modules)) and not loaded("bpfilter"), "some got another")
+
+
+@test
 def nothing_fits() -> None:
     """Neither bpfilter nor ip_tables can be had: an error in the end, not a loop."""
     stock = [f"{MODULES}/kernel/net/{family}/netfilter/{name}.ko"
