@@ -7,13 +7,14 @@ tests/scripts/boot.py boots such machines; here the modules are put aside or spo
 """
 
 import contextlib
+import fcntl
 import os
 import re
 import subprocess
 from typing import Iterator
 
 from lib import system
-from lib.check import expect, expect_equal, expect_in, main, test
+from lib.check import expect, expect_equal, expect_in, main, test, wait_for
 from lib.installed import MODULES, OURS, TABLES, aside, nothing_loaded, unload
 from lib.iptables import must, run
 from lib.module import loaded
@@ -120,6 +121,18 @@ def in_use() -> None:
             expect(loaded("bpfilter") and not loaded("ip_tables") and not loaded("ip6_tables"),
                    f"without {missing}: ip_tables is loaded")
             expect_firewall(("iptables-legacy",))
+
+
+@test
+def one_at_a_time() -> None:
+    with nothing_loaded():
+        with open("/usr/libexec/bpfilter-modprobe", "rb") as script:
+            fcntl.flock(script, fcntl.LOCK_EX)
+            asking = subprocess.Popen(["modprobe", "ip_tables"])
+            wait_for(lambda: run("pgrep", "-x", "flock").status == 0, "it to wait for the lock")
+            expect(not loaded("bpfilter"), "somebody did not wait")
+        expect_equal(asking.wait(), 0, "status")
+        expect(loaded("bpfilter"), "bpfilter is not loaded")
 
 
 @test
