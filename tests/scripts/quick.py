@@ -10,13 +10,14 @@ SUITES = os.path.join(os.path.dirname(os.path.dirname(os.path.realpath(__file__)
 
 
 def tests_of(suite: str) -> set[str]:
-    name = suite if os.path.exists(f"{SUITES}/{suite}.py") else suite.removesuffix("6")
+    """Of a suite in its family: what is marked test4 or test6 is in one of two."""
+    name, marks = suite, {"test", "test4"}
+    if not os.path.exists(f"{SUITES}/{suite}.py"):
+        name, marks = suite.removesuffix("6"), {"test", "test6"}
     with open(f"{SUITES}/{name}.py", encoding="utf-8") as file:
         functions = [node for node in ast.parse(file.read()).body if isinstance(node, ast.FunctionDef)]
-    # Of a suite for both families some tests are for one alone.
-    kinds = {"test", "test6" if name != suite else "test4"}
     return {function.name for function in functions
-            if any(isinstance(one, ast.Name) and one.id in kinds for one in function.decorator_list)}
+            if any(isinstance(one, ast.Name) and one.id in marks for one in function.decorator_list)}
 
 
 class Quick(unittest.TestCase):
