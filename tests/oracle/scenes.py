@@ -200,4 +200,7 @@ def play(session: Session, number: int) -> None:
     rng = random.Random(f"{session.seed}/{number}")
     if session.shaker:
         session.shaker.ruleset(number)
-    SCENES[number % len(SCENES)](session, number, rng)
+    scene = SCENES[number % len(SCENES)]
+    if scene is narrow_caller and not narrow.is_known():
+        scene = plain
+    scene(session, number, rng)
