@@ -27,7 +27,8 @@ MESSAGES = int(os.environ.get("MESSAGES", "40000"))
 SEED = int(os.environ.get("SEED", "0")) or random.SystemRandom().randrange(1, 1 << 32)
 NETWORKS = ("limit 10000", "delay 2ms 1ms limit 10000", "loss 1% limit 10000",
             "delay 1ms reorder 30% duplicate 2% loss 0.5% limit 10000")
-SIZES = (1, 1, 2, 7, 60, 250, 1000, 1447, 1448, 1449, 4000, 17_000)
+# Bytes of a message, and how often it has so many.
+SIZES = {1: 40, 2: 20, 7: 20, 60: 20, 250: 10, 1000: 3, 1447: 1, 1448: 1, 1449: 1, 4000: 1, 17_000: 0.3}
 
 SIOCETHTOOL, ETHTOOL_SSG = 0x8946, 0x19
 
@@ -129,7 +130,8 @@ class Reader(threading.Thread):
 
 def messages_of(rng: random.Random, count: int) -> list[bytes]:
     """Of any bytes, of which the first is never the one that ends it all."""
-    return [bytes((rng.randrange(ENDS),)) + rng.randbytes(rng.choice(SIZES) - 1) for _ in range(count)]
+    sizes = rng.choices(list(SIZES), list(SIZES.values()), k=count)
+    return [bytes((rng.randrange(ENDS),)) + rng.randbytes(size - 1) for size in sizes]
 
 
 def stream_of(messages: list[bytes]) -> bytes:
