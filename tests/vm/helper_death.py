@@ -4,6 +4,7 @@
 
 import contextlib
 import fcntl
+import itertools
 import os
 import signal
 import subprocess
@@ -110,6 +111,7 @@ def unloading_with_a_dead_one() -> None:
 
 READ, REPLACE = ["0", "0x0"], ["54", "0x0", "0x40"]  # of standard input; setsockopt, SOL_IP, IPT_SO_SET_REPLACE
 PARTS = 5  # of the processor time that a REPLACE takes the helper
+ATTEMPTS = 4  # at each, every one with half the time
 
 
 def ruleset(number: int) -> str:
@@ -204,16 +206,20 @@ def work_on(pid: int, seconds: float, restore: Restore) -> None:
 def replaces_under_way() -> Iterator[tuple[int, Restore, bool]]:
     """A table's number, a restore that waits for the answer to its REPLACE, and whether the helper
     has had any time for it. The helper stands still, so what is done now is done to a REPLACE under
-    way. One that was answered too soon is left out; the first, which was not read, can't be."""
+    way. One that was answered too soon is tried again with less time, and left out at last; the
+    first, which was not read, can't be."""
     usual = usual_work()
     hits = []
-    for part in range(PARTS):
-        number = part + 2
+    numbers = itertools.count(2)
+    for part, attempt in itertools.product(range(PARTS), range(ATTEMPTS)):
+        if part in hits:
+            continue
+        number = next(numbers)
         restore = Restore(number)
         pid = helper.stop()
         restore.commit()
         wait_for(restore.waits_for_replace, "the REPLACE")
-        work_on(pid, usual * part / PARTS, restore)
+        work_on(pid, usual * part / PARTS / 2 ** attempt, restore)
         if restore.waits_for_replace():
             hits.append(part)
             yield number, restore, part > 0
