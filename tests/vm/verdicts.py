@@ -87,6 +87,13 @@ class Network:
             opened.settimeout(2 * LIMIT)
         return one, other
 
+    def show(self) -> None:
+        """What TCP knows of the connections, for who wonders why one stands still."""
+        for space in (self.one, self.other):
+            with space:
+                shown = subprocess.run(["ss", "-tinmoeH"], stdout=subprocess.PIPE, text=True, check=True).stdout
+            print("".join(f"# {space.name}: {line}\n" for line in shown.splitlines()), end="", flush=True)
+
     def delete(self) -> None:
         self.one.delete()
         self.other.delete()
@@ -164,6 +171,10 @@ def a_stream(network: Network, rng: random.Random, count: int) -> int:
         writer.start()
     for writer in writers:
         writer.join()
+    for side in (0, 1):
+        readers[side].join()
+        if readers[side].end != "OK":
+            network.show()
     for side in (0, 1):
         expect_same(readers[side].got(), what_arrives(sent[1 - side]), f"side {side}, which ended {readers[side].end}")
         expect_equal(readers[side].end, "OK", f"the end of side {side}")
