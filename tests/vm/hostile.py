@@ -5,20 +5,17 @@
 The helper is tests/kmod/fake_helper. Every test begins with the module loaded anew.
 """
 
-import contextlib
 import ctypes
 import errno
 import mmap
 import os
 import socket
 import struct
-import subprocess
-import time
-from typing import Callable, Iterator
+from typing import Callable
 
-from lib import deaths, fake
+from lib import fake
 from lib.caller import Child, get_info, listing, replace, works
-from lib.check import Skip, expect, expect_equal, main, test
+from lib.check import expect, expect_equal, main, test
 from lib.netns import Namespace
 from lib.options import SET_ADD_COUNTERS, name
 
@@ -77,45 +74,6 @@ def a_replay_that_nobody_lives_to_read() -> None:
     fake.wait_for_line("UNREAD", 2)
     expect_equal(Child(listing).result(), 0, "a listing of a helper that is not told of the table")
     expect_equal(len(fake.log("UNREAD")), 2, "helpers that died of it")
-    works()
-
-
-# Requests that are forgotten
-
-@contextlib.contextmanager
-def slow_modprobe(module: str, seconds: int) -> Iterator[None]:
-    # Earlier suites may have had it loaded, and it stays.
-    subprocess.run(["modprobe", "-q", "-r", "nft_chain_nat", module], check=False)
-    if fake.loaded(module):
-        raise Skip(f"{module} is in use, so nobody has to load it")
-    conf = "/etc/modprobe.d/slow.conf"
-    with open(conf, "w", encoding="ascii") as file:
-        file.write(f"install {module} sleep {seconds}; false\n")
-    try:
-        yield
-    finally:
-        os.unlink(conf)
-
-
-@test
-def a_commit_that_outlives_its_helper() -> None:
-    """The request comes back when nobody looks any more: another helper is given it."""
-    fake.fresh()
-    fake.parameter("deadline", 4)
-    deaths.expect(1, deaths.BY_THE_MODULE)
-    with slow_modprobe("nf_nat", 12):
-        with Namespace("one"):
-            fake.order("GET_ENTRIES ignore", "GET_INFO commit_nat")
-            ignored = Child(listing)
-            fake.wait_for_line("GET_ENTRIES")
-        time.sleep(2)  # so that this one is over the deadline, and not the next
-        with Namespace("two"):
-            outliving = Child(get_info)
-            fake.wait_for_line("GET_INFO")
-        expect_equal(ignored.result(), errno.EIO, "what the helper ignored")
-        expect(not outliving.is_over(), "the commit was not slow")
-        fake.order()
-        expect_equal(outliving.result(), 0, "the request whose helper was killed")
     works()
 
 
