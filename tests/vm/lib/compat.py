@@ -19,6 +19,8 @@ from .check import Skip
 PROGRAM = "/usr/lib/bpfilter-tests/sockopt32"
 BUFFER, COUNTERS = 0x10000000, 0x20000000  # addresses in it
 
+HAS_FAILED = 1 << 31
+
 REPLACE = INFO = 64
 ADD_COUNTERS = ENTRIES = 65
 
@@ -161,6 +163,7 @@ class Answer(NamedTuple):
     status: str  # "OK" or an errno's name
     data: bytes = b""
     counters: bytes = b""
+    injected: bool = False  # something was made to fail
 
 
 class Caller:
@@ -169,6 +172,7 @@ class Caller:
     def __init__(self, layout: Layout):
         self.layout = layout
         self.socket = socket.socket(layout.family.family, socket.SOCK_RAW, socket.IPPROTO_RAW)
+        self.nth = 0  # thing that can fail in a call of a 32-bit process, and is to (faults.py)
 
     def ask(self, put: bool, option: int, data: bytes, length: int | None = None, counters: int = 0,
             address: int = 0) -> Answer:
@@ -177,8 +181,8 @@ class Caller:
         return call(put, option, data, length, counters, address)
 
     def _ask32(self, put: bool, option: int, data: bytes, length: int, counters: int, address: int) -> Answer:
-        question = struct.pack("=8I", self.socket.fileno(), put, self.layout.family.level, option, address,
-                               length, len(data), counters)
+        question = struct.pack("=8I", self.socket.fileno(), put | self.nth << 1, self.layout.family.level, option,
+                               address, length, len(data), counters)
         if not os.path.exists(PROGRAM):
             raise Skip(f"{PROGRAM} is not there: tests/compat/build makes it")
         try:
@@ -189,8 +193,9 @@ class Caller:
                 raise Skip("this kernel runs no 32-bit programs") from None
             raise
         result, length = struct.unpack_from("=iI", done.stdout)
+        injected, length = bool(length & HAS_FAILED), length & ~HAS_FAILED
         return Answer(errno.errorcode[-result] if result else "OK", done.stdout[8:8 + length],
-                      done.stdout[8 + length:])
+                      done.stdout[8 + length:], injected)
 
     def _ask64(self, put: bool, option: int, data: bytes, length: int, counters: int, address: int) -> Answer:
         space = ctypes.create_string_buffer(data, max(len(data), length) + 64)
