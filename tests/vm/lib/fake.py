@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from . import helper, options, system
 from .check import Failure, Skip, wait_for
+from .netns import sysctl
 
 MODULE = "/usr/lib/bpfilter-tests/bpfilter_umh.ko"
 DIRECTORY = "/run/fake_helper"
@@ -77,6 +78,8 @@ def fresh() -> None:
     shutil.rmtree(DIRECTORY, ignore_errors=True)
     os.makedirs(DIRECTORY)
     _forgotten = 0
+    # Memory that is not there (tests/kmod/fake_helper/absent.c), without a capability that helpers do not have.
+    sysctl("vm/unprivileged_userfaultfd", 1)
     insert()
 
 
