@@ -3,6 +3,7 @@
 
 #include <linux/capability.h>
 #include <linux/cred.h>
+#include <linux/fdtable.h>
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/kmod.h>
@@ -219,8 +220,12 @@ static void drop_capabilities(struct cred *cred)
 static int enter(struct subprocess_info *info, struct cred *new)
 {
 	struct bpfilter_session *session = info->data;
-	int fd = install(session->pipe, 0);
+	int fd;
 
+	/* Copied from a table that kworkers share, and one of them may be at work just then. */
+	for (fd = 0; fd < 3; fd++)
+		close_fd(fd);
+	fd = install(session->pipe, 0);
 	if (fd)
 		return fd < 0 ? fd : -EBUSY;
 	fd = install_log();

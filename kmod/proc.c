@@ -15,12 +15,12 @@
  */
 struct proc_family {
 	u8 family;
-	const char *names;
+	const char *names, *matches, *targets;
 };
 
 static const struct proc_family families[] = {
-	{ NFPROTO_IPV4, "ip_tables_names" },
-	{ NFPROTO_IPV6, "ip6_tables_names" },
+	{ NFPROTO_IPV4, "ip_tables_names", "ip_tables_matches", "ip_tables_targets" },
+	{ NFPROTO_IPV6, "ip6_tables_names", "ip6_tables_matches", "ip6_tables_targets" },
 };
 
 static int show_names(struct seq_file *seq, void *unused)
@@ -48,6 +48,13 @@ static int create_names(struct net *net, const struct proc_family *family)
 	return 0;
 }
 
+/* What is left of x_tables' own, which would warn that the one of the names is not there. */
+static void remove_neighbours(struct net *net, const struct proc_family *family)
+{
+	remove_proc_entry(family->matches, net->proc_net);
+	remove_proc_entry(family->targets, net->proc_net);
+}
+
 static int create_files(struct net *net, const struct proc_family *family)
 {
 	int error = xt_proto_init(net, family->family) ? -ENOMEM : 0;
@@ -56,7 +63,7 @@ static int create_files(struct net *net, const struct proc_family *family)
 		return error;
 	error = create_names(net, family);
 	if (error)
-		xt_proto_fini(net, family->family);
+		remove_neighbours(net, family);
 	return error;
 }
 

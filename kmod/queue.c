@@ -157,7 +157,7 @@ int bpfilter_queue_perform(struct bpfilter_request *request)
 /* Devices of one namespace change in bursts: one unread notice says it all. */
 static bool is_queued_already(const struct bpfilter_request *notice)
 {
-	return notice->header.opcode == BPFILTER_OP_DEVICES && bpfilter_turn_waits(notice);
+	return notice->header.opcode == BPFILTER_OP_DEVICES && bpfilter_turn_has_devices(notice);
 }
 
 void bpfilter_queue_notify(struct bpfilter_request *request)
@@ -294,7 +294,7 @@ bool bpfilter_queue_blame(struct bpfilter_request *request)
 /* To be read, before all others of its namespace. What is urgent is for this session alone. */
 static void requeue(struct bpfilter_request *request, struct bpfilter_session *session)
 {
-	const bool urgent = request->turn == TURN_NONE;
+	const bool urgent = request->turn == TURN_NONE && !session->ended;
 
 	request->state = REQUEST_QUEUED;
 	request->since = jiffies;
@@ -346,6 +346,7 @@ static void let_go(struct bpfilter_session *session, struct bpfilter_request *re
 	LIST_HEAD(dead);
 
 	spin_lock(&bpfilter_queue.lock);
+	session->misreads += !taken;
 	bpfilter_queue_settle(session, request, taken, &dead);
 	spin_unlock(&bpfilter_queue.lock);
 	bpfilter_requests_put(&dead);
@@ -376,6 +377,7 @@ void bpfilter_queue_finish(struct bpfilter_session *session, struct bpfilter_req
 		else if (!error)
 			error = -EIO;
 	}
+	session->misreads = 0;
 	session->active = jiffies;
 	bpfilter_queue_bury(request, error, &dead);
 	spin_unlock(&bpfilter_queue.lock);

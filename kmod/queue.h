@@ -43,6 +43,7 @@ struct bpfilter_session {
 	unsigned long born; /* jiffies */
 	unsigned long active; /* jiffies of its last reply, or since when it may read something */
 	bool offering; /* there is something to read */
+	unsigned int misreads; /* since its last reply: what was read could not be copied to it */
 	bool greeted; /* INIT was answered well: the queue is open to it */
 	unsigned int threads; /* so many requests at a time, then */
 	bool ended;

@@ -10,6 +10,10 @@
 #include "queue_state.h"
 #include "request.h"
 #include "settings.h"
+#include "turn.h"
+
+/* A helper that reads to where it has no memory, so often in a row, will not learn. */
+#define MISREADS_MAX 64
 
 struct bpfilter_session *bpfilter_session_new(void)
 {
@@ -150,10 +154,13 @@ static void empty_session(struct bpfilter_session *session, struct list_head *de
 
 	drop_its_own(dead);
 	list_for_each_entry_safe(request, next, &session->processing, list) {
-		if (request->state == REQUEST_HELD)
+		if (request->state == REQUEST_HELD) {
 			list_del_init(&request->list);
-		else
+			/* Whoever has it may be long about it: no thread of the next helper's. */
+			bpfilter_turn_leave(request);
+		} else {
 			bpfilter_queue_settle(session, request, true, dead);
+		}
 	}
 	list_for_each_entry_safe(request, next, &session->urgent, list)
 		bpfilter_queue_bury(request, -EIO, dead);
@@ -217,7 +224,8 @@ static bool is_hung(struct bpfilter_session *session, unsigned long deadline)
 			hung = true;
 		}
 	}
-	return hung || (bpfilter_queue_next(session) && is_over(session->active, deadline)) ||
+	return hung || session->misreads > MISREADS_MAX ||
+	       (bpfilter_queue_next(session) && is_over(session->active, deadline)) ||
 	       (!session->greeted && is_over(session->born, deadline));
 }
 

@@ -88,7 +88,17 @@ void bpfilter_turn_join(struct bpfilter_request *request, bool first)
 	else
 		list_add_tail(&request->in_line, &line->requests);
 	request->turn = TURN_WAITS;
+	if (request->header.opcode == BPFILTER_OP_DEVICES)
+		line->devices = true;
 	update(line);
+}
+
+/* Two notices may wait, after a misread; that a third may then come does no harm. */
+static void take_out(struct bpfilter_line *line, struct bpfilter_request *request)
+{
+	list_del(&request->in_line);
+	if (request->header.opcode == BPFILTER_OP_DEVICES)
+		line->devices = false;
 }
 
 static bool may_run(const struct share *share, unsigned int threads)
@@ -117,7 +127,7 @@ void bpfilter_turn_start(struct bpfilter_request *request)
 	struct bpfilter_line *line = line_of(request);
 	struct share *share = &shares[line->share];
 
-	list_del(&request->in_line);
+	take_out(line, request);
 	request->turn = TURN_RUNS;
 	line->busy = true;
 	share->running++;
@@ -135,7 +145,7 @@ void bpfilter_turn_leave(struct bpfilter_request *request)
 	case TURN_NONE:
 		return;
 	case TURN_WAITS:
-		list_del(&request->in_line);
+		take_out(line, request);
 		break;
 	case TURN_RUNS:
 		line->busy = false;
@@ -147,12 +157,7 @@ void bpfilter_turn_leave(struct bpfilter_request *request)
 	update(line);
 }
 
-bool bpfilter_turn_waits(const struct bpfilter_request *request)
+bool bpfilter_turn_has_devices(const struct bpfilter_request *request)
 {
-	const struct bpfilter_request *other;
-
-	list_for_each_entry(other, &line_of(request)->requests, in_line)
-		if (other->header.opcode == request->header.opcode)
-			return true;
-	return false;
+	return line_of(request)->devices;
 }

@@ -27,6 +27,7 @@ struct bpfilter_line {
 	struct list_head in_share; /* while it is ready: has requests, none is with the helper */
 	unsigned int share;
 	bool busy; /* a request of it is with the helper */
+	bool devices; /* a notice about its devices waits */
 };
 
 /* What a request has to do with a turn. */
@@ -48,7 +49,7 @@ struct bpfilter_request *bpfilter_turn_next(unsigned int threads);
 void bpfilter_turn_start(struct bpfilter_request *request);
 /* It waits no more, or is with the helper no more. */
 void bpfilter_turn_leave(struct bpfilter_request *request);
-/* Is there one of this opcode that waits in the line of this one? */
-bool bpfilter_turn_waits(const struct bpfilter_request *request);
+/* Is there a notice about devices that waits in the line of this one? */
+bool bpfilter_turn_has_devices(const struct bpfilter_request *request);
 
 #endif /* KMOD_TURN_H */

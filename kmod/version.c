@@ -4,6 +4,7 @@
 #include <linux/filter.h>
 #include <linux/kallsyms.h>
 #include <linux/mm.h>
+#include <linux/mutex.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/string.h>
@@ -71,6 +72,30 @@ static bool can_run(const struct bpf_prog *program)
 	       is_calling_well(program);
 }
 
+/*
+ * What was looked at is what runs: no program of another type takes the place of a function of
+ * it (freplace). Those that can be called from others are kept so, and this counts as one.
+ */
+static bool fix(struct bpf_prog *program)
+{
+	bool extended;
+
+	mutex_lock(&program->aux->ext_mutex);
+	extended = program->aux->is_extended;
+	if (!extended)
+		program->aux->prog_array_member_cnt++;
+	mutex_unlock(&program->aux->ext_mutex);
+	return !extended;
+}
+
+static void put_fixed(struct bpf_prog *program)
+{
+	mutex_lock(&program->aux->ext_mutex);
+	program->aux->prog_array_member_cnt--;
+	mutex_unlock(&program->aux->ext_mutex);
+	bpf_prog_put(program);
+}
+
 static int take_programs(struct bpfilter_version *version, const struct bpfilter_commit *commit)
 {
 	u32 i;
@@ -85,6 +110,10 @@ static int take_programs(struct bpfilter_version *version, const struct bpfilter
 		program = bpf_prog_get_type_dev(hook->prog_fd, BPF_PROG_TYPE_SCHED_CLS, false);
 		if (IS_ERR(program))
 			return PTR_ERR(program);
+		if (!fix(program)) {
+			bpf_prog_put(program);
+			return -EINVAL;
+		}
 		version->program[hook->hook] = program;
 		if (!can_run(program))
 			return -EINVAL;
@@ -102,7 +131,8 @@ static int take_context(struct bpfilter_version *version, s32 fd)
 	if (IS_ERR(map))
 		return PTR_ERR(map);
 	version->context_map = map;
-	if (map->map_type != BPF_MAP_TYPE_PERCPU_ARRAY ||
+	/* Types would say where pointers and locks of the kernel's lie, to be written over. */
+	if (map->map_type != BPF_MAP_TYPE_PERCPU_ARRAY || map->btf ||
 	    map->value_size < sizeof(struct bpfilter_context))
 		return -EINVAL;
 	version->context =
@@ -200,7 +230,7 @@ void bpfilter_version_put(struct bpfilter_version *version)
 		return;
 	for (i = 0; i < BPFILTER_HOOKS_MAX; i++)
 		if (version->program[i])
-			bpf_prog_put(version->program[i]);
+			put_fixed(version->program[i]);
 	if (version->context_map)
 		bpf_map_put(version->context_map);
 	for (i = 0; i < version->kept_count; i++)

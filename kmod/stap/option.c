@@ -249,6 +249,8 @@ void stap_option_get(struct stap_option_code *code)
 	load_tcp_socket(code);
 	answer(code);
 	copy_answer(code);
+	/* Where nothing fits, the kernel would not even tell the caller how much that is. */
+	put(code, BPF_JMP_IMM(BPF_JEQ, BPF_REG_8, 0, TO_END));
 	STORE(code, optlen, BPF_REG_8);
 	put(code, BPF_MOV64_IMM(BPF_REG_2, 0));
 	STORE(code, retval, BPF_REG_2);
