@@ -93,7 +93,8 @@ static unsigned long back_off(struct bpfilter_session *session)
 
 static bool is_hopeless(const struct bpfilter_session *session, enum bpfilter_end reason)
 {
-	if (reason == BPFILTER_END_REFUSED || reason == BPFILTER_END_UNSTARTABLE)
+	if (reason == BPFILTER_END_REFUSED || reason == BPFILTER_END_UNSTARTABLE ||
+	    reason == BPFILTER_END_NO_MEMORY)
 		return true;
 	if (session->greeted)
 		stillborn = 0;
@@ -285,7 +286,8 @@ static int attach_and_execute(struct bpfilter_session *session)
 	if (!error) {
 		error = execute(session);
 		if (error)
-			bpfilter_session_end(session, BPFILTER_END_UNSTARTABLE);
+			bpfilter_session_end(session, error == -ENOMEM ? BPFILTER_END_NO_MEMORY :
+									 BPFILTER_END_UNSTARTABLE);
 		else if (bpfilter_queue_ended(session))
 			/* It ended before there was a process to kill. */
 			kill_pid(session->pid, SIGKILL, 1);

@@ -55,6 +55,7 @@ enum bpfilter_end {
 	BPFILTER_END_STALE, /* does not know a table in force */
 	BPFILTER_END_REFUSED, /* speaks another version */
 	BPFILTER_END_UNSTARTABLE, /* there is no program to run */
+	BPFILTER_END_NO_MEMORY, /* for a process to run it in */
 	BPFILTER_END_STOPPED, /* the module is going */
 };
 

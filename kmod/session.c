@@ -166,6 +166,18 @@ static void empty_session(struct bpfilter_session *session, struct list_head *de
 		bpfilter_queue_bury(request, -EIO, dead);
 }
 
+static int refusal_for(enum bpfilter_end reason)
+{
+	switch (reason) {
+	case BPFILTER_END_UNSTARTABLE:
+		return -ENOENT;
+	case BPFILTER_END_NO_MEMORY:
+		return -ENOMEM;
+	default:
+		return -EIO;
+	}
+}
+
 void bpfilter_session_end(struct bpfilter_session *session, enum bpfilter_end reason)
 {
 	unsigned long pause;
@@ -184,7 +196,7 @@ void bpfilter_session_end(struct bpfilter_session *session, enum bpfilter_end re
 	/* First of all when the next may be started, or that there is none to be had. */
 	pause = bpfilter_helper_ended(session, reason);
 	if (pause)
-		refuse(reason == BPFILTER_END_UNSTARTABLE ? -ENOENT : -EIO, pause, &dead);
+		refuse(refusal_for(reason), pause, &dead);
 	empty_session(session, &dead);
 	if (!pause && !list_empty(&bpfilter_queue.requests))
 		bpfilter_helper_want();
