@@ -1,0 +1,105 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""The limits of docs/limits.md, at them and beyond: an error with a reason, and the old rules stay.
+
+Its other rows: matches and targets are module.unsupported_rules', the size of a request pipe.lengths',
+the deadline helper_death.hung's and pipe.hang's, those of the tap the stap suites'.
+"""
+
+import struct
+
+from lib import blob, system
+from lib import iptables as tables
+from lib.blob import DROP, entry, match, verdict
+from lib.check import expect, expect_equal, expect_in, main, test
+from lib.iptables import Counters, iptables, try_iptables
+from lib.packet import UDP
+from lib.pair import Pair
+
+DEPTH = 4096  # of the stack of chains
+LOOPS = 23  # 2 to this are as many chains as one packet may enter
+
+_pairs: list[Pair] = []
+
+
+def pair() -> Pair:
+    system.only_ours()
+    if not _pairs:
+        _pairs.append(Pair())
+    return _pairs[0]
+
+
+def nested(depth: int) -> list[str]:
+    """Chains, each of which leads to the next; the last one drops."""
+    return ["-A INPUT -p udp -j c1", *(f"-A c{n} -j c{n + 1}" for n in range(1, depth)), f"-A c{depth} -j DROP"]
+
+
+@test
+def depth_of_chains() -> None:
+    with pair().server:
+        tables.restore(*nested(DEPTH), f"-A c{DEPTH + 1} -j DROP")
+    expect_equal(pair().send(2), 0, "delivered through as many chains as there may be")
+    with pair().server:
+        counters = Counters().rules
+        expect_equal({counters[f"c{n}"][0].packets for n in (1, DEPTH // 2, DEPTH)}, {2}, "packets in the chains")
+        before = tables.save()
+        log = len(system.kernel_log())
+        done = try_iptables(f"-I c{DEPTH} 1 -j c{DEPTH + 1}")
+        expect_equal(done.status, 1, "status of one more")
+        expect_in("Memory allocation problem", done.errors, "the reason")
+        expect(any(f"{DEPTH + 1} deep, more than {DEPTH}" in line for line in system.kernel_log()[log:]),
+               "the kernel log says nothing")
+        expect_equal(tables.save(), before, "rules afterwards")
+    expect_equal(pair().send(1), 0, "delivered afterwards")
+    with pair().server:
+        tables.restore()
+
+
+def doubling(levels: int) -> list[str]:
+    """Chains, each of which leads twice to the next: a packet enters 2 to that many, less two."""
+    lines = ["-A INPUT -p udp -j c1", "-A INPUT -p udp -j c1"]
+    for level in range(1, levels - 1):
+        lines += [f"-A c{level} -j c{level + 1}"] * 2
+    return [*lines, f"-A c{levels - 1} -p tcp -j DROP"]
+
+
+@test
+def chains_entered_by_a_packet() -> None:
+    """Most of what is allowed is let through, more is dropped."""
+    for levels, delivered in ((16, 1), (LOOPS + 1, 0)):
+        with pair().server:
+            tables.restore(*doubling(levels))
+        expect_equal(pair().send(1), delivered, f"delivered, with {2 ** levels - 2} chains")
+    with pair().server:
+        tables.restore()
+    expect_equal(pair().send(1), 1, "delivered afterwards")
+
+
+def many_rules() -> list[bytearray]:
+    """Each with an address and a port of its own."""
+    rules = []
+    for number in range(150000):
+        ports = struct.pack("=4HB3x", 0, 65535, number % 60000, number % 60000, 0)
+        rules.append(entry(verdict(DROP), match(b"udp", ports), protocol=UDP,
+                           source=struct.pack(">II", 10 << 24 | number, 0xFFFFFFFF)))
+    return rules
+
+
+@test
+def rules_in_one_program() -> None:
+    """More than the verifier takes: ENOMEM, a line in the kernel log, and the old rules stay."""
+    with pair().server:
+        tables.restore("-A INPUT -p udp -j DROP")
+        before = tables.save()
+        log = len(system.kernel_log())
+        with blob.raw_socket() as opened:
+            expect_equal(blob.with_input(*many_rules()).commit(opened), "ENOMEM", "REPLACE")
+        expect(any("bpfilter: " in line for line in system.kernel_log()[log:]), "the kernel log says nothing")
+        expect_equal(tables.save(), before, "rules afterwards")
+    expect_equal(pair().send(1), 0, "delivered afterwards")
+    with pair().server:
+        iptables("-F")
+
+
+if __name__ == "__main__":
+    main()
