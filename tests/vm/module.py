@@ -8,6 +8,7 @@ import tempfile
 from lib import helper, system
 from lib import iptables as tables
 from lib.check import expect, expect_equal, expect_in, main, test, wait_for
+from lib.early import wait_xdp
 from lib.iptables import IPTABLES, Counter, Counters, iptables, must, run, try_iptables
 from lib.module import fresh, load, loaded, no_pair, nothing_left, objects, pair, unload
 
@@ -54,6 +55,30 @@ def real_modules() -> None:
     text = must("modinfo", "bpfilter")
     for parameter in ("xdp:", "deadline:"):
         expect_in(parameter, text, "parameters")
+
+
+@test
+def parameters_at_load() -> None:
+    """`modprobe bpfilter xdp=…`: the mode is in force from the first rule on; what is none does not load."""
+    fresh()
+    mode = "/sys/module/bpfilter/parameters/xdp"
+    for value, seen in (("off", "none"), ("generic", "generic")):
+        unload()
+        load(f"xdp={value}", "deadline=77")
+        with open(mode, encoding="ascii") as file:
+            expect_equal(file.read(), f"{value}\n", "the parameter")
+        with open("/sys/module/bpfilter/parameters/deadline", encoding="ascii") as file:
+            expect_equal(file.read(), "77\n", "the deadline")
+        with pair().server:
+            tables.restore("-A INPUT -i s0 -s 198.51.100.1 -j DROP")
+            iptables("-L")  # answered behind what the restore has left to do
+        wait_xdp(pair().server, "s0", seen)
+        no_pair()
+    unload()
+    for wrong in ("xdp=yes", "deadline=0", "deadline=3601"):
+        expect(run("modprobe", "bpfilter", wrong).status != 0 and not loaded("bpfilter"), f"{wrong} was taken")
+    nothing_left()
+    load()
 
 
 @test
