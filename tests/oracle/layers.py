@@ -70,9 +70,14 @@ class Layered(Machine):
             self._marks_in[PORT] = self._keep(mark.open_on(BRIDGE))
         mark.wait_for_link(self._marks_in[PORT], self._marks_out[PORT])
 
+    def put(self, one: traffic.Packet) -> None:
+        """What is behind the bridge comes in at its port, and is looked for there: a frame for another
+        MAC never reaches the bridge itself."""
+        super().put(one._replace(origin=PORT) if one.origin == BRIDGE else one)
+
     def inject_packet(self, one: traffic.Packet) -> None:
         if one.origin != VLAN:
-            super().inject_packet(one._replace(origin=PORT) if one.origin == BRIDGE else one)
+            super().inject_packet(one)
             return
         link = LINKS["in1"]
         kind = packet.ETH_P_IPV6 if packet.version_of(one.data) == 6 else packet.ETH_P_IP

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """What a run must have met: a generator that goes blind finds no difference either.
 
-The least of each share is what none of forty seeds came near, and what is left of it when the
-generator is broken does not reach: rules hit were 32 to 44 %, packets delivered 46 to 58 %.
+The least of each share is well below what runs meet (of the rules 32 to 44 % are hit, of the packets
+46 to 58 % delivered), and more than is left of it when the generator is broken.
 """
 
 from typing import NamedTuple
@@ -52,6 +52,6 @@ def of(theirs: Record, ours: Record | None, compat: bool) -> list[Share]:
 
 
 def lies(theirs: Record) -> list[str]:
-    """What would make the evidence worthless: more than a stray packet on a busy machine."""
-    unseen, packets = theirs.evidence.get("unseen", 0), theirs.count("packet ")
-    return [f"{unseen} packets were lost before ip_tables could see them"] if unseen > packets / 1000 else []
+    """What would make the evidence worthless."""
+    unseen = theirs.evidence.get("unseen", 0)
+    return [f"{unseen} packets were lost before ip_tables could see them"] if unseen else []
