@@ -36,9 +36,8 @@ def stay_on(processor: int) -> None:
 
 
 def track() -> None:
-    """Switch connection tracking on, in the namespace we are in. A rule that asks for it is enough."""
-    iptables.must("nft", "-f", "-", stdin="add table inet user\nadd chain inet user idle\n"
-                  "add rule inet user idle ct state new\n")
+    """Switch connection tracking on, in the namespace we are in; nothing of it expires."""
+    iptables.track()
     for name in os.listdir("/proc/sys/net/netfilter"):
         if "timeout" in name and not name.endswith("_log_invalid"):
             sysctl(f"net/netfilter/{name}", DAY)

@@ -8,7 +8,7 @@ from lib import blob, iptables, packet
 from lib.blob import ACCEPT, DROP, UNUSED, entry, match, verdict
 from lib.check import expect_equal, expect_in, main, test
 from lib.family import BOTH, CHAINS, HOOKS_OF, TABLES, V4, V6, Family
-from lib.iptables import Counters, must
+from lib.iptables import Counters, must, track
 from lib.netns import Namespace
 from lib.packet import UDP, udp
 from lib.router import OF_HOOK, TTL, Router
@@ -180,13 +180,6 @@ def hooks_of_other_tables_are_refused() -> None:
 
 router = Router(mute=True)
 
-def track() -> None:
-    """Switch connection tracking on, for both families: a rule that asks for it is enough."""
-    with router:
-        must("nft", "-f", "-", stdin="add table inet user\nadd chain inet user idle\n"
-             "add rule inet user idle ct state new\n")
-
-
 XT_UDP = struct.Struct("=4HB3x")
 
 
@@ -305,7 +298,8 @@ def policies(names_: tuple[str, ...], drops: bool) -> None:
 @test
 def way_through_the_tables_tracked() -> None:
     """With connection tracking nat takes its place: before filter, or behind everything."""
-    track()
+    with router:
+        track()
     drop_by_place()
     for family in BOTH:
         for way in WAYS:

@@ -15,7 +15,7 @@ from typing import Iterator
 from lib import family, helper, module, options, system, tap
 from lib import iptables as tables
 from lib.check import Skip, expect, expect_equal, expect_in, main, test, wait_for
-from lib.iptables import Counters, iptables, must, run
+from lib.iptables import Counters, iptables, must, run, track
 from lib.netns import Namespace
 from lib.tcp import connection
 
@@ -177,22 +177,25 @@ def table_is_not_made(symbol: str, nth: int, table: str, one: family.Family) -> 
     iptables("-L")
     helper.one()
     space = Namespace("fresh", ipv6=True)
-    with space:
-        before = {kind: len(module.objects(kind)) for kind in ("prog", "map")}
-        with failing(symbol, nth):
-            expect_equal(get_info(table, one), "ENOMEM", "GET_INFO")
-        with open(f"/proc/net/{one.proc}_tables_names", encoding="ascii") as file:
-            expect_equal(file.read(), "", "tables")
-        for kind, count in before.items():
-            wait_for(lambda: len(module.objects(kind)) <= count,  # pylint: disable=cell-var-from-loop
-                     f"no more than {count} {kind}s")
-        must("ip", "link", "set", "lo", "up")
-        ping = ("ping", "-c", "1", "-W", "9", "127.0.0.1" if one.number == 4 else "::1")
-        must(*ping)
-        iptables(f"-t {table} -A OUTPUT -o lo -j ACCEPT", one)
-        must(*ping)
-        expect(Counters(table=table, family=one).rules["OUTPUT"][0].packets, "the new table does not count")
-    space.delete()
+    try:
+        with space:
+            before = {kind: len(module.objects(kind)) for kind in ("prog", "map")}
+            with failing(symbol, nth):
+                expect_equal(get_info(table, one), "ENOMEM", "GET_INFO")
+            with open(f"/proc/net/{one.proc}_tables_names", encoding="ascii") as file:
+                expect_equal(file.read(), "", "tables")
+            for kind, count in before.items():
+                wait_for(lambda: len(module.objects(kind)) <= count,  # pylint: disable=cell-var-from-loop
+                         f"no more than {count} {kind}s")
+            must("ip", "link", "set", "lo", "up")
+            track()
+            ping = ("ping", "-c", "1", "-W", "9", "127.0.0.1" if one.number == 4 else "::1")
+            must(*ping)
+            iptables(f"-t {table} -A OUTPUT -o lo -j ACCEPT", one)
+            must(*ping)
+            expect(Counters(table=table, family=one).rules["OUTPUT"][0].packets, "the new table does not count")
+    finally:
+        space.delete()
 
 
 @test

@@ -71,6 +71,13 @@ def save(options: str = "-c", table: str = "filter", family: Family = _CURRENT) 
     return [line for line in text.splitlines() if not line.startswith("#")]
 
 
+def track() -> None:
+    """Switch connection tracking on in the namespace we are in, for both families, as nat wants it.
+    A rule that asks for connections is enough."""
+    must("nft", "-f", "-", stdin="add table inet user\nadd chain inet user idle\n"
+         "add rule inet user idle ct state new\n")
+
+
 class Counter(NamedTuple):
     packets: int
     bytes: int
