@@ -113,6 +113,11 @@ def _since(what: str | None) -> list[Line]:
     return [line for line in _lines()[_forgotten:] if what in (None, line.what)]
 
 
+def count(what: str) -> int:
+    """So many of these lines so far, of all since the module was loaded. For a helper that is at work."""
+    return sum(line.what == what for line in _lines())
+
+
 def fence() -> None:
     """What was asked before has been dealt with, by a helper that does one thing after the other."""
     answer = options.getsockopt(options.GET_INFO, options.name("fence").ljust(84, b"\0"))[0]
