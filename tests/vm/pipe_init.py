@@ -11,8 +11,9 @@ import os
 import subprocess
 
 from lib import deaths, fake, system
-from lib.caller import (OLD_COUNTERS, SIZE, UNTOUCHED, add_counters, get_entries, get_info, listing, replace, tables,
-                        works)
+from lib.calls import descriptors_in_use, held
+from lib.caller import (OLD_COUNTERS, SIZE, UNTOUCHED, Child, add_counters, get_entries, get_info, listing, replace,
+                        tables, works)
 from lib.check import expect, expect_equal, main, test
 
 MAJOR, MINOR = 1, 1  # of include/bpfilter/pipe.h
@@ -99,6 +100,31 @@ def no_helper() -> None:
         works()
     finally:
         os.unlink(conf)
+
+
+@test
+def settings_that_change_while_it_starts() -> None:
+    """It hears of them: at INIT, or behind it."""
+    for mode, number in (("off", 0), ("generic", 2)):  # enum bpfilter_xdp_mode
+        fake.fresh()
+        with held("anon_inode_getfile") as wait_until_it_is:
+            child = Child(get_info)
+            wait_until_it_is()
+            fake.parameter("xdp", mode)
+        expect_equal(child.result(), 0, "GET_INFO")
+        told = [line.fields["xdp"] for line in fake.log("MODE")]
+        expect_equal((told[0], len(fake.log("SETTINGS"))), (number, 0), "the mode at INIT, and notices behind it")
+
+
+@test
+def descriptors_of_kworkers_in_use() -> None:
+    """Those that are in use in the table of which a helper's is a copy: it gets its own all the same."""
+    fake.fresh()
+    with descriptors_in_use():
+        expect_equal(get_info(), 0, "GET_INFO")
+        own = [os.readlink(f"/proc/{fake.pid()}/fd/{number}") for number in range(3)]
+        expect_equal(own, ["anon_inode:[bpfilter]", "/dev/kmsg", "/dev/kmsg"], "the helper's descriptors")
+        expect_equal(len(fake.log("INIT")), 1, "helpers started")
 
 
 @test

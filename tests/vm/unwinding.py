@@ -2,48 +2,20 @@
 # SPDX-License-Identifier: GPL-2.0
 """One thing that the modules ask the kernel for is refused: all that was had before is given back.
 
-tests/kmod/fail_call makes a call of a function of the kernel fail. Each test names the function,
-and which of its calls; that it was made is seen.
+Each test names a function of the kernel that fails, and which of its calls; that it was made is seen.
 """
 
-import contextlib
 import errno
 import os
 import socket
-from typing import Iterator
 
 from lib import family, helper, module, options, system, tap
 from lib import iptables as tables
+from lib.calls import EBUSY, ENOMEM, failing
 from lib.check import Skip, expect, expect_equal, expect_in, main, test, wait_for
 from lib.iptables import Counters, iptables, must, run, track
 from lib.netns import Namespace
 from lib.tcp import connection
-
-MODULE = "/usr/lib/bpfilter-tests/fail_call.ko"
-HITS = "/sys/module/fail_call/parameters/hits"
-ENOMEM, EEXIST = -12, -17
-
-
-def exists(symbol: str) -> bool:
-    with open("/proc/kallsyms", encoding="ascii") as file:
-        return any(line.split()[2] == symbol for line in file)
-
-
-@contextlib.contextmanager
-def failing(symbol: str, nth: int = 1, *, error: int = ENOMEM, caller: str = "bpfilter") -> Iterator[None]:
-    """The nth call by that module fails, and there is one."""
-    if not os.path.exists(MODULE):
-        raise Skip(f"{MODULE} is not there: tests/kmod/build makes it")
-    if not exists("kprobe_int3_handler"):
-        raise Skip("this kernel has no kprobes")
-    must("insmod", MODULE, f"symbol={symbol}", f"nth={nth}", f"error={error}", f"caller={caller}")
-    try:
-        yield
-        with open(HITS, encoding="ascii") as file:
-            expect_equal(int(file.read()), 1, f"calls of {symbol} that failed")
-    finally:
-        must("rmmod", "fail_call")
-
 
 def prepare() -> None:
     """What the modules need is there, they are not."""
@@ -285,7 +257,7 @@ def stap_without_views() -> None:
 
 @test
 def stap_without_its_name() -> None:
-    stap_does_not_load("tcp_register_ulp", 1, EEXIST, "File exists")
+    stap_does_not_load("tcp_register_ulp", 1, EBUSY, "Device or resource busy")
 
 
 @test

@@ -26,7 +26,8 @@ static void check_netns(const struct bpfilter_request_header *request)
 	close(fd);
 }
 
-static void answer_init(const struct bpfilter_request_header *request)
+static void answer_init(const struct bpfilter_request_header *request,
+			const struct bpfilter_init *asked)
 {
 	struct bpfilter_init init = {
 		.major = told("major") ? number : BPFILTER_PIPE_MAJOR,
@@ -34,6 +35,7 @@ static void answer_init(const struct bpfilter_request_header *request)
 		.threads = 16, /* it has one, but those that wait for it are not in its hands */
 	};
 
+	note("MODE xdp=%u\n", asked->settings.xdp);
 	reply_with(request, 0, "", &init,
 		   request->reply_limit < sizeof(init) ? request->reply_limit : sizeof(init));
 }
@@ -161,7 +163,7 @@ void answer_well(const struct bpfilter_request_header *request, const void *payl
 {
 	switch (request->opcode) {
 	case BPFILTER_OP_INIT:
-		answer_init(request);
+		answer_init(request, payload);
 		break;
 	case BPFILTER_OP_GET_INFO:
 		answer_info(request, payload);
