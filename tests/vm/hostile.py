@@ -13,9 +13,9 @@ import socket
 import struct
 from typing import Callable
 
-from lib import fake
-from lib.caller import Child, get_info, listing, replace, works
-from lib.check import expect, expect_equal, main, test
+from lib import deaths, fake, helper
+from lib.caller import Child, get_info, listing, passes, replace, works
+from lib.check import expect, expect_equal, main, test, wait_for
 from lib.netns import Namespace
 from lib.options import SET_ADD_COUNTERS, name
 
@@ -86,7 +86,7 @@ GET_PRANDOM, VLAN_PUSH, VLAN_POP, CHANGE_PROTO, PULL_DATA, CHANGE_HEAD, ADJUST_R
 
 HARMFUL = (*(f"calling {number}" for number in (GET_PRANDOM, VLAN_PUSH, VLAN_POP, CHANGE_PROTO, PULL_DATA,
                                                 CHANGE_HEAD, ADJUST_ROOM)),
-           f"calling_below {CHANGE_PROTO}", "tunnel_key", "tail_call",
+           f"calling_below {CHANGE_PROTO}", "tunnel_key", "tail_call", "extended", "typed_context",
            *(f"reading {place}" for place in (CB, HASH, TC_CLASSID, DATA, DATA_META)),
            *(f"writing {place}" for place in (CB, TC_CLASSID)),
            *(f"other_kept {number}" for number in range(4)))
@@ -107,6 +107,62 @@ def programs_that_would_harm() -> None:
     helper_pid = fake.pid()
     works()
     expect_equal(fake.pid(), helper_pid, "the helper")
+
+
+@test
+def a_program_that_becomes_another() -> None:
+    """What was looked at is what runs: once in force, no function of it is replaced (freplace)."""
+    fake.fresh()
+    works()
+    fake.order("REPLACE commit_extended")
+    expect_equal(replace()[0], errno.EINVAL, "a table whose program was extended before")
+    expect_equal(fake.wait_for_line("EXTEND"), {"errno": 0}, "extending a program of the helper's own")
+    fake.order("REPLACE extend_later")
+    expect_equal(replace()[0], 0, "a table whose program could be extended")
+    expect_equal(fake.wait_for_line("EXTEND", 2), {"errno": errno.EBUSY}, "extending a program in force")
+    expect(passes(), "another function decides")
+    works()
+
+
+@test
+def a_request_that_outlives_its_helper() -> None:
+    """In the hands of a process that nobody kills: it takes no turn away from the next helper."""
+    fake.fresh()
+    works()
+    fake.forget()
+    fake.parameter("deadline", 1)
+    fake.order("GET_ENTRIES outlive")
+    first = Child(listing)
+    old = fake.wait_for_line("GET_ENTRIES")["pid"]
+    fake.wait_for_line("FAULT")
+    deaths.expect(1, deaths.BY_THE_MODULE)
+    wait_for(lambda: old not in helper.all_alive(), "the deadline")
+    fake.parameter("deadline", 60)
+    fake.order("FAULT wait")
+    expect_equal(Child(get_info).result(), 0, "GET_INFO of the next helper")
+    expect_equal(Child(lambda: replace()[0]).result(), 0, "REPLACE")
+    expect(not first.is_over(), "the listing has an answer already")
+    fake.order("FAULT take")
+    fake.wait_for_line("OVER")
+    expect_equal(first.result(), errno.EIO, "the listing")
+    works()
+
+
+@test
+def a_helper_that_cannot_read() -> None:
+    """It reads to where it has no memory, again and again: it has hung, before the deadline."""
+    fake.fresh()
+    works()
+    fake.forget()
+    fake.parameter("deadline", 3600)
+    fake.order("GET_ENTRIES next_misread")
+    expect_equal(listing(), 0, "the listing before")
+    old = fake.wait_for_line("GET_ENTRIES")["pid"]
+    fake.order()
+    deaths.expect(1, deaths.BY_THE_MODULE)
+    expect_equal(Child(get_info).result(), 0, "GET_INFO, of the next helper")
+    expect(fake.pid() != old, "the same helper")
+    works()
 
 
 # Namespaces

@@ -25,6 +25,14 @@ static int open_other_kept(void)
 	}
 }
 
+static int load_extended(void)
+{
+	int program = load_extensible();
+
+	extend(program);
+	return program;
+}
+
 static void spoil(struct bpfilter_commit *commit)
 {
 	if (told("commit_bad_program"))
@@ -45,6 +53,10 @@ static void spoil(struct bpfilter_commit *commit)
 		commit->hook[2].prog_fd = load_reading(number);
 	else if (told("commit_writing"))
 		commit->hook[2].prog_fd = load_writing(number);
+	else if (told("commit_extended"))
+		commit->hook[2].prog_fd = load_extended();
+	else if (told("extend_later"))
+		commit->hook[2].prog_fd = load_extensible();
 	else if (told("commit_tail_call"))
 		commit->hook[2].prog_fd =
 			load_tail_call(create_map(BPF_MAP_TYPE_PROG_ARRAY, 4));
@@ -66,6 +78,8 @@ static void spoil(struct bpfilter_commit *commit)
 		commit->context_fd = 1000;
 	else if (told("commit_small_context"))
 		commit->context_fd = create_map(BPF_MAP_TYPE_PERCPU_ARRAY, 16);
+	else if (told("commit_typed_context"))
+		commit->context_fd = create_typed_map();
 	else if (told("commit_plain_context"))
 		commit->context_fd = create_map(BPF_MAP_TYPE_ARRAY, 64);
 	else if (told("commit_flags"))
@@ -119,6 +133,8 @@ int commit(const struct bpfilter_request_header *request, const char *table, int
 	spoil(&commit);
 	result = ioctl(PIPE, BPFILTER_IOC_COMMIT, &commit) ? errno : 0;
 	note("COMMIT errno=%d\n", result);
+	if (told("extend_later"))
+		extend(commit.hook[2].prog_fd);
 	/* Everything else it has is the module's, or wrong. */
 	for (i = 3; i < 64; i++)
 		close(i);

@@ -58,6 +58,11 @@ int load_reading(int place); /* bytes into struct __sk_buff */
 int load_writing(int place);
 int create_map(enum bpf_map_type type, unsigned int value_size);
 
+/* types.c */
+int create_typed_map(void);
+int load_extensible(void);
+void extend(int program); /* another function in the place of one of that program */
+
 /* commit.c: a table whose programs do `verdict` at INPUT, FORWARD and OUTPUT. */
 int commit(const struct bpfilter_request_header *request, const char *table, int verdict);
 unsigned int count_kept(const struct bpfilter_request_header *request);
@@ -86,5 +91,7 @@ void absent_settle(const struct absent *absent); /* as it is told to */
  */
 void reply_from_absent(const struct bpfilter_request_header *request);
 void read_into_absent(void);
+/* A process of ours is kept waiting there with a listing, and nobody kills it when the helper dies. */
+_Noreturn void outlive(const struct bpfilter_request_header *request);
 
 #endif /* FAKE_HELPER_H */

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "fake_helper.h"
@@ -48,6 +49,24 @@ void reply_from_absent(const struct bpfilter_request_header *request)
 	try_all(request);
 	absent_settle(&absent);
 	pthread_join(thread, NULL);
+}
+
+void outlive(const struct bpfilter_request_header *request)
+{
+	pthread_t thread;
+
+	if (fork())
+		for (;;)
+			pause();
+	/* No helper, to whoever looks for one. */
+	prctl(PR_SET_NAME, "outliving");
+	absent = absent_new();
+	start(&thread, reply_entries, (void *)request);
+	absent_wait(&absent);
+	absent_settle(&absent);
+	pthread_join(thread, NULL);
+	note("OVER\n");
+	_exit(0);
 }
 
 static void *settle(void *argument)

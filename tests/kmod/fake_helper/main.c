@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -45,6 +46,16 @@ static const char *opcode_of(const struct bpfilter_request_header *request)
 	return known && opcodes[request->opcode] ? opcodes[request->opcode] : "?";
 }
 
+/* To where it has no memory, again and again, until it is killed. */
+static _Noreturn void misread(void)
+{
+	void *nothing = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	for (;;)
+		if (read(PIPE, nothing, 4096) == 0)
+			pause();
+}
+
 static void carry_out(const struct bpfilter_request_header *request, const void *payload)
 {
 	while (told("wait")) { /* until it is told something else */
@@ -67,6 +78,8 @@ static void carry_out(const struct bpfilter_request_header *request, const void 
 		reply_too_much(request);
 	else if (told("empty"))
 		reply_with(request, 0, "", NULL, 0);
+	else if (told("outlive"))
+		outlive(request);
 	else if (told("reply_absent"))
 		reply_from_absent(request);
 	else if (told("error"))
@@ -78,6 +91,8 @@ static void carry_out(const struct bpfilter_request_header *request, const void 
 	}
 	if (told("next_absent"))
 		read_into_absent();
+	if (told("next_misread"))
+		misread();
 }
 
 /* "READ crash_over N": before a request of more than N bytes is read. */
