@@ -95,6 +95,15 @@ def getting() -> None:
 
 
 @test
+def no_room_for_an_answer() -> None:
+    """Not even for a word: the kernel says that it does not know the option, as of old, not that all is well."""
+    with connection() as (one, _):
+        expect_equal(set_ulp(one, NOTHING), "OK", "set")
+        for room in (1, 4, 7):
+            expect_equal(error_of(lambda: got_ulp(one, room)), "ENOPROTOOPT", f"room for {room} bytes")  # pylint: disable=cell-var-from-loop
+
+
+@test
 def other_protocols() -> None:
     subprocess.run(["modprobe", "tls"], check=True)
     with connection() as (one, _):
