@@ -2,15 +2,21 @@
 # SPDX-License-Identifier: GPL-2.0
 """Who waits for whom: the helper's time, when many want it at once."""
 
+import contextlib
 import os
 import signal
+import socket
+import struct
 import time
+from typing import Iterator
 
-from lib import blob, helper, netns, system
-from lib.check import expect, expect_equal, main, test, wait_for
-from lib.netns import CLONE_NEWNET, CLONE_NEWUSER
+from lib import blob, fake, helper, netns, system
+from lib.caller import Child, get_info, listing, works
+from lib.check import Failure, expect, expect_equal, main, test, wait_for
+from lib.netns import CLONE_NEWNET, CLONE_NEWUSER, Namespace
 
-THREADS = 16  # of the helper
+SO_NETNS_COOKIE = 71
+THREADS = 16  # of the helper, and so many it says of itself that fakes it
 USERS = THREADS + 1
 LISTINGS = 10
 CALLERS = 8  # of each, at the same time
@@ -23,6 +29,109 @@ def _become_root_of_a_namespace(uid: int) -> None:
     os.setresuid(uid, uid, uid)
     netns.unshare(CLONE_NEWUSER | CLONE_NEWNET)
 
+
+# Whose turn it is: what a helper is given that answers nothing
+
+def _asked_by(uid: int) -> Child:
+    """In a namespace of its own, by root of a user namespace of that user's."""
+    def ask() -> int:
+        _become_root_of_a_namespace(uid)
+        return get_info()
+    return Child(ask)
+
+
+def _cookie() -> int:
+    """Of the network namespace, as the helper knows it."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as opened:
+        return int(struct.unpack("=Q", opened.getsockopt(socket.SOL_SOCKET, SO_NETNS_COOKIE, 8))[0])
+
+
+@contextlib.contextmanager
+def _asking(order: str) -> Iterator[list[Child]]:
+    """Those who ask the helper, which does as ordered; in the end all are answered, by another one."""
+    fake.fresh()
+    works()
+    fake.forget()
+    fake.order(order)
+    children: list[Child] = []
+    try:
+        yield children
+    except Failure:
+        for child in children:
+            child.kill()
+        raise
+    fake.order()
+    fake.kill(helper.one())
+    expect_equal({child.result() for child in children}, {0}, "answers")
+
+
+@test
+def one_of_a_namespace_at_a_time() -> None:
+    """A request waits for the one before it, and those of other namespaces go past it."""
+    first, second = Namespace("first"), Namespace("second")
+    with _asking("GET_INFO ignore") as children:
+        with first:
+            cookies = [_cookie()]
+            children.append(Child(get_info))
+            fake.wait_for_line("GET_INFO")
+            children.append(Child(get_info))
+            children[-1].wait_for_request()
+        with second:
+            cookies.append(_cookie())
+            children.append(Child(get_info))
+        given = [fake.wait_for_line("GET_INFO", number)["netns"] for number in (1, 2)]
+        expect_equal(given, cookies, "namespaces whose requests the helper was given")
+    first.delete()
+    second.delete()
+
+
+@test
+def a_quarter_for_one_user() -> None:
+    """However many namespaces he has."""
+    late = Namespace("late")
+    with _asking("GET_INFO ignore") as children:
+        for number in range(THREADS // 4):
+            children.append(_asked_by(10000))
+            fake.wait_for_line("GET_INFO", number + 1)
+        children.append(_asked_by(10000))
+        children[-1].wait_for_request()
+        with late:
+            cookie = _cookie()
+            children.append(Child(get_info))
+        given = fake.wait_for_line("GET_INFO", THREADS // 4 + 1)["netns"]
+        expect_equal(given, cookie, "the namespace whose request came behind his")
+    late.delete()
+
+
+@test
+def users_in_turn() -> None:
+    """Who comes behind many requests of others waits for one of each of them, not for all."""
+    users = (10000, 10001, 10002)
+    late = Namespace("late")
+    with _asking("GET_ENTRIES wait") as children:
+        children.append(Child(listing))
+        fake.wait_for_line("GET_ENTRIES")
+        for uid in users:
+            for _ in range(6):
+                children.append(_asked_by(uid))
+                children[-1].wait_for_request()
+        with late:
+            cookie = _cookie()
+            children.append(Child(get_info))
+            children[-1].wait_for_request()
+        fake.order()
+        wait_for(lambda: fake.count("GET_INFO") >= len(children), "the helper to be given all")
+        order = [line.fields["netns"] for line in fake.log("GET_INFO")]
+        expect(order.index(cookie) <= len(users), f"root's came behind {order.index(cookie)} of {len(users)} users")
+    late.delete()
+
+
+@test
+def back_to_the_real_helper() -> None:
+    fake.back()
+
+
+# And how long that takes, with the real helper
 
 def _large() -> blob.Table:
     rules = [blob.entry(blob.verdict(blob.DROP), source=bytes([10, 0, i >> 8, i & 255]) + b"\xff" * 4)
