@@ -58,19 +58,19 @@ class Record:
         # Of datagrams the third word is what was received, if there was somebody; connections say it in words.
         return sum("established" in words or (len(words) > 3 and words[2].isdigit()) for words in said), len(said)
 
-    def hits(self) -> tuple[int, int]:
-        """Rules that met a packet, and all; of the rulesets that stayed as they were loaded."""
-        hit = total = 0
+    def hits(self) -> tuple[float, int]:
+        """The shares of rules that met a packet, one for each ruleset that stayed as it was loaded, and how
+        many of these there are. A large one, most of whose rules no packet can meet, counts as one."""
+        shares = []
         for lines in self.rulesets.values():
             if "restore: status 0" not in lines or any(line.startswith("iptables ") for line in lines):
                 continue
             before, after = _counts(lines, "rule "), _counts(lines, "saved ")
             if not before or any(len(after[chain]) != len(counts) for chain, counts in before.items()):
                 continue
-            for chain, counts in before.items():
-                total += len(counts)
-                hit += sum(one != other for one, other in zip(counts, after[chain]))
-        return hit, total
+            hit = sum(one != other for chain, counts in before.items() for one, other in zip(counts, after[chain]))
+            shares.append(hit / sum(map(len, before.values())))
+        return sum(shares), len(shares)
 
 
 def _counts(lines: list[str], beginning: str) -> dict[str, list[tuple[str, str]]]:

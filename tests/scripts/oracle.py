@@ -57,7 +57,17 @@ class Records(unittest.TestCase):
         self.assertEqual(record().flows(), (2, 5))
 
     def test_a_rule_is_hit_if_its_counter_moved(self) -> None:
-        self.assertEqual(record().hits(), (1, 2))
+        self.assertEqual(record().hits(), (0.5, 1))
+
+    def test_a_large_ruleset_is_no_more_than_a_small_one(self) -> None:
+        small = RULESET[:RULESET.index("ruleset 1")]
+        large = small.replace("ruleset 0", "ruleset 2")
+        for kind in ("rule", "saved"):
+            more = "".join(f"{kind} [0:0] -A INPUT -s 10.0.0.{number}/32\n" for number in range(98))
+            large = large.replace(f"{kind} COMMIT", f"{more}{kind} COMMIT")
+        both = Record.parse(f"{BEGIN}\n{small}{large}{END}\n{EVIDENCE}{{}}\n")
+        assert both
+        self.assertEqual(both.hits(), (0.5 + 1 / 100, 2))
 
     def test_one_that_is_not_whole_is_none(self) -> None:
         whole = f"{BEGIN}\n{RULESET}{END}\n{EVIDENCE}{{}}\n"
