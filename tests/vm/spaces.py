@@ -9,7 +9,6 @@ helper's descriptors, memory.
 import contextlib
 import ctypes
 import fcntl
-import json
 import multiprocessing
 import os
 import signal
@@ -20,7 +19,7 @@ import time
 from multiprocessing.connection import Connection
 from typing import Any, Callable
 
-from lib import blob, cgroup, helper, iptables, system
+from lib import blob, bpf, cgroup, helper, iptables, system
 from lib.blob import ACCEPT, DROP, entry, match, verdict
 from lib.check import Skip, expect, expect_equal, main, test, wait_for
 from lib.family import BOTH, V4, Family
@@ -103,12 +102,19 @@ def come_and_go(count: int) -> None:
 
 def bpf_objects() -> int:
     """Programs and maps of ours."""
-    lists = (json.loads(must("bpftool", "-j", kind, "list")) for kind in ("prog", "map"))
-    return sum(one.get("name", "").startswith("bf_") for listed in lists for one in listed)
+    return bpf.count_named("bf_")
 
 
 def all_gone() -> None:
-    wait_for(lambda: bpf_objects() == 0, "all programs and maps to go", 300)
+    """However long that takes, as long as it goes on: namespaces are destroyed one by one, and their
+    programs freed one by one, each of which stops all processors for a moment."""
+    begun, most = time.monotonic(), bpf_objects()
+    left = most
+    while left:
+        before = left
+        wait_for(lambda: bpf_objects() < before, f"any of {before} programs and maps to go", 120)  # pylint: disable=cell-var-from-loop
+        left = bpf_objects()
+    print(f"# {most} programs and maps were gone after {time.monotonic() - begun:.1f} s", flush=True)
 
 
 def meminfo(name: str) -> int:
