@@ -184,8 +184,8 @@ def refused(count: int) -> None:
 def refused_ones_are_forgotten() -> None:
     """By a helper that knows nothing of them but that they asked. It once kept 430 bytes of each."""
     system.only_ours()
-    count = int(os.environ.get("BPFILTER_SPACES", "3000"))
-    refused(count // 10)  # what is made once
+    count = int(os.environ.get("BPFILTER_SPACES", "2000"))
+    refused(count)  # what is made once: threads, and what each of them keeps free
     pid = helper.one()
     rss, slab = resident(pid), meminfo("SUnreclaim")
     refused(count)
