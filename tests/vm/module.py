@@ -91,7 +91,7 @@ def names_in_bpftool() -> None:
     maps = {one["name"] for one in objects("map")}
     for name in ("bf_context", "bf_counters", "bf_base"):
         expect_in(name, maps, "maps")
-    expect_equal(bpf.count_named("bf_"), len(objects("prog")) + len(objects("map")), "both, as other tests count them")
+    expect_equal(len(bpf.named("bf_")), len(objects("prog")) + len(objects("map")), "both, as other tests count them")
     dump = must("bpftool", "prog", "dump", "xlated", "name", "bf_filter_in")
     expect_in("; -A INPUT -s 192.0.2.1/32 -j DROP", dump, "the rule beside its instructions")
 

@@ -16,6 +16,7 @@ import socket
 import struct
 import subprocess
 import time
+from collections import Counter
 from multiprocessing.connection import Connection
 from typing import Any, Callable
 
@@ -100,21 +101,14 @@ def come_and_go(count: int) -> None:
 
 # What the machine has
 
-def bpf_objects() -> int:
-    """Programs and maps of ours."""
-    return bpf.count_named("bf_")
-
-
 def all_gone() -> None:
-    """However long that takes, as long as it goes on: namespaces are destroyed one by one, and their
-    programs freed one by one, each of which stops all processors for a moment."""
-    begun, most = time.monotonic(), bpf_objects()
-    left = most
+    """All programs and maps of ours; however long that takes, as long as it goes on."""
+    begun = time.monotonic()
+    left = most = bpf.named("bf_")
     while left:
-        before = left
-        wait_for(lambda: bpf_objects() < before, f"any of {before} programs and maps to go", 120)  # pylint: disable=cell-var-from-loop
-        left = bpf_objects()
-    print(f"# {most} programs and maps were gone after {time.monotonic() - begun:.1f} s", flush=True)
+        wait_for(lambda: len(bpf.named("bf_")) < len(left), f"any of these to go: {dict(Counter(left))}", 120)  # pylint: disable=cell-var-from-loop
+        left = bpf.named("bf_")
+    print(f"# {len(most)} programs and maps were gone after {time.monotonic() - begun:.1f} s", flush=True)
 
 
 def meminfo(name: str) -> int:

@@ -108,10 +108,10 @@ def _names(next_id: int, fd_by_id: int, at: int) -> Iterator[str]:
         yield info.raw[at:at + 16].partition(b"\0")[0].decode()
 
 
-def count_named(prefix: str) -> int:
+def named(prefix: str) -> list[str]:
     """Programs and maps whose names begin so. bpftool says the same, and takes minutes for thousands."""
-    return sum(name.startswith(prefix) for kind in ((_PROG_GET_NEXT_ID, _PROG_GET_FD_BY_ID, 64),
-                                                    (_MAP_GET_NEXT_ID, _MAP_GET_FD_BY_ID, 24)) for name in _names(*kind))
+    return [name for kind in ((_PROG_GET_NEXT_ID, _PROG_GET_FD_BY_ID, 64), (_MAP_GET_NEXT_ID, _MAP_GET_FD_BY_ID, 24))
+            for name in _names(*kind) if name.startswith(prefix)]
 
 
 def runs_of(fd: int) -> int:
