@@ -44,6 +44,7 @@ static bool can_commit(const struct bpfilter_request *request, const struct bpfi
 	switch (request->header.opcode) {
 	case BPFILTER_OP_GET_INFO:
 	case BPFILTER_OP_GET_ENTRIES:
+	case BPFILTER_OP_ADD_COUNTERS:
 	case BPFILTER_OP_REPLACE:
 		return !strcmp(bpfilter_request_table(request), commit->table);
 	default:

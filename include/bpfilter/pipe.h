@@ -123,6 +123,7 @@ enum bpfilter_opcode {
 	BPFILTER_OP_OLD_COUNTERS = 6,
 	/*
 	 * in: struct xt_counters_info and its counters, as the caller gave them. out: nothing.
+	 * Creates the table as GET_INFO does.
 	 */
 	BPFILTER_OP_ADD_COUNTERS = 7,
 	/*
@@ -211,8 +212,8 @@ struct bpfilter_count {
 };
 
 /*
- * IOC_COMMIT: put a table in force, for a GET_INFO, GET_ENTRIES or REPLACE that is
- * being processed, in that request's namespace and family. All or nothing.
+ * IOC_COMMIT: put a table in force, for a GET_INFO, GET_ENTRIES, ADD_COUNTERS or REPLACE
+ * that is being processed, in that request's namespace and family. All or nothing.
  *
  * For a first commit of this table in this namespace the hooks are registered; for
  * any later one the programs of all hooks are swapped with one pointer, and COMMIT
@@ -232,8 +233,8 @@ struct bpfilter_count {
  * helpers than skb_load_bytes, skb_load_bytes_relative, map_lookup_elem and loop),
  * EBADF, EPERM-like errnos of the descriptors, ENOENT (no such id), ECANCELED (the
  * caller is gone), EALREADY (this request committed before), ENOMEM. The table in force
- * is then unchanged. EEXIST: first contents, for a GET_INFO or GET_ENTRIES, of a table
- * that is in force; the helper should have known it, and is replaced.
+ * is then unchanged. EEXIST: first contents, for another request than a REPLACE, of a
+ * table that is in force; the helper should have known it, and is replaced.
  */
 struct bpfilter_commit_hook {
 	__u32 hook; /* enum nf_inet_hooks */
