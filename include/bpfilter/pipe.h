@@ -45,6 +45,8 @@
  *     1.1  TAP, IOC_GIVE.
  *     1.2  INIT's reply tells the number of threads. One request of a namespace at a time.
  *          COMMIT_NO_DEVICES, COMMIT_NO_LINK. Programs may call few helpers, kept are arrays.
+ *     1.3  DEVICES follows a COMMIT that asks for it: its REPLACE or REPLAY need not see to
+ *          devices. REQUEST_UNSETTLED; EAGAIN to DEVICES. ADD_COUNTERS may COMMIT.
  *
  * ORDER AND LIFETIME
  *   Ids are unique for the life of the module, never 0. Requests may be answered in any
@@ -77,7 +79,7 @@
 #include <linux/types.h>
 
 #define BPFILTER_PIPE_MAJOR 1
-#define BPFILTER_PIPE_MINOR 2
+#define BPFILTER_PIPE_MINOR 3
 
 #define BPFILTER_MESSAGE_MAX 240
 #define BPFILTER_TABLE_NAME_LEN 32 /* XT_TABLE_MAXNAMELEN, NUL included */
@@ -138,8 +140,11 @@ enum bpfilter_opcode {
 	 */
 	BPFILTER_OP_NETNS_GONE = 9,
 	/*
-	 * Devices, local addresses or early hooks of the namespace changed; sent, coalesced,
-	 * where the last COMMIT asked for it with BPFILTER_COMMIT_WATCH. in, out: nothing.
+	 * Devices, local addresses or early hooks of the namespace changed, or a COMMIT asked for
+	 * this with BPFILTER_COMMIT_WATCH, or the one before did; sent behind its answer, and no
+	 * more than once a second. With BPFILTER_REQUEST_UNSETTLED something changes there all
+	 * the time: nothing is to be decided at XDP until the next. in, out: nothing. EAGAIN:
+	 * it came to no end, and is sent again.
 	 */
 	BPFILTER_OP_DEVICES = 10,
 	/*
@@ -152,6 +157,7 @@ enum bpfilter_opcode {
 
 /* bpfilter_request_header.flags */
 #define BPFILTER_REQUEST_COMPAT 0x0001 /* the caller is 32-bit, its structures too */
+#define BPFILTER_REQUEST_UNSETTLED 0x0002 /* since 1.3: see DEVICES */
 
 /* Header of a request. 40 bytes. */
 struct bpfilter_request_header {
