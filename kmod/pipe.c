@@ -39,20 +39,27 @@ static struct bpfilter_request *take(struct kiocb *iocb, size_t room)
 	}
 }
 
+static bool copy_payload(const struct bpfilter_request *request, struct iov_iter *to)
+{
+	const u32 body = request->body_length;
+
+	return copy_to_iter(request->head, request->head_length, to) == request->head_length &&
+	       (!body || copy_to_iter(bpfilter_request_body(request), body, to) == body);
+}
+
 static ssize_t pipe_read(struct kiocb *iocb, struct iov_iter *to)
 {
 	struct bpfilter_session *session = iocb->ki_filp->private_data;
-	struct bpfilter_request *request = take(iocb, iov_iter_count(to));
-	u32 length, body;
+	const size_t room = iov_iter_count(to);
+	struct bpfilter_request *request = take(iocb, room);
+	u32 length;
 
 	if (IS_ERR_OR_NULL(request))
 		return PTR_ERR_OR_ZERO(request);
-	length = request->header.length;
-	body = request->body_length;
+	length = min_t(size_t, room, request->header.length);
 	if (copy_to_iter(&request->header, sizeof(request->header), to) !=
 		    sizeof(request->header) ||
-	    copy_to_iter(request->head, request->head_length, to) != request->head_length ||
-	    (body && copy_to_iter(bpfilter_request_body(request), body, to) != body)) {
+	    (length > sizeof(request->header) && !copy_payload(request, to))) {
 		bpfilter_queue_untake(session, request);
 		return -EFAULT;
 	}

@@ -8,6 +8,7 @@
 #include "queue.h"
 #include "queue_state.h"
 #include "request.h"
+#include "settings.h"
 #include "turn.h"
 #include "version.h"
 
@@ -220,11 +221,12 @@ struct bpfilter_request *bpfilter_queue_take(struct bpfilter_session *session, s
 	request = bpfilter_queue_next(session);
 	if (!request) {
 		request = session->ended ? NULL : ERR_PTR(-EAGAIN);
-	} else if (request->header.length > room) {
+	} else if (request->header.length > room && room != sizeof(request->header)) {
 		request = ERR_PTR(-EMSGSIZE);
 	} else {
 		request->state = REQUEST_HELD;
 		request->since = jiffies;
+		request->header.seconds = bpfilter_deadline() / HZ;
 		list_move_tail(&request->list, &session->processing);
 		if (request->turn == TURN_WAITS)
 			bpfilter_turn_start(request);

@@ -11,7 +11,8 @@
  *
  *     read()   takes one whole request: struct bpfilter_request_header, then its payload.
  *              A buffer that is too small gives EMSGSIZE and leaves the request
- *              queued; ioctl(FIONREAD) tells the length of the next request
+ *              queued, but one for the header alone takes it without its payload, for
+ *              whoever has no memory for that to answer it with an error; ioctl(FIONREAD) tells the length of the next request
  *              (0 when there is none). With O_NONBLOCK an empty queue is EAGAIN.
  *     write()  gives one whole reply: struct bpfilter_reply_header, then `message_length`
  *              bytes of message, then the payload. writev() works. An id that is
@@ -45,7 +46,8 @@
  *     1.1  TAP, IOC_GIVE.
  *     1.2  INIT's reply tells the number of threads. One request of a namespace at a time.
  *          COMMIT_NO_DEVICES, COMMIT_NO_LINK. Programs may call few helpers, kept are arrays.
- *     1.3  DEVICES follows a COMMIT that asks for it: its REPLACE or REPLAY need not see to
+ *     1.3  The header tells the deadline. A read of a header's length takes a request without
+ *          its payload. DEVICES follows a COMMIT that asks for it: its REPLACE or REPLAY need not see to
  *          devices. REQUEST_UNSETTLED; EAGAIN to DEVICES. ADD_COUNTERS may COMMIT.
  *
  * ORDER AND LIFETIME
@@ -168,7 +170,9 @@ struct bpfilter_request_header {
 	__u64 netns; /* the namespace's cookie (SO_NETNS_COOKIE); 0: none */
 	__u32 reply_limit; /* most bytes of payload that the reply may have */
 	__u8 family; /* NFPROTO_IPV4 or NFPROTO_IPV6; 0: concerns none, or all of them */
-	__u8 reserved[11];
+	__u8 reserved[3];
+	__u32 seconds; /* since 1.3: so long may be taken over it, from when it is read; 0: 60 */
+	__u32 reserved_2;
 };
 
 /* Header of a reply. 24 bytes. On error there is no payload. */

@@ -25,7 +25,7 @@ namespace bpfilter::pipe {
 class Channel {
 public:
     // Called from several threads, but for one namespace never from two at a time. Anything
-    // it throws becomes an error of that request alone.
+    // it throws, and whatever there is no memory for, becomes an error of that request alone.
     using Handler = std::function<Outcome(const Request &)>;
 
     // Takes over the descriptor.
@@ -39,8 +39,11 @@ private:
 
     void wait();
     Result<bool> read_one();
+    // Not even memory for the request: answers it without having it.
+    Result<bool> refuse_one();
     void dispatch(Request request);
     void answer(const Request &request);
+    void reply(const bpfilter_request_header &request, const Outcome &outcome);
 
     boost::asio::io_context io_;
     boost::asio::posix::stream_descriptor pipe_;
