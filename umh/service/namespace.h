@@ -38,7 +38,8 @@ private:
     // The table, with its first contents if it was not there.
     Result<TableState *> table(const pipe::Request &request, std::string_view name);
     Result<std::uint32_t> current_rule_count(const decode::DecodedTable &decoded) const;
-    TableState &store(TableState state);
+    // Puts it in force, and remembers it.
+    Result<TableState *> commit(const pipe::Request &request, decode::DecodedTable decoded);
     [[nodiscard]] bool hidden(const pipe::Request &request) const;
     bpfilter_xdp_mode xdp_mode(const pipe::Request &request);
     void update_devices(const pipe::Request &request, const TableState &state);
