@@ -6,6 +6,8 @@
 #include <linux/err.h>
 #include <linux/list.h>
 #include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/moduleparam.h>
 #include <linux/mutex.h>
 #include <linux/refcount.h>
 #include <linux/slab.h>
@@ -14,8 +16,12 @@
 
 #include "keep.h"
 
-/* The part of the machine's memory that one user's tables may take. */
+/* The part of the machine's memory that one user's tables may take, if nothing else is said. */
 #define SHARE_OF_MEMORY 8
+
+static unsigned int user_memory;
+module_param(user_memory, uint, 0644);
+MODULE_PARM_DESC(user_memory, "MiB that the tables of one user may keep; 0: an eighth of memory");
 
 /* One for each user who has a table or had a request, as long as his namespaces and tables. */
 struct bpfilter_keeper {
@@ -95,7 +101,9 @@ void bpfilter_keeper_put(struct bpfilter_keeper *keeper)
 
 static unsigned long limit(void)
 {
-	return totalram_pages() / SHARE_OF_MEMORY * PAGE_SIZE;
+	const unsigned long mebibytes = READ_ONCE(user_memory);
+
+	return mebibytes ? mebibytes << 20 : totalram_pages() / SHARE_OF_MEMORY * PAGE_SIZE;
 }
 
 int bpfilter_keeper_charge(struct bpfilter_keeper *keeper, unsigned long bytes,
