@@ -31,7 +31,7 @@ static struct bpfilter_request *take(struct kiocb *iocb, size_t room)
 	struct bpfilter_request *request;
 
 	for (;;) {
-		request = bpfilter_queue_take(session, room);
+		request = bpfilter_queue_take(session, 0, room);
 		if (request != ERR_PTR(-EAGAIN) || !block)
 			return request;
 		if (wait_event_interruptible(session->readable, has_news(session)))
@@ -39,27 +39,20 @@ static struct bpfilter_request *take(struct kiocb *iocb, size_t room)
 	}
 }
 
-static bool copy_payload(const struct bpfilter_request *request, struct iov_iter *to)
-{
-	const u32 body = request->body_length;
-
-	return copy_to_iter(request->head, request->head_length, to) == request->head_length &&
-	       (!body || copy_to_iter(bpfilter_request_body(request), body, to) == body);
-}
-
 static ssize_t pipe_read(struct kiocb *iocb, struct iov_iter *to)
 {
 	struct bpfilter_session *session = iocb->ki_filp->private_data;
-	const size_t room = iov_iter_count(to);
-	struct bpfilter_request *request = take(iocb, room);
-	u32 length;
+	struct bpfilter_request *request = take(iocb, iov_iter_count(to));
+	u32 length, body;
 
 	if (IS_ERR_OR_NULL(request))
 		return PTR_ERR_OR_ZERO(request);
-	length = min_t(size_t, room, request->header.length);
+	length = request->header.length;
+	body = request->body_length;
 	if (copy_to_iter(&request->header, sizeof(request->header), to) !=
 		    sizeof(request->header) ||
-	    (length > sizeof(request->header) && !copy_payload(request, to))) {
+	    copy_to_iter(request->head, request->head_length, to) != request->head_length ||
+	    (body && copy_to_iter(bpfilter_request_body(request), body, to) != body)) {
 		bpfilter_queue_untake(session, request);
 		return -EFAULT;
 	}

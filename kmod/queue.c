@@ -212,16 +212,17 @@ void bpfilter_queue_notify(struct bpfilter_request *request)
 	bpfilter_request_put(request);
 }
 
-/* The next request, held; NULL at the end; -EAGAIN, -EMSGSIZE. */
-struct bpfilter_request *bpfilter_queue_take(struct bpfilter_session *session, size_t room)
+/* The next request, held; NULL at the end; -EAGAIN, also if it is shorter; -EMSGSIZE. */
+struct bpfilter_request *bpfilter_queue_take(struct bpfilter_session *session, size_t least,
+					     size_t room)
 {
 	struct bpfilter_request *request;
 
 	spin_lock(&bpfilter_queue.lock);
 	request = bpfilter_queue_next(session);
-	if (!request) {
+	if (!request || request->header.length < least) {
 		request = session->ended ? NULL : ERR_PTR(-EAGAIN);
-	} else if (request->header.length > room && room != sizeof(request->header)) {
+	} else if (request->header.length > room) {
 		request = ERR_PTR(-EMSGSIZE);
 	} else {
 		request->state = REQUEST_HELD;

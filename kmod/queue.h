@@ -75,7 +75,8 @@ void bpfilter_queue_notify(struct bpfilter_request *request);
 bool bpfilter_queue_has_business(const struct net *net);
 
 /* The helper's threads. */
-struct bpfilter_request *bpfilter_queue_take(struct bpfilter_session *session, size_t room);
+struct bpfilter_request *bpfilter_queue_take(struct bpfilter_session *session, size_t least,
+					     size_t room);
 void bpfilter_queue_untake(struct bpfilter_session *session, struct bpfilter_request *request);
 u32 bpfilter_queue_next_length(struct bpfilter_session *session); /* 0: none */
 bool bpfilter_queue_ended(struct bpfilter_session *session);

@@ -11,8 +11,7 @@
  *
  *     read()   takes one whole request: struct bpfilter_request_header, then its payload.
  *              A buffer that is too small gives EMSGSIZE and leaves the request
- *              queued, but one for the header alone takes it without its payload, for
- *              whoever has no memory for that to answer it with an error; ioctl(FIONREAD) tells the length of the next request
+ *              queued; ioctl(FIONREAD) tells the length of the next request
  *              (0 when there is none). With O_NONBLOCK an empty queue is EAGAIN.
  *     write()  gives one whole reply: struct bpfilter_reply_header, then `message_length`
  *              bytes of message, then the payload. writev() works. An id that is
@@ -46,8 +45,7 @@
  *     1.1  TAP, IOC_GIVE.
  *     1.2  INIT's reply tells the number of threads. One request of a namespace at a time.
  *          COMMIT_NO_DEVICES, COMMIT_NO_LINK. Programs may call few helpers, kept are arrays.
- *     1.3  The header tells the deadline. A read of a header's length takes a request without
- *          its payload. DEVICES follows a COMMIT that asks for it: its REPLACE or REPLAY need not see to
+ *     1.3  The header tells the deadline. IOC_REFUSE. DEVICES follows a COMMIT that asks for it: its REPLACE or REPLAY need not see to
  *          devices. REQUEST_UNSETTLED; EAGAIN to DEVICES. ADD_COUNTERS may COMMIT.
  *
  * ORDER AND LIFETIME
@@ -322,5 +320,11 @@ struct bpfilter_give {
 #define BPFILTER_IOC_EARLY_HOOKS _IOW(BPFILTER_IOC_MAGIC, 4, __u64)
 
 #define BPFILTER_IOC_GIVE _IOW(BPFILTER_IOC_MAGIC, 5, struct bpfilter_give)
+
+/*
+ * The next request, if it is as long as this, fails with ENOMEM: there is no memory to read it.
+ * EAGAIN: there is none, or a shorter one is next.
+ */
+#define BPFILTER_IOC_REFUSE _IOW(BPFILTER_IOC_MAGIC, 9, __u32)
 
 #endif /* BPFILTER_PIPE_H */

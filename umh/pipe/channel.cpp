@@ -51,8 +51,8 @@ void Channel::wait()
 
 namespace {
 
-// Behind one of this size, the kernel is given back what is free.
-constexpr std::size_t heavy_size = 64UL * 1024;
+// When one of this size has been dealt with, the kernel is given back what is free.
+constexpr std::size_t heavy_size = 1UL << 20;
 
 // What a read that gave nothing means.
 Result<bool> without_message(ssize_t got)
@@ -87,17 +87,15 @@ Result<bool> Channel::read_one()
         dispatch(std::move(*request));
         return true;
     } catch (const std::bad_alloc &) {
-        return refuse_one();
+        return refuse_one(static_cast<std::uint32_t>(length));
     }
 }
 
-Result<bool> Channel::refuse_one()
+// Another may have come before it meanwhile, or been taken back: then there is nothing to do.
+Result<bool> Channel::refuse_one(std::uint32_t length)
 {
-    bpfilter_request_header header{};
-    const ssize_t got = ::read(pipe_.native_handle(), &header, sizeof(header));
-    if (got <= 0)
-        return without_message(got);
-    reply(header, fail(ENOMEM));
+    if (ioctl(pipe_.native_handle(), BPFILTER_IOC_REFUSE, &length) < 0 && errno != EAGAIN)
+        return fail(errno, fmt::format("no memory for a request of {} bytes", length));
     return true;
 }
 
@@ -110,13 +108,7 @@ void Channel::dispatch(Request request)
     }
     try {
         auto strand = strands_.try_emplace(header.netns, pool_.get_executor()).first->second;
-        asio::post(strand, [this, request = std::move(request)]() mutable {
-            const bool heavy = request.message.size() > heavy_size;
-            answer(request);
-            request = {};
-            if (heavy)
-                malloc_trim(0);
-        });
+        asio::post(strand, [this, request = std::move(request)]() mutable { answer(request); });
     } catch (const std::bad_alloc &) {
         reply(header, fail(ENOMEM));
     }
@@ -124,9 +116,10 @@ void Channel::dispatch(Request request)
         strands_.erase(header.netns);
 }
 
-void Channel::answer(const Request &request)
+void Channel::answer(Request &request)
 {
-    Outcome outcome = [&]() -> Outcome {
+    const bool heavy = request.message.size() > heavy_size;
+    const Outcome outcome = [&]() -> Outcome {
         try {
             return handler_(request);
         } catch (const std::bad_alloc &) {
@@ -135,6 +128,11 @@ void Channel::answer(const Request &request)
             return fail(EIO, fmt::format("the helper failed: {}", e.what()));
         }
     }();
+    // Before the answer: the module gives us another one for it.
+    if (heavy) {
+        request.message = {};
+        malloc_trim(0);
+    }
     reply(request.header, outcome);
 }
 

@@ -26,7 +26,7 @@ class Channel {
 public:
     // Called from several threads, but for one namespace never from two at a time. Anything
     // it throws, and whatever there is no memory for, becomes an error of that request alone.
-    using Handler = std::function<Outcome(const Request &)>;
+    using Handler = std::function<Outcome(Request &)>;
 
     // Takes over the descriptor.
     Channel(int fd, Handler handler, unsigned threads);
@@ -39,10 +39,10 @@ private:
 
     void wait();
     Result<bool> read_one();
-    // Not even memory for the request: answers it without having it.
-    Result<bool> refuse_one();
+    // There is not even memory for the request: its caller is told.
+    Result<bool> refuse_one(std::uint32_t length);
     void dispatch(Request request);
-    void answer(const Request &request);
+    void answer(Request &request);
     void reply(const bpfilter_request_header &request, const Outcome &outcome);
 
     boost::asio::io_context io_;

@@ -43,8 +43,7 @@ Reply::Reply(const bpfilter_request_header &request, const Outcome &outcome)
         set_error(EIO, "a reply is larger than the caller asked for");
     else
         payload_ = *outcome;
-    header_.length =
-        static_cast<__u32>(sizeof(header_) + header_.message_length + payload_.size());
+    header_.length = static_cast<__u32>(sizeof(header_) + header_.message_length + payload_.size());
 }
 
 void Reply::set_error(int code, std::string_view message)
