@@ -81,8 +81,7 @@ int main()
     pipe::PipeKernel kernel(STDIN_FILENO);
     service::Service service(kernel, threads);
     pipe::Channel channel(
-        STDIN_FILENO, [&](const pipe::Request &request) { return service.handle(request); },
-        threads);
+        STDIN_FILENO, [&](pipe::Request &request) { return service.handle(request); }, threads);
 
     if (const auto ended = channel.run(); !ended) {
         spdlog::error("{}", ended.error().message);

@@ -114,9 +114,8 @@ Result<TableState> put_in_force(decode::DecodedTable decoded, const pipe::Reques
     auto base = create_base_map(rules);
     if (!base)
         return fail(std::move(base.error()));
-    auto programs =
-        make_programs(table, {.context = context->get(), .counters = counters->get(), .local = -1},
-                      deadline);
+    auto programs = make_programs(
+        table, {.context = context->get(), .counters = counters->get(), .local = -1}, deadline);
     if (!programs)
         return fail(std::move(programs.error()));
 

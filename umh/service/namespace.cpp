@@ -103,7 +103,7 @@ Result<TableState *> Namespace::commit(const Request &request, decode::DecodedTa
     return &there;
 }
 
-Outcome Namespace::get_info(const Request &request)
+Outcome Namespace::get_info(Request &request)
 {
     const auto in = pipe::payload_as<bpfilter_table_name>(request.payload());
     if (!in)
@@ -117,7 +117,7 @@ Outcome Namespace::get_info(const Request &request)
     return encode::encode_info((*state)->decoded, **layout);
 }
 
-Outcome Namespace::get_entries(const Request &request)
+Outcome Namespace::get_entries(Request &request)
 {
     const auto in = pipe::payload_as<bpfilter_get_entries>(request.payload());
     if (!in)
@@ -148,12 +148,13 @@ Result<std::uint32_t> Namespace::current_rule_count(const decode::DecodedTable &
     return static_cast<std::uint32_t>(initial->table.rules.size());
 }
 
-Outcome Namespace::replace(const Request &request)
+Outcome Namespace::replace(Request &request)
 {
     const auto layout = layout_of(request);
     if (!layout)
         return fail(layout.error());
-    auto decoded = decode::decode_replace(request.payload(), **layout);
+    auto decoded =
+        decode::decode_replace(std::move(request.message), sizeof(request.header), **layout);
     if (!decoded)
         return fail(std::move(decoded.error()));
     const auto rules = current_rule_count(*decoded);
@@ -172,7 +173,7 @@ Outcome Namespace::replace(const Request &request)
     return pipe::Buffer();
 }
 
-Outcome Namespace::old_counters(const Request &request)
+Outcome Namespace::old_counters(Request &request)
 {
     const auto in = pipe::payload_as<bpfilter_count>(request.payload());
     if (!in)
@@ -190,7 +191,7 @@ Outcome Namespace::old_counters(const Request &request)
     return pipe::Buffer(bytes.begin(), bytes.end());
 }
 
-Outcome Namespace::add_counters(const Request &request)
+Outcome Namespace::add_counters(Request &request)
 {
     const auto layout = layout_of(request);
     if (!layout)
@@ -217,7 +218,7 @@ Outcome Namespace::add_counters(const Request &request)
     return pipe::Buffer();
 }
 
-Outcome Namespace::replay(const Request &request)
+Outcome Namespace::replay(Request &request)
 {
     const auto in = pipe::payload_as<bpfilter_table_name>(request.payload());
     if (!in)
@@ -230,8 +231,10 @@ Outcome Namespace::replay(const Request &request)
         return fail(properties.error());
 
     const auto payload = request.payload().subspan(sizeof(*in));
-    auto decoded = payload.empty() ? decode_initial(**properties, native(**layout))
-                                   : decode::decode_replace(payload, **layout);
+    auto decoded = payload.empty()
+                       ? decode_initial(**properties, native(**layout))
+                       : decode::decode_replace(std::move(request.message),
+                                                sizeof(request.header) + sizeof(*in), **layout);
     if (!decoded)
         return fail(std::move(decoded.error()));
     auto kept = kernel_.kept(request.header.id);
@@ -249,7 +252,7 @@ Outcome Namespace::replay(const Request &request)
     return pipe::Buffer();
 }
 
-Outcome Namespace::devices(const Request &request)
+Outcome Namespace::devices(Request &request)
 {
     if (request.header.flags & BPFILTER_REQUEST_UNSETTLED)
         attachments_.clear();
