@@ -14,11 +14,12 @@ import subprocess
 import time
 from typing import Callable
 
-from lib import attack, blob, cgroup, helper, system
+from lib import attack, blob, cgroup, helper, module, system
 from lib.attack import Attackers, Say
-from lib.check import expect, expect_equal, main, test
+from lib.check import expect, expect_equal, main, test, wait_for
 from lib.family import HOOKS_OF, V4, V6
 from lib.iptables import Done, run
+from lib.netns import CLONE_NEWNET, unshare
 from lib.process import Child
 
 LARGE = os.environ.get("BPFILTER_ATTACKS") == "large"
@@ -69,19 +70,27 @@ def holder() -> Child:
     return Child(hold)
 
 
-def peak(pid: int) -> int:
-    """What the helper had at most, in MiB."""
-    with open(f"/proc/{pid}/status", encoding="ascii") as file:
-        return next(int(line.split()[1]) for line in file if line.startswith("VmHWM:")) // 1024
+class Peak:
+    """What the helper has at most, from now on."""
+
+    def __init__(self) -> None:
+        self.pid = helper.one()
+        with open(f"/proc/{self.pid}/clear_refs", "w", encoding="ascii") as file:
+            file.write("5")  # begins anew
+
+    def mebibytes(self) -> int:
+        with open(f"/proc/{self.pid}/status", encoding="ascii") as file:
+            return next(int(line.split()[1]) for line in file if line.startswith("VmHWM:")) // 1024
 
 
-def judged(what: str, attackers: Attackers, enough: int) -> dict[str, int]:
-    """Administrates beside them until they have said so many words; what they said."""
+def judged(what: str, attackers: Attackers, enough: int, peak_max: int = 0) -> dict[str, int]:
+    """Administrates beside them until they have said so many words; what they said. The helper needs
+    no more than so many MiB, if there is a number."""
     administrator = Administrator()
     administrator.work()
     alone, administrator.times = max(administrator.times), []
     ours = system.name() == system.OURS
-    pid = helper.one() if ours else 0
+    peak = Peak() if ours else None
     bystander = holder()
     least = meminfo("MemAvailable")
     deadline = time.monotonic() + 1200
@@ -96,10 +105,11 @@ def judged(what: str, attackers: Attackers, enough: int) -> dict[str, int]:
         bystander.kill()  # who says if it was not there any more
     print(f"# {what}: {len(administrator.times)} commands, the longest took {max(administrator.times):.2f} s "
           f"({alone:.2f} s before); available at least {least} MiB; theirs: {words}"
-          + (f"; the helper's peak: {peak(helper.one())} MiB" if ours else ""), flush=True)
+          + (f"; the helper's peak: {peak.mebibytes()} MiB" if peak else ""), flush=True)
     expect_equal(administrator.failures, [], "the administrator's commands that failed")
-    if ours:
-        expect_equal(helper.one(), pid, "the helper")
+    if peak:
+        expect_equal(helper.one(), peak.pid, "the helper")
+        expect(not peak_max or peak.mebibytes() <= peak_max, f"the helper had more than {peak_max} MiB")
     return words
 
 
@@ -172,8 +182,8 @@ def addresses(count: int) -> Callable[[Say], None]:
 @test
 def large_tables_of_many() -> None:
     """Users replace large tables over and over, each in namespaces of his own."""
-    payload = attack.plain(size(3000, 20000))
-    count = size(6, 20)
+    payload = attack.plain(size(5000, 20000))
+    count = size(8, 20)
     attackers = Attackers()
     for number in range(count):
         attackers.start(UID + number % 3, again_and_again(payload))
@@ -183,13 +193,61 @@ def large_tables_of_many() -> None:
 @test
 def a_table_of_many_matches() -> None:
     """Tables that are legal, and need a lot of memory to be looked at; in a group that has little."""
-    payload = attack.many_matches(size(60, 590), 800)
+    payload = attack.many_matches(size(200, 590), 800)
     with cgroup.limited(160 << 20) as group:
         attackers = Attackers()
         for _ in range(size(1, 3)):
             attackers.start(UID, again_and_again(payload), group.join)
-        words = judged(f"tables of {len(payload) >> 20} MiB", attackers, size(2, 6))
+        mebibytes = len(payload) >> 20
+        words = judged(f"tables of {mebibytes} MiB", attackers, size(2, 6), peak_max=4 * mebibytes + 48)
     only(words, "OK", "ENOMEM")
+
+
+def as_many_as_may_be(payload: attack.Payload, most: int) -> Callable[[Say], None]:
+    """A table in one namespace after the other, all of which stay."""
+    def attack_(say: Say) -> None:
+        stay: list[int] = []
+        status = "OK"
+        while status == "OK" and len(stay) < most:
+            unshare(CLONE_NEWNET)
+            stay.append(os.open("/proc/self/ns/net", os.O_RDONLY))
+            with blob.raw_socket(payload.family) as opened:
+                status = payload.put(opened, 4)
+            say(status)
+
+    return attack_
+
+
+@test
+def what_a_user_keeps() -> None:
+    """Programs and maps are on no account of his: so much of them, and no more, until they go."""
+    system.only_ours()
+    payload = attack.plain(size(2000, 20000))
+    limit = size(6, 0)
+    administrator = Administrator()
+    administrator.work()
+    before = len(module.objects("prog"))
+    with module.parameter("user_memory", limit):
+        for _ in range(2):  # the second time it is as at first
+            available = meminfo("MemAvailable")
+            attackers, other = Attackers(), Attackers()
+            attackers.start(UID, as_many_as_may_be(payload, 100))
+            try:
+                wait_for(lambda: "ENOMEM" in attackers.words(), "a table that is one too many", 900)
+                words = attackers.words()
+                available -= meminfo("MemAvailable")
+                other.start(UID + 1, as_many_as_may_be(payload, 1))
+                wait_for(other.count, "another user's answer", 300)
+                administrator.work()
+            finally:
+                attackers.end()
+                other.end()
+            print(f"# {limit} MiB, tables of {payload.count} entries: {words}; they take {available} MiB", flush=True)
+            only(words, "OK", "ENOMEM")
+            expect(words.get("OK", 0) >= 2, f"what he was told: {words}")
+            expect_equal(other.words(), {"OK": 1}, "what another user was told")
+            expect_equal(administrator.failures, [], "the administrator's commands that failed")
+            wait_for(lambda: len(module.objects("prog")) <= before, "his programs to go", 120)
 
 
 @test

@@ -86,7 +86,9 @@ Result<ProgramBtf> load_btf(const codegen::Program &program)
     if (!result.fd) {
         const int code = errno;
         const bool short_of = code == ENOMEM || code == EMFILE || code == ENFILE;
-        return fail(short_of ? ENOMEM : code == EPERM ? EPERM : EIO,
+        return fail(short_of        ? ENOMEM
+                    : code == EPERM ? EPERM
+                                    : EIO,
                     "cannot load BTF for " + program.name + ": " + std::strerror(code));
     }
     return result;

@@ -19,15 +19,13 @@ namespace bpfilter {
 namespace {
 
 constexpr std::chrono::seconds usual(20);
-constexpr std::chrono::milliseconds period(20);
+constexpr std::chrono::milliseconds period(50);
 constexpr int interrupting_signal = SIGUSR2;
 // One that is smaller than this is not what memory is short for.
 constexpr std::size_t large = 2'000;
 
 // To do nothing is enough: the call that it comes into ends.
-void interrupt(int /*signal*/)
-{
-}
+void interrupt(int /*signal*/) {}
 
 void be_interruptible()
 {

@@ -44,8 +44,8 @@ Result<UniqueFd> open_map(std::uint32_t id)
     if (!fd) {
         const int error = errno;
         const bool short_of = error == ENOMEM || error == EMFILE || error == ENFILE;
-        return fail(short_of ? ENOMEM : EIO, "cannot open map " + std::to_string(id) + ": " +
-                                                 std::strerror(error));
+        return fail(short_of ? ENOMEM : EIO,
+                    "cannot open map " + std::to_string(id) + ": " + std::strerror(error));
     }
     return fd;
 }
