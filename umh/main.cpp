@@ -13,7 +13,6 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
-#include <malloc.h>
 
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
@@ -42,15 +41,6 @@ void ignore_signals()
         std::signal(signal, SIG_IGN);
 }
 
-// Memory that large tables took is the kernel's again when they have been dealt with.
-void give_memory_back()
-{
-    constexpr int arenas = 4;
-    constexpr int by_mmap = 128 * 1024; // fixed, or it grows with what is freed
-    mallopt(M_ARENA_MAX, arenas);
-    mallopt(M_MMAP_THRESHOLD, by_mmap);
-}
-
 // No descriptor is kept but for XDP, and their number is bounded; a request has some twenty for as
 // long as it takes. That is fewer than the usual 1,024, but not by much.
 void allow_descriptors()
@@ -74,7 +64,6 @@ int main()
     }
     prctl(PR_SET_NAME, "bpfilter_umh");
     ignore_signals();
-    give_memory_back();
     allow_descriptors();
     log_to_kernel();
 

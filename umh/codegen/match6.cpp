@@ -135,6 +135,8 @@ public:
 
     void operator()(const ir::Eui64 & /*match*/) { state(offsetof(Key, eui64)); }
 
+    template <typename T> void operator()(const ir::Boxed<T> &match) { (*this)(*match); }
+
     // What is compiled with MatchEmitter.
     template <typename T> void operator()(const T & /*match*/)
     {
