@@ -25,7 +25,7 @@ std::atomic<std::size_t> most;
 } // namespace
 
 // With what malloc() itself needs of it.
-void *operator new(std::size_t size)
+[[gnu::noinline]] void *operator new(std::size_t size)
 {
     void *memory = std::malloc(size);
     if (memory == nullptr)
@@ -34,14 +34,14 @@ void *operator new(std::size_t size)
     return memory;
 }
 
-void operator delete(void *memory) noexcept
+[[gnu::noinline]] void operator delete(void *memory) noexcept
 {
     if (memory != nullptr)
         in_use -= malloc_usable_size(memory) + sizeof(std::size_t);
     std::free(memory);
 }
 
-void operator delete(void *memory, std::size_t /*size*/) noexcept
+[[gnu::noinline]] void operator delete(void *memory, std::size_t /*size*/) noexcept
 {
     operator delete(memory);
 }

@@ -26,7 +26,7 @@ std::atomic<std::size_t> most_at_a_time = SIZE_MAX; // that can be had
 
 } // namespace
 
-void *operator new(std::size_t size)
+[[gnu::noinline]] void *operator new(std::size_t size)
 {
     void *memory = size > most_at_a_time ? nullptr : std::malloc(size);
     if (memory == nullptr)
@@ -34,12 +34,12 @@ void *operator new(std::size_t size)
     return memory;
 }
 
-void operator delete(void *memory) noexcept
+[[gnu::noinline]] void operator delete(void *memory) noexcept
 {
     std::free(memory);
 }
 
-void operator delete(void *memory, std::size_t /*size*/) noexcept
+[[gnu::noinline]] void operator delete(void *memory, std::size_t /*size*/) noexcept
 {
     std::free(memory);
 }
