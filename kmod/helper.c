@@ -17,6 +17,7 @@
 #include "request.h"
 #include "settings.h"
 #include "table.h"
+#include "watch.h"
 
 /* A life shorter than this counts as a failure to live. */
 #define SHORT_LIFE HZ
@@ -168,7 +169,16 @@ void bpfilter_helper_greet(struct bpfilter_session *session, struct bpfilter_req
 		return;
 	}
 	bpfilter_session_greeted(session, threads_of(init), &replays);
+	/* Behind them, to attach again what went with the helper before. */
+	bpfilter_watch_all();
 }
+
+/*
+ * Everybody needs it, and what it takes itself is bounded: 4 times what is in work (turn.h,
+ * queue.c), and what it remembers (keep.h). So others go first when memory is short, but one that
+ * has grown to nine tenths of the machine all the same goes before everything else does.
+ */
+#define OOM_SCORE_ADJ (-900)
 
 static int install(struct file *file, unsigned int flags)
 {
@@ -238,6 +248,7 @@ static int enter(struct subprocess_info *info, struct cred *new)
 	snprintf(session->path, sizeof(session->path), "/proc/self/fd/%d", fd);
 	session->pid = get_task_pid(current, PIDTYPE_TGID);
 	drop_capabilities(new);
+	current->signal->oom_score_adj = OOM_SCORE_ADJ;
 	return 0;
 }
 

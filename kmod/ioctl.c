@@ -44,6 +44,7 @@ static bool can_commit(const struct bpfilter_request *request, const struct bpfi
 	switch (request->header.opcode) {
 	case BPFILTER_OP_GET_INFO:
 	case BPFILTER_OP_GET_ENTRIES:
+	case BPFILTER_OP_ADD_COUNTERS:
 	case BPFILTER_OP_REPLACE:
 		return !strcmp(bpfilter_request_table(request), commit->table);
 	default:
@@ -185,6 +186,20 @@ static long ioctl_length(struct bpfilter_session *session, int __user *argument)
 	return put_user((int)bpfilter_queue_next_length(session), argument);
 }
 
+static long ioctl_refuse(struct bpfilter_session *session, const __u32 __user *argument)
+{
+	struct bpfilter_request *request;
+	u32 length;
+
+	if (get_user(length, argument))
+		return -EFAULT;
+	request = bpfilter_queue_take(session, length, U32_MAX);
+	if (IS_ERR_OR_NULL(request))
+		return request ? PTR_ERR(request) : -EAGAIN;
+	bpfilter_queue_finish(session, request, -ENOMEM);
+	return 0;
+}
+
 long bpfilter_pipe_ioctl(struct file *file, unsigned int command, unsigned long argument)
 {
 	struct bpfilter_session *session = file->private_data;
@@ -201,6 +216,8 @@ long bpfilter_pipe_ioctl(struct file *file, unsigned int command, unsigned long 
 		return ioctl_net(session, pointer, open_netns);
 	case BPFILTER_IOC_EARLY_HOOKS:
 		return ioctl_net(session, pointer, count_early_hooks);
+	case BPFILTER_IOC_REFUSE:
+		return ioctl_refuse(session, pointer);
 	case FIONREAD:
 		return ioctl_length(session, pointer);
 	default:

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <linux/err.h>
 #include <net/net_namespace.h>
 #include <net/netns/generic.h>
 
+#include "keep.h"
 #include "netns.h"
 #include "queue.h"
 #include "request.h"
@@ -14,17 +16,32 @@ struct bpfilter_net *bpfilter_net(const struct net *net)
 	return net_generic(net, net_id);
 }
 
+static int find_keeper(struct net *net)
+{
+	struct bpfilter_keeper *keeper = bpfilter_keeper_get(net);
+
+	if (IS_ERR(keeper))
+		return PTR_ERR(keeper);
+	/* Two of its callers may be the first. */
+	if (cmpxchg(&bpfilter_net(net)->keeper, NULL, keeper))
+		bpfilter_keeper_put(keeper);
+	return 0;
+}
+
 int bpfilter_net_prepare(struct net *net)
 {
 	struct bpfilter_request *gone;
+	int error;
 
 	if (bpfilter_net(net)->gone)
 		return 0;
+	error = find_keeper(net);
+	if (error)
+		return error;
 	gone = bpfilter_request_new(BPFILTER_OP_NETNS_GONE, NULL, NFPROTO_UNSPEC);
 	if (!gone)
 		return -ENOMEM;
 	gone->header.netns = net->net_cookie;
-	/* Two of its callers may be the first. */
 	if (cmpxchg(&bpfilter_net(net)->gone, NULL, gone))
 		bpfilter_request_put(gone);
 	return 0;
@@ -34,6 +51,7 @@ static int __net_init net_init(struct net *net)
 {
 	INIT_LIST_HEAD(&bpfilter_net(net)->tables);
 	bpfilter_line_init(&bpfilter_net(net)->line, net);
+	bpfilter_news_init(&bpfilter_net(net)->news, net);
 	return 0;
 }
 
@@ -45,9 +63,11 @@ static void __net_exit net_pre_exit(struct net *net)
 /* A grace period later: the core sees to that. */
 static void __net_exit net_exit(struct net *net)
 {
+	bpfilter_news_exit(&bpfilter_net(net)->news);
 	bpfilter_table_free(net);
 	if (bpfilter_net(net)->gone)
 		bpfilter_queue_notify(bpfilter_net(net)->gone);
+	bpfilter_keeper_put(bpfilter_net(net)->keeper);
 }
 
 static struct pernet_operations net_ops = {

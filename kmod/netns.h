@@ -6,17 +6,21 @@
 #include <linux/list.h>
 #include <linux/types.h>
 
+#include "tell.h"
 #include "turn.h"
 
+struct bpfilter_keeper;
 struct bpfilter_request;
 struct net;
 
 struct bpfilter_net {
 	struct bpfilter_line line; /* of its requests, under the lock of the queue */
 	struct list_head tables; /* under the mutex of table.c */
+	struct bpfilter_news news; /* of it, for the helper; tell.h */
 	bool watch; /* tell the helper when devices change */
 	unsigned int early_hooks; /* as the helper was last told to look at; watch.c */
 	bool has_proc; /* proc.c made its files */
+	struct bpfilter_keeper *keeper; /* who answers for its tables, NULL: nobody need */
 	struct bpfilter_request *gone; /* NETNS_GONE, made when memory could still be had */
 };
 

@@ -14,6 +14,7 @@
 #include "pipe.h"
 #include "queue.h"
 #include "request.h"
+#include "tell.h"
 
 static atomic_t open_pipes = ATOMIC_INIT(0);
 static DECLARE_WAIT_QUEUE_HEAD(closed);
@@ -30,7 +31,7 @@ static struct bpfilter_request *take(struct kiocb *iocb, size_t room)
 	struct bpfilter_request *request;
 
 	for (;;) {
-		request = bpfilter_queue_take(session, room);
+		request = bpfilter_queue_take(session, 0, room);
 		if (request != ERR_PTR(-EAGAIN) || !block)
 			return request;
 		if (wait_event_interruptible(session->readable, has_news(session)))
@@ -137,6 +138,8 @@ static ssize_t pipe_write(struct kiocb *iocb, struct iov_iter *from)
 	}
 	if (error)
 		pr_warn_ratelimited("the helper gave a malformed reply\n");
+	if (request->header.opcode == BPFILTER_OP_DEVICES && !error && reply.error == -EAGAIN)
+		bpfilter_tell_again(request->net);
 	if (request->header.opcode == BPFILTER_OP_INIT)
 		bpfilter_helper_greet(session, request, error ? error : reply.error);
 	bpfilter_queue_finish(session, request, error ? -EIO : caller_error(reply.error));

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <linux/jiffies.h>
+#include <linux/mm.h>
 #include <linux/spinlock.h>
 
 #include "helper.h"
@@ -7,11 +8,14 @@
 #include "queue.h"
 #include "queue_state.h"
 #include "request.h"
+#include "settings.h"
 #include "turn.h"
 #include "version.h"
 
 /* A request that this many helpers died of is given to no other. */
 #define DEATHS_MAX 2
+/* What the helper needs over a request: so many times its bytes, at most. */
+#define HELPER_FACTOR 4
 
 struct bpfilter_queue bpfilter_queue = {
 	.lock = __SPIN_LOCK_UNLOCKED(bpfilter_queue.lock),
@@ -50,6 +54,7 @@ void bpfilter_queue_add(struct bpfilter_request *request, struct list_head *list
 	request->header.id = ++bpfilter_queue.last_id;
 	request->header.length =
 		sizeof(request->header) + request->head_length + request->body_length;
+	request->weight = (unsigned long)request->header.length + request->header.reply_limit;
 	request->state = REQUEST_QUEUED;
 	request->since = jiffies;
 	list_add_tail(&request->list, list);
@@ -105,12 +110,26 @@ static void offer(void)
 		bpfilter_helper_want();
 }
 
+/*
+ * Has the machine the memory that the helper needs over it? That is four times its bytes, on
+ * nobody's account; half of what there is may go to one request.
+ */
+static bool is_affordable(const struct bpfilter_request *request)
+{
+	const unsigned long bytes = (unsigned long)request->body_length + request->header.reply_limit;
+
+	return bytes <= BPFILTER_LIGHT_MAX ||
+	       bytes / PAGE_SIZE * HELPER_FACTOR <= (unsigned long)si_mem_available() / 2;
+}
+
 int bpfilter_queue_submit(struct bpfilter_request *request)
 {
 	int error = request->net ? bpfilter_net_prepare(request->net) : 0;
 
 	if (error)
 		return error;
+	if (!is_affordable(request))
+		return -ENOMEM;
 	spin_lock(&bpfilter_queue.lock);
 	if (bpfilter_queue.stopped) {
 		error = -EIO;
@@ -154,10 +173,27 @@ int bpfilter_queue_perform(struct bpfilter_request *request)
 	return error ? error : bpfilter_queue_wait(request);
 }
 
-/* Devices of one namespace change in bursts: one unread notice says it all. */
+/* One unread notice about devices says it all, with what was said last. */
 static bool is_queued_already(const struct bpfilter_request *notice)
 {
-	return notice->header.opcode == BPFILTER_OP_DEVICES && bpfilter_turn_has_devices(notice);
+	struct bpfilter_request *waiting;
+
+	if (notice->header.opcode != BPFILTER_OP_DEVICES)
+		return false;
+	waiting = bpfilter_turn_devices(notice);
+	if (waiting)
+		waiting->header.flags = notice->header.flags;
+	return waiting;
+}
+
+bool bpfilter_queue_has_business(const struct net *net)
+{
+	bool busy;
+
+	spin_lock(&bpfilter_queue.lock);
+	busy = bpfilter_turn_is_busy(net);
+	spin_unlock(&bpfilter_queue.lock);
+	return busy;
 }
 
 void bpfilter_queue_notify(struct bpfilter_request *request)
@@ -176,20 +212,22 @@ void bpfilter_queue_notify(struct bpfilter_request *request)
 	bpfilter_request_put(request);
 }
 
-/* The next request, held; NULL at the end; -EAGAIN, -EMSGSIZE. */
-struct bpfilter_request *bpfilter_queue_take(struct bpfilter_session *session, size_t room)
+/* The next request, held; NULL at the end; -EAGAIN, also if it is shorter; -EMSGSIZE. */
+struct bpfilter_request *bpfilter_queue_take(struct bpfilter_session *session, size_t least,
+					     size_t room)
 {
 	struct bpfilter_request *request;
 
 	spin_lock(&bpfilter_queue.lock);
 	request = bpfilter_queue_next(session);
-	if (!request) {
+	if (!request || request->header.length < least) {
 		request = session->ended ? NULL : ERR_PTR(-EAGAIN);
 	} else if (request->header.length > room) {
 		request = ERR_PTR(-EMSGSIZE);
 	} else {
 		request->state = REQUEST_HELD;
 		request->since = jiffies;
+		request->header.seconds = bpfilter_deadline() / HZ;
 		list_move_tail(&request->list, &session->processing);
 		if (request->turn == TURN_WAITS)
 			bpfilter_turn_start(request);

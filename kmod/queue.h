@@ -25,6 +25,7 @@
 
 struct bpfilter_request;
 struct file;
+struct net;
 struct pid;
 
 /* A session: one pipe, and so one life of a helper. */
@@ -71,9 +72,12 @@ bool bpfilter_queue_is_committed(struct bpfilter_request *request); /* behind it
  * tell: its successor begins with the state as it is then.
  */
 void bpfilter_queue_notify(struct bpfilter_request *request);
+/* Does a request of this namespace wait, or is one with the helper? */
+bool bpfilter_queue_has_business(const struct net *net);
 
 /* The helper's threads. */
-struct bpfilter_request *bpfilter_queue_take(struct bpfilter_session *session, size_t room);
+struct bpfilter_request *bpfilter_queue_take(struct bpfilter_session *session, size_t least,
+					     size_t room);
 void bpfilter_queue_untake(struct bpfilter_session *session, struct bpfilter_request *request);
 u32 bpfilter_queue_next_length(struct bpfilter_session *session); /* 0: none */
 bool bpfilter_queue_ended(struct bpfilter_session *session);

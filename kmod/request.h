@@ -49,6 +49,7 @@ struct bpfilter_request {
 
 	/* Fixed once it is queued. */
 	struct bpfilter_request_header header;
+	unsigned long weight; /* its bytes and those of its reply */
 	struct net *net; /* a reference, or NULL */
 	u8 head[sizeof(struct bpfilter_get_entries)];
 	u32 head_length;

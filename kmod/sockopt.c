@@ -238,7 +238,7 @@ static int do_add_counters(struct bpfilter_request *request, sockptr_t from, uns
 		return -ENOMEM;
 	info.name[sizeof(info.name) - 1] = '\0';
 	error = copy_payload(request, from, &info, head, length);
-	return error ? error : bpfilter_queue_perform(request);
+	return error ? error : perform(request, info.name, 0);
 }
 
 /* Asks for an answer of exactly `size` bytes and copies it to the caller. */

@@ -15,6 +15,7 @@
 #include "queue.h"
 #include "request.h"
 #include "table.h"
+#include "tell.h"
 #include "version.h"
 #include "watch.h"
 
@@ -93,6 +94,7 @@ void bpfilter_table_list(struct net *net, u8 family, struct seq_file *seq)
 /* Devices are watched where any table asked for it. */
 static void update_watch(struct net *net)
 {
+	const bool watched = bpfilter_net(net)->watch;
 	struct bpfilter_table *table;
 	bool watch = false;
 
@@ -101,6 +103,9 @@ static void update_watch(struct net *net)
 	WRITE_ONCE(bpfilter_net(net)->watch, watch);
 	if (watch)
 		bpfilter_watch_start();
+	/* What devices do for it, the helper sees to behind its answer. */
+	if (watch || watched)
+		bpfilter_tell_again(net);
 }
 
 /* A table with rules holds the module, once, as it holds that of ip_tables. */
@@ -238,9 +243,11 @@ int bpfilter_table_commit(struct bpfilter_request *request, const struct bpfilte
 
 	mutex_lock(&tables_mutex);
 	table = find_table(request->net, request->header.family, commit->table);
-	if (table)
+	error = bpfilter_version_charge(version, bpfilter_net(request->net)->keeper,
+					request->body_length, table ? version_of(table) : NULL);
+	if (!error && table)
 		error = swap_version(table, request, commit, version);
-	else
+	else if (!error)
 		error = create_table(request, commit, version);
 	mutex_unlock(&tables_mutex);
 

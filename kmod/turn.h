@@ -11,6 +11,11 @@
  * Of these threads a share other than the machine's own may have a quarter, and all of these
  * together have no use of the last eighth: root comes through whatever others do.
  *
+ * What a request is about takes memory of the helper's, a few times over, and of the verifier's,
+ * which is on nobody's account. So of *heavy* ones only so many bytes are with the helper at a
+ * time, but always one, however large: of the machine's own share, and once more of all others.
+ * The first that has to wait for room is not overtaken by other heavy ones, only by light ones.
+ *
  * All of it is under the lock of queue.c.
  */
 #ifndef KMOD_TURN_H
@@ -22,12 +27,17 @@
 struct bpfilter_request;
 struct net;
 
+/* A request with more bytes than that, of its own and of its reply, is a heavy one. */
+#define BPFILTER_LIGHT_MAX (64UL * 1024)
+
 struct bpfilter_line {
 	struct list_head requests; /* by bpfilter_request.in_line */
 	struct list_head in_share; /* while it is ready: has requests, none is with the helper */
+	u64 ready_since; /* a number that grows */
 	unsigned int share;
 	bool busy; /* a request of it is with the helper */
-	bool devices; /* a notice about its devices waits */
+	bool heavy; /* the first of its requests is, while it is ready */
+	struct bpfilter_request *devices; /* the notice about its devices that waits, or NULL */
 };
 
 /* What a request has to do with a turn. */
@@ -49,7 +59,9 @@ struct bpfilter_request *bpfilter_turn_next(unsigned int threads);
 void bpfilter_turn_start(struct bpfilter_request *request);
 /* It waits no more, or is with the helper no more. */
 void bpfilter_turn_leave(struct bpfilter_request *request);
-/* Is there a notice about devices that waits in the line of this one? */
-bool bpfilter_turn_has_devices(const struct bpfilter_request *request);
+/* The notice about devices that waits in the line of this one, or NULL. */
+struct bpfilter_request *bpfilter_turn_devices(const struct bpfilter_request *request);
+/* Does a request of this namespace wait, or is one with the helper? */
+bool bpfilter_turn_is_busy(const struct net *net);
 
 #endif /* KMOD_TURN_H */

@@ -10,6 +10,7 @@
 #include <linux/string.h>
 
 #include "compat.h"
+#include "keep.h"
 #include "nat.h"
 #include "version.h"
 
@@ -188,6 +189,60 @@ static int take_nat(struct bpfilter_version *version, const struct bpfilter_comm
 	return 0;
 }
 
+/* What a line of text takes: where it stands in the program, and in BTF. */
+#define LINE 128
+
+static unsigned long memory_of_one(const struct bpf_prog *program)
+{
+	return (unsigned long)program->pages * PAGE_SIZE + program->jited_len;
+}
+
+/* As compiled, as bpftool shows it, and as loaded; subprograms are programs of their own. */
+static unsigned long memory_of_program(const struct bpf_prog *program)
+{
+	const struct bpf_prog_aux *aux = program->aux;
+	unsigned long bytes = memory_of_one(program) + (unsigned long)aux->nr_linfo * LINE;
+	u32 i;
+
+	for (i = 0; i < aux->func_cnt; i++)
+		bytes += memory_of_one(aux->func[i]);
+	return bytes;
+}
+
+static unsigned long memory_of_map(const struct bpf_map *map)
+{
+	const unsigned long copies =
+		map->map_type == BPF_MAP_TYPE_PERCPU_ARRAY ? num_possible_cpus() : 1;
+
+	return PAGE_SIZE + map->max_entries * (copies * round_up(map->value_size, 8) + sizeof(void *));
+}
+
+static unsigned long memory_of(const struct bpfilter_version *version)
+{
+	unsigned long bytes = version->context_map ? memory_of_map(version->context_map) : 0;
+	u32 i;
+
+	for (i = 0; i < BPFILTER_HOOKS_MAX; i++)
+		if (version->program[i])
+			bytes += memory_of_program(version->program[i]);
+	for (i = 0; i < version->kept_count; i++)
+		bytes += memory_of_map(version->kept[i]->private_data);
+	return bytes;
+}
+
+int bpfilter_version_charge(struct bpfilter_version *version, struct bpfilter_keeper *keeper,
+			    u32 payload_length, const struct bpfilter_version *old)
+{
+	const unsigned long bytes = version->bytes + payload_length;
+	int error = bpfilter_keeper_charge(keeper, bytes, old ? old->bytes : 0);
+
+	if (error)
+		return error;
+	version->bytes = bytes;
+	version->keeper = bpfilter_keeper_share(keeper);
+	return 0;
+}
+
 struct bpfilter_version *bpfilter_version_new(const struct bpfilter_commit *commit, u8 family)
 {
 	struct bpfilter_version *version = kzalloc(sizeof(*version), GFP_KERNEL);
@@ -213,6 +268,7 @@ struct bpfilter_version *bpfilter_version_new(const struct bpfilter_commit *comm
 		bpfilter_version_put(version);
 		return ERR_PTR(error);
 	}
+	version->bytes = memory_of(version);
 	return version;
 }
 
@@ -237,6 +293,8 @@ void bpfilter_version_put(struct bpfilter_version *version)
 		fput(version->kept[i]);
 	if (version->nat)
 		bpfilter_nat_put(version->family);
+	bpfilter_keeper_uncharge(version->keeper, version->bytes);
+	bpfilter_keeper_put(version->keeper);
 	kvfree(version->payload);
 	kfree(version);
 }

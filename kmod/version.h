@@ -14,10 +14,13 @@
 
 struct bpf_map;
 struct bpf_prog;
+struct bpfilter_keeper;
 struct file;
 
 struct bpfilter_version {
 	refcount_t refs;
+	unsigned long bytes; /* that its programs and maps take */
+	struct bpfilter_keeper *keeper; /* who has them on his account, or NULL */
 	struct bpf_prog *program[BPFILTER_HOOKS_MAX]; /* by hook number */
 	struct bpf_map *context_map; /* or NULL */
 	struct bpfilter_context __percpu *context; /* element 0 of it */
@@ -39,6 +42,12 @@ struct bpfilter_version {
 
 /* In the helper's context: its descriptors are resolved. May return ERR_PTR(). */
 struct bpfilter_version *bpfilter_version_new(const struct bpfilter_commit *commit, u8 family);
+/*
+ * Who answers for its memory, and for as much as its payload takes of the helper's; the version
+ * `old` is what it comes instead of, or NULL.
+ */
+int bpfilter_version_charge(struct bpfilter_version *version, struct bpfilter_keeper *keeper,
+			    u32 payload_length, const struct bpfilter_version *old);
 struct bpfilter_version *bpfilter_version_get(struct bpfilter_version *version);
 /* The last one needs a grace period behind the moment it went out of force. Sleeps. */
 void bpfilter_version_put(struct bpfilter_version *version);

@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: GPL-2.0
-#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
-
 #include <linux/inetdevice.h>
 #include <linux/netdevice.h>
 #include <linux/netfilter.h>
@@ -9,28 +7,16 @@
 #include <net/net_namespace.h>
 
 #include "netns.h"
-#include "queue.h"
-#include "request.h"
 #include "table.h"
+#include "tell.h"
 #include "watch.h"
 
 #define WATCH_PERIOD HZ
 
 static void changed(struct net *net)
 {
-	struct bpfilter_request *request;
-
-	if (!READ_ONCE(bpfilter_net(net)->watch))
-		return;
-	/* The devices of a namespace that is going change too. */
-	net = maybe_get_net(net);
-	if (!net)
-		return;
-	request = bpfilter_request_new(BPFILTER_OP_DEVICES, net, NFPROTO_UNSPEC);
-	if (request)
-		bpfilter_queue_notify(request);
-	else
-		pr_warn_ratelimited("no memory to tell the helper that devices changed\n");
+	if (READ_ONCE(bpfilter_net(net)->watch))
+		bpfilter_tell_moved(net);
 }
 
 /*
@@ -83,7 +69,7 @@ static void look(struct work_struct *work)
 
 void bpfilter_watch_all(void)
 {
-	bpfilter_table_each_watched(changed);
+	bpfilter_table_each_watched(bpfilter_tell_again);
 }
 
 static int device_changed(struct notifier_block *block, unsigned long event, void *info)
@@ -129,4 +115,5 @@ void bpfilter_watch_exit(void)
 	unregister_inetaddr_notifier(&address_block);
 	unregister_netdevice_notifier(&device_block);
 	cancel_delayed_work_sync(&look_work);
+	bpfilter_tell_exit();
 }

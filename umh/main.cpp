@@ -16,6 +16,7 @@
 
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 namespace {
@@ -40,6 +41,17 @@ void ignore_signals()
         std::signal(signal, SIG_IGN);
 }
 
+// No descriptor is kept but for XDP, and their number is bounded; a request has some twenty for as
+// long as it takes. That is fewer than the usual 1,024, but not by much.
+void allow_descriptors()
+{
+    rlimit limit{};
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 } // namespace
 
 int main()
@@ -52,13 +64,13 @@ int main()
     }
     prctl(PR_SET_NAME, "bpfilter_umh");
     ignore_signals();
+    allow_descriptors();
     log_to_kernel();
 
     pipe::PipeKernel kernel(STDIN_FILENO);
     service::Service service(kernel, threads);
     pipe::Channel channel(
-        STDIN_FILENO, [&](const pipe::Request &request) { return service.handle(request); },
-        threads);
+        STDIN_FILENO, [&](pipe::Request &request) { return service.handle(request); }, threads);
 
     if (const auto ended = channel.run(); !ended) {
         spdlog::error("{}", ended.error().message);

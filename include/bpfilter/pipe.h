@@ -45,6 +45,8 @@
  *     1.1  TAP, IOC_GIVE.
  *     1.2  INIT's reply tells the number of threads. One request of a namespace at a time.
  *          COMMIT_NO_DEVICES, COMMIT_NO_LINK. Programs may call few helpers, kept are arrays.
+ *     1.3  The header tells the deadline. IOC_REFUSE. DEVICES follows a COMMIT that asks for it: its REPLACE or REPLAY need not see to
+ *          devices. REQUEST_UNSETTLED; EAGAIN to DEVICES. ADD_COUNTERS may COMMIT.
  *
  * ORDER AND LIFETIME
  *   Ids are unique for the life of the module, never 0. Requests may be answered in any
@@ -77,7 +79,7 @@
 #include <linux/types.h>
 
 #define BPFILTER_PIPE_MAJOR 1
-#define BPFILTER_PIPE_MINOR 2
+#define BPFILTER_PIPE_MINOR 3
 
 #define BPFILTER_MESSAGE_MAX 240
 #define BPFILTER_TABLE_NAME_LEN 32 /* XT_TABLE_MAXNAMELEN, NUL included */
@@ -123,6 +125,7 @@ enum bpfilter_opcode {
 	BPFILTER_OP_OLD_COUNTERS = 6,
 	/*
 	 * in: struct xt_counters_info and its counters, as the caller gave them. out: nothing.
+	 * Creates the table as GET_INFO does.
 	 */
 	BPFILTER_OP_ADD_COUNTERS = 7,
 	/*
@@ -137,8 +140,11 @@ enum bpfilter_opcode {
 	 */
 	BPFILTER_OP_NETNS_GONE = 9,
 	/*
-	 * Devices, local addresses or early hooks of the namespace changed; sent, coalesced,
-	 * where the last COMMIT asked for it with BPFILTER_COMMIT_WATCH. in, out: nothing.
+	 * Devices, local addresses or early hooks of the namespace changed, or a COMMIT asked for
+	 * this with BPFILTER_COMMIT_WATCH, or the one before did; sent behind its answer, and no
+	 * more than once a second. With BPFILTER_REQUEST_UNSETTLED something changes there all
+	 * the time: nothing is to be decided at XDP until the next. in, out: nothing. EAGAIN:
+	 * it came to no end, and is sent again.
 	 */
 	BPFILTER_OP_DEVICES = 10,
 	/*
@@ -151,6 +157,7 @@ enum bpfilter_opcode {
 
 /* bpfilter_request_header.flags */
 #define BPFILTER_REQUEST_COMPAT 0x0001 /* the caller is 32-bit, its structures too */
+#define BPFILTER_REQUEST_UNSETTLED 0x0002 /* since 1.3: see DEVICES */
 
 /* Header of a request. 40 bytes. */
 struct bpfilter_request_header {
@@ -161,7 +168,9 @@ struct bpfilter_request_header {
 	__u64 netns; /* the namespace's cookie (SO_NETNS_COOKIE); 0: none */
 	__u32 reply_limit; /* most bytes of payload that the reply may have */
 	__u8 family; /* NFPROTO_IPV4 or NFPROTO_IPV6; 0: concerns none, or all of them */
-	__u8 reserved[11];
+	__u8 reserved[3];
+	__u32 seconds; /* since 1.3: so long may be taken over it, from when it is read; 0: 60 */
+	__u32 reserved_2;
 };
 
 /* Header of a reply. 24 bytes. On error there is no payload. */
@@ -211,8 +220,8 @@ struct bpfilter_count {
 };
 
 /*
- * IOC_COMMIT: put a table in force, for a GET_INFO, GET_ENTRIES or REPLACE that is
- * being processed, in that request's namespace and family. All or nothing.
+ * IOC_COMMIT: put a table in force, for a GET_INFO, GET_ENTRIES, ADD_COUNTERS or REPLACE
+ * that is being processed, in that request's namespace and family. All or nothing.
  *
  * For a first commit of this table in this namespace the hooks are registered; for
  * any later one the programs of all hooks are swapped with one pointer, and COMMIT
@@ -232,8 +241,8 @@ struct bpfilter_count {
  * helpers than skb_load_bytes, skb_load_bytes_relative, map_lookup_elem and loop),
  * EBADF, EPERM-like errnos of the descriptors, ENOENT (no such id), ECANCELED (the
  * caller is gone), EALREADY (this request committed before), ENOMEM. The table in force
- * is then unchanged. EEXIST: first contents, for a GET_INFO or GET_ENTRIES, of a table
- * that is in force; the helper should have known it, and is replaced.
+ * is then unchanged. EEXIST: first contents, for another request than a REPLACE, of a
+ * table that is in force; the helper should have known it, and is replaced.
  */
 struct bpfilter_commit_hook {
 	__u32 hook; /* enum nf_inet_hooks */
@@ -311,5 +320,11 @@ struct bpfilter_give {
 #define BPFILTER_IOC_EARLY_HOOKS _IOW(BPFILTER_IOC_MAGIC, 4, __u64)
 
 #define BPFILTER_IOC_GIVE _IOW(BPFILTER_IOC_MAGIC, 5, struct bpfilter_give)
+
+/*
+ * The next request, if it is as long as this, fails with ENOMEM: there is no memory to read it.
+ * EAGAIN: there is none, or a shorter one is next.
+ */
+#define BPFILTER_IOC_REFUSE _IOW(BPFILTER_IOC_MAGIC, 9, __u32)
 
 #endif /* BPFILTER_PIPE_H */

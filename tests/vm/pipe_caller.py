@@ -137,6 +137,7 @@ def killed_at_any_moment() -> None:
 @test
 def namespaces() -> None:
     fake.fresh()
+    fake.order("COMMIT watch")
     for _ in range(3):
         fake.forget()
         namespace = Namespace("pipe")

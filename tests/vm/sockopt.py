@@ -17,7 +17,7 @@ from lib import blob, cgroup
 from lib.blob import (ACCEPT, DROP, ENTRY, ERROR, FAMILY, FILTER_HOOKS, QUEUE, RETURN, STANDARD, UNUSED, entry, error,
                       match, plain, verdict, with_input)
 from lib.check import expect, expect_equal, main, test, test4, test6
-from lib.netns import CLONE_NEWNET, unshare
+from lib.netns import CLONE_NEWNET, Namespace, unshare
 
 MAP_NORESERVE = 0x4000
 
@@ -468,6 +468,23 @@ def adding_counters_errors() -> None:
     expect_equal(add_counters(four, count=0xFFFFFFFF), "EINVAL", "huge count")
     expect_equal(add_counters(four, name=b"nosuch"), "ENOENT", "unknown table")
     expect_equal(struct.unpack_from("=QQ", blob.entries(opened)[1], COUNTERS_AT), (0, 0), "counters")
+
+
+@test
+def adding_counters_makes_the_table() -> None:
+    """Of a table that nobody has used yet, too: it is there then, with its first contents."""
+    fresh = Namespace("fresh")
+    with fresh:
+        with blob.raw_socket() as own:
+            head = struct.pack("=32sI4x", b"raw", 3)
+            values = (3, 300, 0, 0, 0, 7)
+            status = blob.put(own, blob.SET_ADD_COUNTERS, head + struct.pack("=6Q", *values))
+            expect_equal(status, "OK", "as many as its first contents are")
+            listed = blob.counters(blob.entries(own, table="raw")[1])
+            expect_equal(listed, [(3, 300), (0, 0), (0, 7)], "counters")
+            head = struct.pack("=32sI4x", b"security", 1)
+            expect_equal(blob.put(own, blob.SET_ADD_COUNTERS, head + bytes(16)), "EINVAL", "too few")
+    fresh.delete()
 
 
 @test

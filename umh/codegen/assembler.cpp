@@ -129,6 +129,8 @@ void Assembler::load_number(Register dst, std::uint64_t value)
 
 Result<Program> Assembler::finish() &&
 {
+    if (too_large())
+        return fail(ENOMEM, "too many rules: more instructions than the kernel's verifier takes");
     for (const Fixup &fixup : fixups_) {
         const std::int64_t place = places_[fixup.label].insn;
         if (place < 0)

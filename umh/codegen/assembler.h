@@ -24,6 +24,9 @@ struct Label {
     std::uint32_t id = 0;
 };
 
+// BPF_COMPLEXITY_LIMIT_INSNS: each instruction is looked at once at least.
+inline constexpr std::size_t insns_max = 1'000'000;
+
 class Assembler {
 public:
     [[nodiscard]] Label label();
@@ -56,10 +59,13 @@ public:
     void load_number(Register dst, std::uint64_t value);
 
     [[nodiscard]] std::size_t size() const { return program_.insns.size(); }
+    // More than any verifier looks at: there is no point in going on.
+    [[nodiscard]] bool too_large() const { return size() > insns_max; }
     // Jumps written that the verifier has to follow both ways.
     [[nodiscard]] std::size_t branches() const { return branches_; }
 
-    // The program, without name, type and flags. ENOMEM: a jump that is too long.
+    // The program, without name, type and flags. ENOMEM: too many of them, or
+    // a jump that is too long.
     Result<Program> finish() &&;
 
 private:

@@ -50,7 +50,7 @@ public:
     void run(Label dispatcher)
     {
         std::size_t next = 0;
-        while (next < flow_.rules.size())
+        while (next < flow_.rules.size() && !as_.too_large())
             next = block(next);
         dispatch(dispatcher);
     }

@@ -52,10 +52,9 @@ public:
         begin();
         rules();
         finish_main();
-        const bool fits =
-            as_.size() < subprogram_insns_max && as_.branches() < subprogram_branches_max;
+        const bool good = fits();
         emit_functions();
-        return fits;
+        return good;
     }
 
     void blocks()
@@ -97,12 +96,17 @@ private:
             emit_l4_header(as_, backend_, needs_, options_);
     }
 
-    // Straight code. RETURN goes to the policy, which may stand anywhere.
+    [[nodiscard]] bool fits() const
+    {
+        return as_.size() < subprogram_insns_max && as_.branches() < subprogram_branches_max;
+    }
+
+    // Straight code, as far as it fits. RETURN goes to the policy, which may stand anywhere.
     void rules()
     {
         ir::RuleId id = hook_.entry;
         bool policy = false;
-        while (id < table_.rules.size()) {
+        while (id < table_.rules.size() && fits()) {
             policy = policy || id == hook_.underflow;
             if (rule(id))
                 ++id;

@@ -135,6 +135,8 @@ public:
 
     void operator()(const ir::Eui64 & /*match*/) { state(offsetof(Key, eui64)); }
 
+    template <typename T> void operator()(const ir::Boxed<T> &match) { (*this)(*match); }
+
     // What is compiled with MatchEmitter.
     template <typename T> void operator()(const T & /*match*/)
     {
@@ -238,14 +240,14 @@ void add_ipv6(const ir::Match &match, Needs &needs)
         need(fragment);
     if (std::holds_alternative<ir::Authentication>(match))
         need(authentication);
-    if (const auto *options = std::get_if<ir::Options>(&match)) {
+    if (const auto *options = std::get_if<ir::Boxed<ir::Options>>(&match)) {
         need(header_of(*options));
-        if (!options->options.empty())
+        if (!(*options)->options.empty())
             (header_of(*options) == hop ? needs.hop_options : needs.destination_options) = true;
     }
-    if (const auto *route = std::get_if<ir::Routing>(&match)) {
+    if (const auto *route = std::get_if<ir::Boxed<ir::Routing>>(&match)) {
         need(routing);
-        needs.addresses = needs.addresses || !route->addresses.empty();
+        needs.addresses = needs.addresses || !(*route)->addresses.empty();
     }
 }
 

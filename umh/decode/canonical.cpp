@@ -36,18 +36,16 @@ void put_entry(MutableBytes blob, const Entry &entry, const Layout &layout, std:
 
 } // namespace
 
-std::vector<std::byte> canonical_entries(const Entries &entries, const Layout &layout,
-                                         std::span<const std::uint32_t> reach)
+void make_canonical(MutableBytes bytes, const Entries &entries, const Layout &layout,
+                    std::span<const std::uint32_t> reach)
 {
-    const std::size_t size =
-        entries.list.empty() ? 0 : entries.offsets.back() + entries.list.back().size();
-    std::vector<std::byte> blob(size);
+    std::vector<std::byte> canonical;
     for (std::size_t id = 0; id < entries.list.size(); ++id) {
         const Entry &entry = entries.list[id];
-        put_entry(MutableBytes(blob).subspan(entries.offsets[id], entry.size()), entry, layout,
-                  reach[id]);
+        canonical.assign(entry.size(), std::byte{0});
+        put_entry(canonical, entry, layout, reach[id]);
+        store_bytes(bytes, entries.offsets[id], canonical);
     }
-    return blob;
 }
 
 } // namespace bpfilter::decode

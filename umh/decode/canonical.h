@@ -17,7 +17,9 @@ namespace bpfilter::decode {
 // mask of hooks in `reach`, and IPv6's flag that a protocol is asked, if one is given; counters
 // zero; of each extension size, name, revision, and the payload as far as users may see it; all
 // else zero. Extensions must be known.
-std::vector<std::byte> canonical_entries(const Entries &entries, const Layout &layout,
-                                         std::span<const std::uint32_t> reach);
+//
+// In place: `bytes` are those that the entries refer to, and are this behind it.
+void make_canonical(MutableBytes bytes, const Entries &entries, const Layout &layout,
+                    std::span<const std::uint32_t> reach);
 
 } // namespace bpfilter::decode

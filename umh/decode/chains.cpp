@@ -50,10 +50,17 @@ std::string verdict_text(const ir::Rule &rule, const Chains &chains, bool go_to)
     return name.empty() ? "" : option + name;
 }
 
+// Nobody reads on behind that; a rule may have a thousand matches.
+constexpr std::size_t matches_text_max = 240;
+
 std::string matches_text(const Entry &entry, ir::Family family)
 {
     std::string text;
     entry.each_match([&](const ExtensionView &match, std::size_t) {
+        if (text.size() > matches_text_max) {
+            text += " ...";
+            return false;
+        }
         text += " -m " + printable(match.name());
         if (const auto known = find_match(family, match))
             text += (*known)->text(match.payload());

@@ -179,6 +179,11 @@ Result<Entries> walk_entries(const Request &request, const Layout &layout)
     if (request.num_entries > max_table_size / sizeof(std::uint32_t))
         return fail(ENOMEM, fmt::format("too many entries: {}", request.num_entries));
     Entries entries;
+    // As many as there can be: the number that is told may be anything.
+    const auto count = std::min<std::size_t>(
+        request.num_entries, request.entries.size() / (layout.entry_size + extension_header_size));
+    entries.list.reserve(count);
+    entries.offsets.reserve(count);
     for (std::uint32_t offset = 0; offset < request.entries.size();) {
         const auto id = entries.list.size();
         const auto entry = read_entry(request.entries, offset, id, layout);

@@ -60,17 +60,28 @@ bool never(const ir::Rule &rule)
     return !rule.matches.empty() && std::holds_alternative<ir::Never>(rule.matches.front());
 }
 
+std::size_t count_matches(const Entry &entry)
+{
+    std::size_t count = 0;
+    entry.each_match([&count](const ExtensionView &, std::size_t) {
+        ++count;
+        return true;
+    });
+    return count;
+}
+
 Result<ir::Rule> decode_rule(const RuleContext &context, RuleId id)
 {
     const Entry &entry = context.entries.list[id];
     ir::Rule rule{.id = id, .matches = entry.ip_matches(), .verdict = ir::Drop{}, .text = {}};
     Result<> checked;
+    rule.matches.reserve(rule.matches.size() + count_matches(entry));
     entry.each_match([&](const ExtensionView &view, std::size_t) {
         auto match = decode_match(context, id, view);
         if (!match)
             checked = fail(std::move(match.error()));
         else if (!never(rule))
-            rule.matches.push_back(*match);
+            rule.matches.push_back(std::move(*match));
         return checked.has_value();
     });
     if (!checked)
@@ -79,6 +90,7 @@ Result<ir::Rule> decode_rule(const RuleContext &context, RuleId id)
     if (!verdict)
         return fail(std::move(verdict.error()));
     rule.verdict = *verdict;
+    rule.matches.shrink_to_fit();
     return rule;
 }
 

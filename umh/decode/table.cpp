@@ -13,6 +13,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
+#include <utility>
 
 namespace bpfilter::decode {
 
@@ -58,12 +60,24 @@ void set_hooks(DecodedTable &decoded, const Request &request, const HookTable &h
 
 void set_texts(ir::Table &table, const Entries &entries, const Chains &chains)
 {
-    for (auto &rule : table.rules)
+    for (auto &rule : table.rules) {
         rule.text =
             rule_text(entries.list[rule.id], rule, chains, table.family, is_policy(table, rule.id));
+        rule.text.shrink_to_fit();
+    }
 }
 
-Result<DecodedTable> decode_native(const Request &request, const Layout &layout)
+// The entries of a request, which it refers to, in the memory that it lies in.
+std::vector<std::byte> take_entries(std::vector<std::byte> memory, Bytes entries)
+{
+    std::memmove(memory.data(), entries.data(), entries.size());
+    memory.resize(entries.size());
+    return memory;
+}
+
+// The request lies in `memory`.
+Result<DecodedTable> decode_native(const Request &request, std::vector<std::byte> memory,
+                                   const Layout &layout)
 {
     auto entries = walk_entries(request, layout);
     if (!entries)
@@ -92,7 +106,10 @@ Result<DecodedTable> decode_native(const Request &request, const Layout &layout)
     decoded.table.rules = std::move(*rules);
     set_hooks(decoded, request, *hooks);
     set_texts(decoded.table, *entries, chains);
-    decoded.entries = canonical_entries(*entries, layout, *reach);
+    const auto at = static_cast<std::size_t>(request.entries.data() - memory.data());
+    make_canonical(MutableBytes(memory).subspan(at, request.entries.size()), *entries, layout,
+                   *reach);
+    decoded.entries = take_entries(std::move(memory), request.entries);
     decoded.table.chains = std::move(chains.list);
     decoded.offsets = std::move(entries->offsets);
     return decoded;
@@ -100,17 +117,24 @@ Result<DecodedTable> decode_native(const Request &request, const Layout &layout)
 
 } // namespace
 
-Result<DecodedTable> decode_replace(Bytes payload, const Layout &layout)
+Result<DecodedTable> decode_replace(std::vector<std::byte> message, std::size_t before,
+                                    const Layout &layout)
 {
-    const auto request = read_request(payload, layout);
+    const auto request = read_request(Bytes(message).subspan(before), layout);
     if (!request)
         return fail(request.error());
     if (!layout.native)
-        return decode_native(*request, layout);
-    const auto native = make_native(*request, layout);
+        return decode_native(*request, std::move(message), layout);
+    auto native = make_native(*request, layout);
     if (!native)
-        return fail(native.error());
-    return decode_native(native->request, *layout.native);
+        return fail(std::move(native.error()));
+    message = {};
+    return decode_native(native->request, std::move(native->bytes), *layout.native);
+}
+
+Result<DecodedTable> decode_replace(Bytes payload, const Layout &layout)
+{
+    return decode_replace(std::vector(payload.begin(), payload.end()), 0, layout);
 }
 
 } // namespace bpfilter::decode

@@ -44,4 +44,9 @@ struct DecodedTable {
 // The payload may be longer than the request; the `counters` pointer in it is not used.
 Result<DecodedTable> decode_replace(Bytes payload, const Layout &layout);
 
+// The same of a message that begins with something else, `before` bytes of it. It becomes the
+// table's entries: there is no other copy.
+Result<DecodedTable> decode_replace(std::vector<std::byte> message, std::size_t before,
+                                    const Layout &layout);
+
 } // namespace bpfilter::decode

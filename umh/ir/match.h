@@ -11,6 +11,7 @@
 #pragma once
 
 #include "umh/ir/address.h"
+#include "umh/ir/boxed.h"
 #include "umh/ir/match6.h"
 
 #include <array>
@@ -115,6 +116,6 @@ struct Icmp {
 
 using Match = std::variant<SourceAddress, DestinationAddress, InInterface, OutInterface, Protocol,
                            Fragment, Never, Tcp, Udp, Icmp, Icmp6, Mobility, HopLimit, HeaderSet,
-                           FragmentHeader, Authentication, Options, Routing, Eui64>;
+                           FragmentHeader, Authentication, Boxed<Options>, Boxed<Routing>, Eui64>;
 
 } // namespace bpfilter::ir

@@ -85,7 +85,10 @@ Result<ProgramBtf> load_btf(const codegen::Program &program)
     result.fd.reset(bpf_btf_load(data, size, nullptr));
     if (!result.fd) {
         const int code = errno;
-        return fail(code == EPERM || code == ENOMEM ? code : EIO,
+        const bool short_of = code == ENOMEM || code == EMFILE || code == ENFILE;
+        return fail(short_of        ? ENOMEM
+                    : code == EPERM ? EPERM
+                                    : EIO,
                     "cannot load BTF for " + program.name + ": " + std::strerror(code));
     }
     return result;

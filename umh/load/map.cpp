@@ -29,6 +29,27 @@ Result<UniqueFd> create(bpf_map_type type, const char *name, std::uint32_t key_s
 
 } // namespace
 
+Result<std::uint32_t> map_id(int fd)
+{
+    bpf_map_info info{};
+    __u32 size = sizeof(info);
+    if (bpf_obj_get_info_by_fd(fd, &info, &size) < 0)
+        return fail(EIO, std::string("cannot learn the number of a map: ") + std::strerror(errno));
+    return info.id;
+}
+
+Result<UniqueFd> open_map(std::uint32_t id)
+{
+    UniqueFd fd(bpf_map_get_fd_by_id(id));
+    if (!fd) {
+        const int error = errno;
+        const bool short_of = error == ENOMEM || error == EMFILE || error == ENFILE;
+        return fail(short_of ? ENOMEM : EIO,
+                    "cannot open map " + std::to_string(id) + ": " + std::strerror(error));
+    }
+    return fd;
+}
+
 Result<UniqueFd> create_context_map(std::uint32_t value_size)
 {
     return create(BPF_MAP_TYPE_PERCPU_ARRAY, "bf_context", sizeof(std::uint32_t), value_size, 1);

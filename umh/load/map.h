@@ -13,6 +13,10 @@
 
 namespace bpfilter {
 
+// Maps by number, for whoever keeps no descriptor: the module holds them.
+Result<std::uint32_t> map_id(int fd);
+Result<UniqueFd> open_map(std::uint32_t id);
+
 // bf_context: per-CPU array of one element, value_size from codegen::context_size().
 Result<UniqueFd> create_context_map(std::uint32_t value_size);
 

@@ -61,8 +61,17 @@ std::string log_end(std::string_view log)
     return text;
 }
 
+Error interrupted(const codegen::Program &program, Interruption why)
+{
+    return Error{ENOMEM, "too many rules: to verify " + program.name + ", of " +
+                             std::to_string(program.insns.size()) + " instructions, takes too " +
+                             (why == Interruption::time ? "long" : "much memory")};
+}
+
 Error refused(const codegen::Program &program, int code, std::string_view log)
 {
+    if (code == EMFILE || code == ENFILE)
+        return Error{ENOMEM, "no descriptor is left for " + program.name};
     if (code == E2BIG || code == ENOMEM || says_too_large(log))
         return Error{ENOMEM, "too many rules: " + program.name + " has " +
                                  std::to_string(program.insns.size()) +
@@ -75,14 +84,17 @@ Error refused(const codegen::Program &program, int code, std::string_view log)
 
 } // namespace
 
-Result<UniqueFd> load_program(const codegen::Program &program, const ProgramMaps &maps)
+Result<UniqueFd> load_program(const codegen::Program &program, const ProgramMaps &maps,
+                              LoadDeadline deadline)
 {
+    LoadWatch watch(program.insns.size(), deadline);
     Result<ProgramBtf> btf = load_btf(program);
     if (!btf)
         return std::unexpected(btf.error());
 
     const std::vector<bpf_insn> insns = link(program, maps);
-    LIBBPF_OPTS(bpf_prog_load_opts, options, .expected_attach_type = program.attach,
+    // EAGAIN is for us: it was interrupted.
+    LIBBPF_OPTS(bpf_prog_load_opts, options, .attempts = 1, .expected_attach_type = program.attach,
                 .prog_btf_fd = static_cast<__u32>(btf->fd.get()), .prog_flags = program.flags,
                 .func_info = btf->functions.data(),
                 .func_info_cnt = static_cast<__u32>(btf->functions.size()),
@@ -93,8 +105,10 @@ Result<UniqueFd> load_program(const codegen::Program &program, const ProgramMaps
                               &options));
     if (fd)
         return fd;
-    if (errno == E2BIG || errno == ENOMEM)
-        return std::unexpected(refused(program, errno, {}));
+    if (const int code = errno; code == E2BIG || code == ENOMEM || code == EMFILE || code == ENFILE)
+        return std::unexpected(refused(program, code, {}));
+    if (const Interruption why = watch.interruption(); why != Interruption::none)
+        return std::unexpected(interrupted(program, why));
 
     // Again, for its reasons. With statistics only, the log holds the complaint without the
     // instructions before it, which on 6.1 would not leave room for it.
@@ -108,6 +122,8 @@ Result<UniqueFd> load_program(const codegen::Program &program, const ProgramMaps
     if (fd)
         return fd;
     const int code = errno;
+    if (const Interruption why = watch.interruption(); why != Interruption::none)
+        return std::unexpected(interrupted(program, why));
     return std::unexpected(refused(program, code, log.data()));
 }
 

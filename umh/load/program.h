@@ -4,6 +4,7 @@
 #pragma once
 
 #include "umh/codegen/program.h"
+#include "umh/load/limit.h"
 #include "umh/util/fd.h"
 #include "umh/util/result.h"
 
@@ -17,8 +18,10 @@ struct ProgramMaps {
 };
 
 // Fills the maps in, makes BTF, and has the kernel verify the program. On failure the error
-// holds the end of the verifier's log. ENOMEM: the program is too large, for the verifier or
-// for memory. Any other refusal of the verifier is a bug of codegen and gives EIO.
-Result<UniqueFd> load_program(const codegen::Program &program, const ProgramMaps &maps);
+// holds the end of the verifier's log. ENOMEM: the program is too large, for the verifier, for
+// memory or for the time there is; or there is no descriptor left. Any other refusal of the
+// verifier is a bug of codegen and gives EIO.
+Result<UniqueFd> load_program(const codegen::Program &program, const ProgramMaps &maps,
+                              LoadDeadline deadline = usual_deadline());
 
 } // namespace bpfilter

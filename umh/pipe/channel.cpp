@@ -7,10 +7,12 @@
 
 #include <cerrno>
 #include <cstring>
+#include <malloc.h>
 #include <new>
 #include <utility>
 
 #include <sys/ioctl.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 namespace bpfilter::pipe {
@@ -47,6 +49,24 @@ void Channel::wait()
                      });
 }
 
+namespace {
+
+// When one of this size has been dealt with, the kernel is given back what is free.
+constexpr std::size_t heavy_size = 1UL << 20;
+
+// What a read that gave nothing means.
+Result<bool> without_message(ssize_t got)
+{
+    if (got == 0)
+        return false;
+    // EMSGSIZE: another, longer request took the place of the one we measured.
+    if (errno == EAGAIN || errno == EINTR || errno == EMSGSIZE)
+        return true;
+    return fail(errno, fmt::format("reading the pipe failed: {}", std::strerror(errno)));
+}
+
+} // namespace
+
 // One request, if there is one. False: the module closed the pipe.
 Result<bool> Channel::read_one()
 {
@@ -55,53 +75,74 @@ Result<bool> Channel::read_one()
     if (ioctl(fd, FIONREAD, &length) < 0)
         return fail(errno, "the pipe does not tell the length of a request");
 
-    Buffer message(static_cast<std::size_t>(length) + sizeof(bpfilter_request_header));
-    const ssize_t got = ::read(fd, message.data(), message.size());
-    if (got == 0)
-        return false;
-    if (got < 0) {
-        // EMSGSIZE: another, longer request took the place of the one we measured.
-        if (errno == EAGAIN || errno == EINTR || errno == EMSGSIZE)
-            return true;
-        return fail(errno, fmt::format("reading the pipe failed: {}", std::strerror(errno)));
+    try {
+        Buffer message(static_cast<std::size_t>(length) + sizeof(bpfilter_request_header));
+        const ssize_t got = ::read(fd, message.data(), message.size());
+        if (got <= 0)
+            return without_message(got);
+        message.resize(static_cast<std::size_t>(got));
+        auto request = parse_request(std::move(message));
+        if (!request)
+            return std::unexpected(request.error());
+        dispatch(std::move(*request));
+        return true;
+    } catch (const std::bad_alloc &) {
+        return refuse_one(static_cast<std::uint32_t>(length));
     }
-    message.resize(static_cast<std::size_t>(got));
+}
 
-    auto request = parse_request(std::move(message));
-    if (!request)
-        return std::unexpected(request.error());
-    dispatch(std::move(*request));
+// Another may have come before it meanwhile, or been taken back: then there is nothing to do.
+Result<bool> Channel::refuse_one(std::uint32_t length)
+{
+    if (ioctl(pipe_.native_handle(), BPFILTER_IOC_REFUSE, &length) < 0 && errno != EAGAIN)
+        return fail(errno, fmt::format("no memory for a request of {} bytes", length));
     return true;
 }
 
 void Channel::dispatch(Request request)
 {
-    const std::uint64_t netns = request.header.netns;
-    if (netns == 0) {
+    const bpfilter_request_header header = request.header;
+    if (header.netns == 0) {
         answer(request);
         return;
     }
-    const bool last = request.header.opcode == BPFILTER_OP_NETNS_GONE;
-    auto strand = strands_.try_emplace(netns, pool_.get_executor()).first->second;
-    asio::post(strand, [this, request = std::move(request)] { answer(request); });
-    if (last)
-        strands_.erase(netns);
+    try {
+        auto strand = strands_.try_emplace(header.netns, pool_.get_executor()).first->second;
+        asio::post(strand, [this, request = std::move(request)]() mutable { answer(request); });
+    } catch (const std::bad_alloc &) {
+        reply(header, fail(ENOMEM));
+    }
+    if (header.opcode == BPFILTER_OP_NETNS_GONE)
+        strands_.erase(header.netns);
 }
 
-void Channel::answer(const Request &request)
+void Channel::answer(Request &request)
 {
-    Outcome outcome = [&]() -> Outcome {
+    const bool heavy = request.message.size() > heavy_size;
+    const Outcome outcome = [&]() -> Outcome {
         try {
             return handler_(request);
         } catch (const std::bad_alloc &) {
-            return fail(ENOMEM, "the helper is out of memory");
+            return fail(ENOMEM, "no memory"); // short enough to need none
         } catch (const std::exception &e) {
             return fail(EIO, fmt::format("the helper failed: {}", e.what()));
         }
     }();
+    // Before the answer: the module gives us another one for it.
+    if (heavy) {
+        request.message = {};
+        malloc_trim(0);
+    }
+    reply(request.header, outcome);
+}
 
-    const Buffer reply = format_reply(request.header, outcome);
-    if (::write(pipe_.native_handle(), reply.data(), reply.size()) < 0 && errno != ENOENT)
+// Takes no memory: there may be none.
+void Channel::reply(const bpfilter_request_header &request, const Outcome &outcome)
+{
+    const Reply reply(request, outcome);
+    auto parts = reply.parts();
+    const auto count = static_cast<int>(parts.size());
+    if (::writev(pipe_.native_handle(), parts.data(), count) < 0 && errno != ENOENT)
         spdlog::warn("a reply was not taken: {}", std::strerror(errno));
 }
 

@@ -25,8 +25,8 @@ namespace bpfilter::pipe {
 class Channel {
 public:
     // Called from several threads, but for one namespace never from two at a time. Anything
-    // it throws becomes an error of that request alone.
-    using Handler = std::function<Outcome(const Request &)>;
+    // it throws, and whatever there is no memory for, becomes an error of that request alone.
+    using Handler = std::function<Outcome(Request &)>;
 
     // Takes over the descriptor.
     Channel(int fd, Handler handler, unsigned threads);
@@ -39,8 +39,11 @@ private:
 
     void wait();
     Result<bool> read_one();
+    // There is not even memory for the request: its caller is told.
+    Result<bool> refuse_one(std::uint32_t length);
     void dispatch(Request request);
-    void answer(const Request &request);
+    void answer(Request &request);
+    void reply(const bpfilter_request_header &request, const Outcome &outcome);
 
     boost::asio::io_context io_;
     boost::asio::posix::stream_descriptor pipe_;

@@ -19,7 +19,9 @@ std::unexpected<Error> refused(const char *what)
     const int code = errno;
     if (code == ECANCELED || code == ENOENT)
         return fail(ECANCELED);
-    return fail(code, fmt::format("the module refused {}: {}", what, std::strerror(code)));
+    // No caller knows of our descriptors.
+    const bool short_of = code == EMFILE || code == ENFILE;
+    return fail(short_of ? ENOMEM : code, fmt::format("the module refused {}: {}", what, std::strerror(code)));
 }
 
 } // namespace

@@ -3,23 +3,21 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <string>
 
 namespace bpfilter::pipe {
 
 namespace {
 
 // The log is one line of printable text, whatever a caller called its chains.
-std::string printable(std::string_view message)
+char printable(char c)
 {
-    std::string line(message.substr(0, BPFILTER_MESSAGE_MAX));
-    std::ranges::replace_if(line, [](unsigned char c) { return c < 0x20 || c >= 0x7f; }, '?');
-    return line;
+    const auto byte = static_cast<unsigned char>(c);
+    return byte < 0x20 || byte >= 0x7f ? '?' : c;
 }
 
-void append(Buffer &to, std::span<const std::byte> bytes)
+iovec part(const void *data, std::size_t size)
 {
-    to.insert(to.end(), bytes.begin(), bytes.end());
+    return {.iov_base = const_cast<void *>(data), .iov_len = size}; // writev() only reads it
 }
 
 } // namespace
@@ -36,27 +34,41 @@ Result<Request> parse_request(Buffer message)
     return request;
 }
 
+Reply::Reply(const bpfilter_request_header &request, const Outcome &outcome)
+{
+    header_.id = request.id;
+    if (!outcome)
+        set_error(outcome.error().code, outcome.error().message);
+    else if (outcome->size() > request.reply_limit)
+        set_error(EIO, "a reply is larger than the caller asked for");
+    else
+        payload_ = *outcome;
+    header_.length = static_cast<__u32>(sizeof(header_) + header_.message_length + payload_.size());
+}
+
+void Reply::set_error(int code, std::string_view message)
+{
+    message = message.substr(0, message_.size());
+    std::ranges::transform(message, message_.begin(), printable);
+    header_.error = -code;
+    header_.message_length = static_cast<__u32>(message.size());
+}
+
+std::array<iovec, 3> Reply::parts() const
+{
+    return {part(&header_, sizeof(header_)), part(message_.data(), header_.message_length),
+            part(payload_.data(), payload_.size())};
+}
+
 Buffer format_reply(const bpfilter_request_header &request, const Outcome &outcome)
 {
-    if (outcome && outcome->size() > request.reply_limit)
-        return format_reply(request, fail(EIO, "a reply is larger than the caller asked for"));
-
-    const std::string message = outcome ? std::string() : printable(outcome.error().message);
-    const std::span<const std::byte> payload =
-        outcome ? std::span<const std::byte>(*outcome) : std::span<const std::byte>();
-
-    bpfilter_reply_header header{};
-    header.length = static_cast<__u32>(sizeof(header) + message.size() + payload.size());
-    header.error = outcome ? 0 : -outcome.error().code;
-    header.id = request.id;
-    header.message_length = static_cast<__u32>(message.size());
-
-    Buffer reply;
-    reply.reserve(header.length);
-    append(reply, std::as_bytes(std::span(&header, 1)));
-    append(reply, std::as_bytes(std::span(message)));
-    append(reply, payload);
-    return reply;
+    Buffer bytes;
+    const Reply reply(request, outcome);
+    for (const iovec &part : reply.parts()) {
+        const auto *data = static_cast<const std::byte *>(part.iov_base);
+        bytes.insert(bytes.end(), data, data + part.iov_len);
+    }
+    return bytes;
 }
 
 } // namespace bpfilter::pipe

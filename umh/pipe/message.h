@@ -8,11 +8,15 @@
 
 #include <bpfilter/pipe.h>
 
+#include <array>
 #include <cstddef>
 #include <cstring>
 #include <span>
+#include <string_view>
 #include <type_traits>
 #include <vector>
+
+#include <sys/uio.h>
 
 namespace bpfilter::pipe {
 
@@ -35,7 +39,24 @@ using Outcome = Result<Buffer>;
 // One whole message as read from the pipe. EPROTO if it is not one.
 Result<Request> parse_request(Buffer message);
 
-// The reply to write. A payload over the request's limit becomes EIO.
+// The reply to write, in the place of a copy: it refers to the outcome, and takes no memory. A
+// payload over the request's limit becomes EIO.
+class Reply {
+public:
+    Reply(const bpfilter_request_header &request, const Outcome &outcome);
+
+    // For writev().
+    [[nodiscard]] std::array<iovec, 3> parts() const;
+
+private:
+    void set_error(int code, std::string_view message);
+
+    bpfilter_reply_header header_{};
+    std::array<char, BPFILTER_MESSAGE_MAX> message_{};
+    std::span<const std::byte> payload_;
+};
+
+// The same as bytes.
 Buffer format_reply(const bpfilter_request_header &request, const Outcome &outcome);
 
 // The first sizeof(T) bytes of a payload as a T, copied out. EPROTO if it is shorter.

@@ -7,6 +7,7 @@
 #include "umh/xdp/lead.h"
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 #include <vector>
 
@@ -27,7 +28,15 @@ Result<UniqueFd> make_context_map(const ir::Table &table)
     return create_context_map(*size);
 }
 
-Result<std::vector<HookProgram>> make_programs(const ir::Table &table, const ProgramMaps &maps)
+// Half of the time that the module gives for all of the request, which is the caller's patience.
+LoadDeadline load_deadline(const pipe::Request &request)
+{
+    const auto seconds = request.header.seconds != 0 ? request.header.seconds : 60;
+    return std::chrono::steady_clock::now() + std::chrono::seconds(seconds) / 2;
+}
+
+Result<std::vector<HookProgram>> make_programs(const ir::Table &table, const ProgramMaps &maps,
+                                               LoadDeadline deadline)
 {
     std::vector<HookProgram> programs;
     for (std::size_t i = 0; i < ir::hook_count; ++i) {
@@ -37,7 +46,7 @@ Result<std::vector<HookProgram>> make_programs(const ir::Table &table, const Pro
         auto program = codegen::generate(table, hook);
         if (!program)
             return fail(std::move(program.error()));
-        auto fd = load_program(*program, maps);
+        auto fd = load_program(*program, maps, deadline);
         if (!fd)
             return fail(std::move(fd.error()));
         programs.push_back({hook, std::move(*fd)});
@@ -83,20 +92,16 @@ __u32 unused_context(const ir::Table &table)
 
 } // namespace
 
-bool may_want_devices(const ir::Table &table)
-{
-    return table.family == ir::Family::ipv4 && table.name == "filter";
-}
-
 bool wants_devices(const ir::Table &table)
 {
     return may_want_devices(table) &&
            !xdp::lead_devices(xdp::find_lead(table, ir::Hook::local_in)).empty();
 }
 
-Result<TableState> put_in_force(decode::DecodedTable decoded, std::uint64_t request,
+Result<TableState> put_in_force(decode::DecodedTable decoded, const pipe::Request &request,
                                 pipe::Kernel &kernel, const Settings &settings)
 {
+    const LoadDeadline deadline = load_deadline(request);
     const ir::Table &table = decoded.table;
     const auto rules = static_cast<std::uint32_t>(table.rules.size());
 
@@ -109,23 +114,25 @@ Result<TableState> put_in_force(decode::DecodedTable decoded, std::uint64_t requ
     auto base = create_base_map(rules);
     if (!base)
         return fail(std::move(base.error()));
-    auto programs =
-        make_programs(table, {.context = context->get(), .counters = counters->get(), .local = -1});
+    auto programs = make_programs(
+        table, {.context = context->get(), .counters = counters->get(), .local = -1}, deadline);
     if (!programs)
         return fail(std::move(programs.error()));
 
     bpfilter_commit commit = describe(table, *programs);
     if (settings.minor >= 2)
         commit.flags |= unused_context(table);
-    commit.id = request;
+    commit.id = request.header.id;
     commit.context_fd = context->get();
     commit.kept_count = kept_count;
     commit.kept_fd[kept_counters] = counters->get();
     commit.kept_fd[kept_base] = base->get();
+    auto state = TableState::make(std::move(decoded), counters->get(), base->get());
+    if (!state)
+        return state;
     if (auto done = kernel.commit(commit); !done)
         return fail(std::move(done.error()));
-
-    return TableState{std::move(decoded), std::move(*counters), std::move(*base)};
+    return state;
 }
 
 } // namespace bpfilter::service

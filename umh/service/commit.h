@@ -5,20 +5,17 @@
 #pragma once
 
 #include "umh/pipe/kernel.h"
+#include "umh/pipe/message.h"
 #include "umh/service/settings.h"
 #include "umh/service/table_state.h"
-
-#include <cstdint>
 
 namespace bpfilter::service {
 
 // Behind this, the table is in force, its counters are at zero, and no packet is in the
-// programs of the one before. ECANCELED: the caller is gone.
-Result<TableState> put_in_force(decode::DecodedTable decoded, std::uint64_t request,
+// programs of the one before; to move what is returned takes no memory. ECANCELED: the caller is
+// gone.
+Result<TableState> put_in_force(decode::DecodedTable decoded, const pipe::Request &request,
                                 pipe::Kernel &kernel, const Settings &settings);
-
-// Is this the table whose rules a device may decide?
-bool may_want_devices(const ir::Table &table);
 
 // Does it have such rules, so that changes of devices matter?
 bool wants_devices(const ir::Table &table);

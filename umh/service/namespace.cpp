@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "umh/service/namespace.h"
 
+#include "umh/counters/counters.h"
 #include "umh/decode/layout.h"
 #include "umh/encode/entries.h"
 #include "umh/encode/info.h"
@@ -83,19 +84,26 @@ Result<TableState *> Namespace::table(const Request &request, std::string_view n
     auto decoded = decode_initial(**properties, native(**layout));
     if (!decoded)
         return fail(std::move(decoded.error()));
-    auto state = put_in_force(std::move(*decoded), request.header.id, kernel_, settings_);
+    return commit(request, std::move(*decoded));
+}
+
+// Nothing may fail behind the COMMIT, for want of memory neither: the place is made before.
+Result<TableState *> Namespace::commit(const Request &request, decode::DecodedTable decoded)
+{
+    const Key key(decoded.table.family, decoded.table.name);
+    decltype(tables_) place;
+    if (!tables_.contains(key))
+        place.try_emplace(key);
+    auto state = put_in_force(std::move(decoded), request, kernel_, settings_);
     if (!state)
         return fail(std::move(state.error()));
-    return &store(std::move(*state));
+    tables_.merge(place);
+    auto &there = tables_.find(key)->second;
+    there = std::move(*state);
+    return &there;
 }
 
-TableState &Namespace::store(TableState state)
-{
-    const Key key(state.decoded.table.family, state.decoded.table.name);
-    return tables_.insert_or_assign(key, std::move(state)).first->second;
-}
-
-Outcome Namespace::get_info(const Request &request)
+Outcome Namespace::get_info(Request &request)
 {
     const auto in = pipe::payload_as<bpfilter_table_name>(request.payload());
     if (!in)
@@ -109,7 +117,7 @@ Outcome Namespace::get_info(const Request &request)
     return encode::encode_info((*state)->decoded, **layout);
 }
 
-Outcome Namespace::get_entries(const Request &request)
+Outcome Namespace::get_entries(Request &request)
 {
     const auto in = pipe::payload_as<bpfilter_get_entries>(request.payload());
     if (!in)
@@ -140,12 +148,13 @@ Result<std::uint32_t> Namespace::current_rule_count(const decode::DecodedTable &
     return static_cast<std::uint32_t>(initial->table.rules.size());
 }
 
-Outcome Namespace::replace(const Request &request)
+Outcome Namespace::replace(Request &request)
 {
     const auto layout = layout_of(request);
     if (!layout)
         return fail(layout.error());
-    auto decoded = decode::decode_replace(request.payload(), **layout);
+    auto decoded =
+        decode::decode_replace(std::move(request.message), sizeof(request.header), **layout);
     if (!decoded)
         return fail(std::move(decoded.error()));
     const auto rules = current_rule_count(*decoded);
@@ -157,14 +166,14 @@ Outcome Namespace::replace(const Request &request)
     if (decoded->num_counters != *rules)
         return fail(EAGAIN);
 
-    auto state = put_in_force(std::move(*decoded), request.header.id, kernel_, settings_);
+    const auto state = commit(request, std::move(*decoded));
     if (!state)
-        return fail(std::move(state.error()));
-    update_devices(request, store(std::move(*state)));
+        return fail(state.error());
+    update_devices(request, **state);
     return pipe::Buffer();
 }
 
-Outcome Namespace::old_counters(const Request &request)
+Outcome Namespace::old_counters(Request &request)
 {
     const auto in = pipe::payload_as<bpfilter_count>(request.payload());
     if (!in)
@@ -182,7 +191,7 @@ Outcome Namespace::old_counters(const Request &request)
     return pipe::Buffer(bytes.begin(), bytes.end());
 }
 
-Outcome Namespace::add_counters(const Request &request)
+Outcome Namespace::add_counters(Request &request)
 {
     const auto layout = layout_of(request);
     if (!layout)
@@ -204,12 +213,12 @@ Outcome Namespace::add_counters(const Request &request)
     if (request.payload().size() != offset + to.size())
         return fail(EINVAL, "a list of counters is not as long as it says");
     std::ranges::copy(request.payload().subspan(offset), to.begin());
-    if (auto done = bpfilter::add_counters((*state)->base.get(), added); !done)
+    if (auto done = (*state)->add(added); !done)
         return fail(std::move(done.error()));
     return pipe::Buffer();
 }
 
-Outcome Namespace::replay(const Request &request)
+Outcome Namespace::replay(Request &request)
 {
     const auto in = pipe::payload_as<bpfilter_table_name>(request.payload());
     if (!in)
@@ -222,8 +231,10 @@ Outcome Namespace::replay(const Request &request)
         return fail(properties.error());
 
     const auto payload = request.payload().subspan(sizeof(*in));
-    auto decoded = payload.empty() ? decode_initial(**properties, native(**layout))
-                                   : decode::decode_replace(payload, **layout);
+    auto decoded = payload.empty()
+                       ? decode_initial(**properties, native(**layout))
+                       : decode::decode_replace(std::move(request.message),
+                                                sizeof(request.header) + sizeof(*in), **layout);
     if (!decoded)
         return fail(std::move(decoded.error()));
     auto kept = kernel_.kept(request.header.id);
@@ -232,14 +243,21 @@ Outcome Namespace::replay(const Request &request)
     if (kept->size() != kept_count)
         return fail(EIO, "the module does not have the counters of a table in force");
 
-    update_devices(request, store({std::move(*decoded), std::move((*kept)[kept_counters]),
-                                   std::move((*kept)[kept_base])}));
+    auto state = TableState::make(std::move(*decoded), (*kept)[kept_counters].get(),
+                                  (*kept)[kept_base].get());
+    if (!state)
+        return fail(std::move(state.error()));
+    const Key key(state->decoded.table.family, state->decoded.table.name);
+    update_devices(request, tables_.insert_or_assign(key, std::move(*state)).first->second);
     return pipe::Buffer();
 }
 
-Outcome Namespace::devices(const Request &request)
+Outcome Namespace::devices(Request &request)
 {
-    serve_all_devices(request);
+    if (request.header.flags & BPFILTER_REQUEST_UNSETTLED)
+        attachments_.clear();
+    else
+        serve_all_devices(request);
     return pipe::Buffer();
 }
 
@@ -284,10 +302,11 @@ void Namespace::serve_devices(const Request &request, const TableState &state)
 {
     const bool attached = !attachments_.devices().empty();
     const auto netns = kernel_.netns(request.header.id);
-    if (netns && wants_devices(state.decoded.table)) {
+    const auto counters = state.open_counters();
+    if (netns && counters && wants_devices(state.decoded.table)) {
         const auto messages =
             attachments_.update(netns->get(), state.decoded.table, ir::Hook::local_in,
-                                xdp_mode(request), state.counters.get());
+                                xdp_mode(request), counters->get());
         for (const auto &message : messages)
             spdlog::info("{}", message);
     } else {

@@ -23,14 +23,15 @@ public:
     {
     }
 
-    // One for each opcode of a table; see pipe.h for what goes in and comes out.
-    pipe::Outcome get_info(const pipe::Request &request);
-    pipe::Outcome get_entries(const pipe::Request &request);
-    pipe::Outcome replace(const pipe::Request &request);
-    pipe::Outcome old_counters(const pipe::Request &request);
-    pipe::Outcome add_counters(const pipe::Request &request);
-    pipe::Outcome replay(const pipe::Request &request);
-    pipe::Outcome devices(const pipe::Request &request);
+    // One for each opcode of a table; see pipe.h for what goes in and comes out. The message of a
+    // request may be taken over.
+    pipe::Outcome get_info(pipe::Request &request);
+    pipe::Outcome get_entries(pipe::Request &request);
+    pipe::Outcome replace(pipe::Request &request);
+    pipe::Outcome old_counters(pipe::Request &request);
+    pipe::Outcome add_counters(pipe::Request &request);
+    pipe::Outcome replay(pipe::Request &request);
+    pipe::Outcome devices(pipe::Request &request);
 
 private:
     using Key = std::pair<ir::Family, std::string>;
@@ -38,7 +39,8 @@ private:
     // The table, with its first contents if it was not there.
     Result<TableState *> table(const pipe::Request &request, std::string_view name);
     Result<std::uint32_t> current_rule_count(const decode::DecodedTable &decoded) const;
-    TableState &store(TableState state);
+    // Puts it in force, and remembers it.
+    Result<TableState *> commit(const pipe::Request &request, decode::DecodedTable decoded);
     [[nodiscard]] bool hidden(const pipe::Request &request) const;
     bpfilter_xdp_mode xdp_mode(const pipe::Request &request);
     void update_devices(const pipe::Request &request, const TableState &state);

@@ -21,7 +21,7 @@ struct Service::Row {
     bpfilter_opcode opcode;
     const char *name;
     Outcome (Service::*service)(const Request &);
-    Outcome (Namespace::*netns)(const Request &);
+    Outcome (Namespace::*netns)(Request &);
 };
 
 const Service::Row Service::rows[] = {
@@ -38,7 +38,7 @@ const Service::Row Service::rows[] = {
     {BPFILTER_OP_TAP, "TAP", &Service::tap, nullptr},
 };
 
-Outcome Service::handle(const Request &request)
+Outcome Service::handle(Request &request)
 {
     const auto row = std::ranges::find(rows, request.header.opcode,
                                        [](const Row &r) { return unsigned(r.opcode); });

@@ -22,7 +22,7 @@ public:
     Service(pipe::Kernel &kernel, unsigned threads) : kernel_(kernel), threads_(threads) {}
 
     // Thread-safe, if requests of one namespace come one after the other.
-    pipe::Outcome handle(const pipe::Request &request);
+    pipe::Outcome handle(pipe::Request &request);
 
 private:
     struct Row;

@@ -133,7 +133,7 @@ TEST(HeaderMatches, Options)
     const ir::Options expected{
         ir::Options::Header::hop, ir::Number{8, true}, {{1, 2}, {5, ir::Options::any_length}}};
     EXPECT_EQ(match_of("hbh", opts), ir::Match(expected));
-    EXPECT_EQ(std::get<ir::Options>(match_of("dst", opts)).header,
+    EXPECT_EQ(std::get<ir::Boxed<ir::Options>>(match_of("dst", opts))->header,
               ir::Options::Header::destination);
     EXPECT_EQ(match_of("hbh", ip6t_opts{8, 0, 0, {0x0102}, 1}),
               ir::Match(ir::Options{ir::Options::Header::hop, std::nullopt, {}}));
@@ -157,7 +157,7 @@ TEST(HeaderMatches, Routing)
                .addrnr = 2};
     EXPECT_EQ(text_with("rt", rt), "rt --rt-type 0 --rt-segsleft 1:2 --rt-len 40 --rt-0-res "
                                    "--rt-0-addrs ::1,2001:db8::2");
-    auto match = std::get<ir::Routing>(match_of("rt", rt));
+    ir::Routing match = std::get<ir::Boxed<ir::Routing>>(match_of("rt", rt));
     EXPECT_EQ(match.type, (ir::Number{0, false}));
     EXPECT_EQ(match.length, (ir::Number{40, false}));
     EXPECT_EQ(match.left, (ir::NumberRange{1, 2, false}));
@@ -169,9 +169,9 @@ TEST(HeaderMatches, Routing)
     rt.addrnr = 1;
     EXPECT_EQ(text_with("rt", rt), "rt --rt-type 0 ! --rt-segsleft 1:2 ! --rt-len 40 "
                                    "--rt-0-addrs ::1 --rt-0-not-strict");
-    EXPECT_FALSE(std::get<ir::Routing>(match_of("rt", rt)).strict);
+    EXPECT_FALSE(std::get<ir::Boxed<ir::Routing>>(match_of("rt", rt))->strict);
     rt.flags = IP6T_RT_TYP | IP6T_RT_FST_NSTRICT; // without a list it asks nothing
-    EXPECT_TRUE(std::get<ir::Routing>(match_of("rt", rt)).addresses.empty());
+    EXPECT_TRUE(std::get<ir::Boxed<ir::Routing>>(match_of("rt", rt))->addresses.empty());
     rt = {};
     rt.segsleft[1] = any;
     EXPECT_EQ(text_with("rt", rt), "rt");

@@ -8,10 +8,13 @@
 
 #include <bpf/bpf.h>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <utility>
+
+#include <sys/resource.h>
 
 namespace bpfilter {
 namespace {
@@ -70,6 +73,63 @@ TEST_F(Load, ProgramRuns)
     const auto program = load_program(small({move(r0, 42), exit_insn()}), {});
     ASSERT_TRUE(program) << program.error().message;
     EXPECT_EQ(run_program(program->get(), PacketBytes(64)).result, 42U);
+}
+
+// It is sound, and the verifier goes round 300,000 times before it knows.
+codegen::Program slow()
+{
+    using namespace codegen;
+    Assembler as;
+    const Label again = as.label();
+    as.function(as.label(), Function{.name = "bf_test", .arguments = 1});
+    as.emit(move(r0, 0));
+    as.enter(again);
+    as.emit(alu(BPF_ADD, r0, 1));
+    as.jump_if(BPF_JLT, r0, 300'000, again);
+    as.emit(exit_insn());
+    Program program = std::move(*std::move(as).finish());
+    program.name = "bf_test";
+    program.type = BPF_PROG_TYPE_SCHED_CLS;
+    program.source = "test";
+    return program;
+}
+
+TEST_F(Load, WhatTakesTooLongIsInterrupted)
+{
+    const auto in_time = load_program(slow(), {});
+    ASSERT_TRUE(in_time) << in_time.error().message;
+    const auto late = load_program(slow(), {}, std::chrono::steady_clock::now());
+    ASSERT_FALSE(late);
+    EXPECT_EQ(late.error().code, ENOMEM);
+    EXPECT_THAT(late.error().message, HasSubstr("takes too long"));
+    EXPECT_TRUE(load_program(slow(), {})) << "it is not interrupted for ever";
+}
+
+TEST_F(Load, ADescriptorThatIsMissingIsNotTheVerifiers)
+{
+    using namespace codegen;
+    const auto program = small({move(r0, 42), exit_insn()});
+    ASSERT_TRUE(load_program(program, {})) << "and who watches is there";
+    rlimit before{};
+    ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+    const rlimit none{.rlim_cur = 0, .rlim_max = before.rlim_max};
+    ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+    const auto refused = load_program(program, {});
+    ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, ENOMEM) << refused.error().message;
+}
+
+TEST_F(Load, MapsAreFoundByNumber)
+{
+    const auto map = create_counters_map(3);
+    ASSERT_TRUE(map);
+    const auto id = map_id(map->get());
+    ASSERT_TRUE(id);
+    const auto again = open_map(*id);
+    ASSERT_TRUE(again) << again.error().message;
+    EXPECT_EQ(map_name(*again), "bf_counters");
+    EXPECT_EQ(open_map(0x7fffffff).error().code, EIO);
 }
 
 TEST_F(Load, RefusalSaysWhy)

@@ -8,14 +8,41 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <cstdint>
+#include <cstdlib>
 #include <map>
 #include <mutex>
+#include <new>
 #include <stdexcept>
 #include <thread>
 #include <vector>
 
 #include <sys/socket.h>
 #include <unistd.h>
+
+namespace {
+
+std::atomic<std::size_t> most_at_a_time = SIZE_MAX; // that can be had
+
+} // namespace
+
+[[gnu::noinline]] void *operator new(std::size_t size)
+{
+    void *memory = size > most_at_a_time ? nullptr : std::malloc(size);
+    if (memory == nullptr)
+        throw std::bad_alloc();
+    return memory;
+}
+
+[[gnu::noinline]] void operator delete(void *memory) noexcept
+{
+    std::free(memory);
+}
+
+[[gnu::noinline]] void operator delete(void *memory, std::size_t /*size*/) noexcept
+{
+    std::free(memory);
+}
 
 namespace bpfilter::pipe {
 namespace {
@@ -91,6 +118,34 @@ TEST_F(ChannelTest, SurvivesAHandlerThatThrows)
     EXPECT_EQ(receive().error, -ENOMEM);
     send(3, 5);
     EXPECT_EQ(receive().error, 0);
+    EXPECT_TRUE(finish());
+}
+
+// The module refuses the one that there is no memory for, which a socket cannot: it is the end.
+TEST_F(ChannelTest, ARequestThatThereIsNoMemoryForIsTheModulesToRefuse)
+{
+    serve([](const Request &) -> Outcome { return Buffer(); });
+    Buffer message(100'000);
+    most_at_a_time = 50'000;
+    EXPECT_EQ(write(ends_[0], message.data(), message.size()), ssize_t(message.size()));
+    helper_.join();
+    most_at_a_time = SIZE_MAX;
+    EXPECT_EQ(ended_.error().code, ENOTTY);
+    close(ends_[0]);
+}
+
+TEST_F(ChannelTest, AReplyIsWrittenFromWhereItLies)
+{
+    serve([](const Request &) -> Outcome {
+        Buffer reply(100'000);
+        most_at_a_time = 50'000;
+        return reply;
+    });
+    Buffer answer(200'000);
+    send(1, 5);
+    const auto got = read(ends_[0], answer.data(), answer.size());
+    most_at_a_time = SIZE_MAX;
+    EXPECT_EQ(got, ssize_t(sizeof(bpfilter_reply_header) + 100'000));
     EXPECT_TRUE(finish());
 }
 

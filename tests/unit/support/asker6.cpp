@@ -197,6 +197,10 @@ public:
                       std::equal(wanted.begin(), wanted.end(), packet_.begin() + 16));
     }
 
+    template <typename T> Answer operator()(const ir::Boxed<T> &match) const
+    {
+        return (*this)(*match);
+    }
     template <typename T> Answer operator()(const T & /*match*/) const
     {
         throw std::logic_error("IPv6 has no such match");

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
 """The modules, coming and going, and what they leave."""
 
+import contextlib
 import json
 import os
-from typing import Any
+from typing import Any, Iterator
 
 from . import helper, system
 from . import iptables as tables
@@ -45,6 +46,21 @@ def unload() -> None:
 
 def load(*parameters: str) -> None:
     must("modprobe", "bpfilter", *parameters)
+
+
+@contextlib.contextmanager
+def parameter(name: str, value: int) -> Iterator[None]:
+    """It has this value for a while."""
+    path = f"/sys/module/bpfilter/parameters/{name}"
+    with open(path, encoding="ascii") as file:
+        before = file.read()
+    with open(path, "w", encoding="ascii") as file:
+        file.write(f"{value}\n")
+    try:
+        yield
+    finally:
+        with open(path, "w", encoding="ascii") as file:
+            file.write(before)
 
 
 def fresh() -> None:

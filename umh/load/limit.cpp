@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "umh/load/limit.h"
+
+#include <algorithm>
+#include <charconv>
+#include <condition_variable>
+#include <csignal>
+#include <fstream>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <sys/syscall.h>
+#include <unistd.h>
+
+namespace bpfilter {
+
+namespace {
+
+constexpr std::chrono::seconds usual(20);
+constexpr std::chrono::milliseconds period(50);
+constexpr int interrupting_signal = SIGUSR2;
+// One that is smaller than this is not what memory is short for.
+constexpr std::size_t large = 2'000;
+
+// To do nothing is enough: the call that it comes into ends.
+void interrupt(int /*signal*/) {}
+
+void be_interruptible()
+{
+    struct sigaction action{};
+    action.sa_handler = interrupt;
+    sigaction(interrupting_signal, &action, nullptr);
+}
+
+// A line of /proc/meminfo, in bytes; nothing if it is not there.
+std::size_t meminfo(const std::string &name)
+{
+    std::ifstream file("/proc/meminfo");
+    for (std::string line; std::getline(file, line);) {
+        if (!line.starts_with(name + ':'))
+            continue;
+        const auto digits = line.find_first_of("0123456789");
+        std::size_t kib = 0;
+        if (digits != std::string::npos)
+            std::from_chars(line.data() + digits, line.data() + line.size(), kib);
+        return kib * 1024;
+    }
+    return 0;
+}
+
+bool is_memory_short()
+{
+    static const std::size_t reserve = memory_reserve(meminfo("MemTotal"));
+    const std::size_t available = meminfo("MemAvailable");
+    return available != 0 && available < reserve;
+}
+
+} // namespace
+
+// The one who watches, from the first program on.
+class LoadWatcher {
+public:
+    static LoadWatcher &get()
+    {
+        // Never destroyed: its thread ends with the process.
+        static auto *watcher = new LoadWatcher;
+        return *watcher;
+    }
+
+    void add(LoadWatch *watch)
+    {
+        const std::lock_guard lock(mutex_);
+        watched_.push_back(watch);
+        some_.notify_one();
+    }
+
+    void remove(LoadWatch *watch)
+    {
+        const std::lock_guard lock(mutex_);
+        std::erase(watched_, watch);
+    }
+
+    Interruption interruption(const LoadWatch *watch)
+    {
+        const std::lock_guard lock(mutex_);
+        return watch->interruption_;
+    }
+
+private:
+    LoadWatcher()
+    {
+        be_interruptible();
+        std::thread([this] { run(); }).detach();
+    }
+
+    void run()
+    {
+        std::unique_lock lock(mutex_);
+        for (;;) {
+            some_.wait(lock, [this] { return !watched_.empty(); });
+            lock.unlock();
+            std::this_thread::sleep_for(period);
+            const bool is_short = is_memory_short();
+            lock.lock();
+            look(is_short);
+        }
+    }
+
+    void look(bool is_short)
+    {
+        const auto now = std::chrono::steady_clock::now();
+        for (LoadWatch *watch : watched_)
+            if (watch->interruption_ == Interruption::none && now >= watch->deadline_)
+                watch->interruption_ = Interruption::time;
+        const bool gives_back = std::ranges::any_of(watched_, is_interrupted);
+        if (is_short && !gives_back)
+            give_up_largest();
+        // Again each time: the first may have come before the call that it is meant for.
+        for (const LoadWatch *watch : watched_)
+            if (is_interrupted(watch))
+                syscall(SYS_tgkill, getpid(), watch->thread_, interrupting_signal);
+    }
+
+    void give_up_largest()
+    {
+        const auto largest = std::ranges::max_element(
+            watched_, {}, [](const LoadWatch *watch) { return watch->insns_; });
+        if (largest != watched_.end() && (*largest)->insns_ >= large)
+            (*largest)->interruption_ = Interruption::memory;
+    }
+
+    static bool is_interrupted(const LoadWatch *watch)
+    {
+        return watch->interruption_ != Interruption::none;
+    }
+
+    std::mutex mutex_;
+    std::condition_variable some_;
+    std::vector<LoadWatch *> watched_;
+};
+
+LoadDeadline usual_deadline()
+{
+    return std::chrono::steady_clock::now() + usual;
+}
+
+std::size_t memory_reserve(std::size_t total)
+{
+    return total / 16;
+}
+
+LoadWatch::LoadWatch(std::size_t insns, LoadDeadline deadline)
+    : thread_(static_cast<pid_t>(syscall(SYS_gettid))), insns_(insns), deadline_(deadline)
+{
+    LoadWatcher::get().add(this);
+}
+
+LoadWatch::~LoadWatch()
+{
+    LoadWatcher::get().remove(this);
+}
+
+Interruption LoadWatch::interruption() const
+{
+    return LoadWatcher::get().interruption(this);
+}
+
+} // namespace bpfilter
