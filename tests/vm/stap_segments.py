@@ -1,0 +1,209 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""The socket tap and a peer that makes its segments by hand: what programs see is what is read."""
+
+import os
+import socket
+import threading
+
+from lib import bpf, tap
+from lib.check import expect, expect_equal, main, test
+from lib.peer import Peer, Wire
+from lib.tap import DROP, OK, load
+from lib.tcp import error_of, prefixed, readable, receive, unread
+
+A, EVIL, GOOD, Z = prefixed(b"abc"), prefixed(b"evil"), prefixed(b"good"), prefixed(b"xyz")
+wire = Wire()
+
+
+def drops(opened: socket.socket, first: str, kind: int = bpf.SOCKET_FILTER) -> None:
+    tap.tap_all(opened, bpf.prefixed(), bpf.by_byte(2, {ord(first): DROP}), kind)
+
+
+def spliced(opened: socket.socket, size: int) -> bytes:
+    """receive(), by splice()."""
+    data = b""
+    reads, writes = os.pipe()
+    while len(data) < size and (some := os.splice(opened.fileno(), writes, size - len(data))):
+        data += os.read(reads, some)
+    os.close(reads)
+    os.close(writes)
+    return data
+
+
+WAYS = {"recv": receive, "splice": spliced}
+
+
+@test
+def overlapping_segments() -> None:
+    """TCP keeps a segment whole that begins with what was there already, and reads what came first."""
+    for name, way in WAYS.items():
+        for kind in (bpf.SOCKET_FILTER, bpf.SK_SKB):
+            for head in (3, 5):
+                peer, opened = wire.connect()
+                opened.setblocking(True)
+                drops(opened, "e", kind)
+                peer.send(A + EVIL[:head])
+                peer.arrived()
+                peer.send(GOOD[:head] + EVIL[head:], at=len(A))
+                peer.send(Z)
+                peer.arrived()
+                what = f"{head} bytes twice, {name}, programs of type {kind}"
+                expect_equal(way(opened, len(A + Z)), A + Z, what)
+                expect_equal(tap.info(opened)[1].dropped, 1, "dropped")
+                opened.close()
+
+
+@test
+def overlapping_lengths() -> None:
+    """The length too is that of the bytes that came first; and what comes again may begin at any place."""
+    for at in range(len(A), len(A) + 3):
+        peer, opened = wire.connect()
+        drops(opened, "e")
+        first, again = GOOD, prefixed(b"a") + EVIL
+        peer.send(A + first[:3])
+        peer.arrived()
+        cut = at - len(A)
+        peer.send(again[cut:3] + first[3:] + Z, at=at)
+        peer.arrived()
+        expect_equal(receive(opened, len(A + first + Z)), A + first + Z, f"from byte {at} on twice")
+        expect_equal(tap.info(opened)[1].messages, 3, "messages")
+        opened.close()
+
+
+@test
+def a_part_that_comes_thrice() -> None:
+    """Each time with a byte more, and with other bytes."""
+    peer, opened = wire.connect()
+    drops(opened, "e")
+    peer.send(A)
+    for end in range(1, len(EVIL)):
+        peer.send((GOOD if end > 1 else EVIL)[:end - 1] + EVIL[end - 1:end], at=len(A))
+        peer.arrived()
+    peer.send(EVIL[-1:] + Z)
+    expect_equal(receive(opened, len(A + Z)), A + Z, "what passes")
+    expect_equal(tap.info(opened)[1].dropped, 1, "dropped")
+
+
+def marked(opened: socket.socket, peer: Peer, message: bytes, index: int) -> None:
+    """A message with an urgent byte, one that is dropped, and all again."""
+    opened.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 0)
+    peer.send(message + EVIL, urgent=index)
+    peer.arrived()
+
+
+@test
+def urgent_marks() -> None:
+    """The stream has the urgent bytes, whatever an application makes of SO_OOBINLINE, and none of what is dropped."""
+    message = prefixed(b"abcdef")
+    for name, way in WAYS.items():
+        peer, opened = wire.connect()
+        opened.setblocking(True)
+        drops(opened, "e")
+        for index in range(len(message)):
+            marked(opened, peer, message, index)
+            expect_equal(way(opened, len(message)), message, f"byte {index} is urgent, {name}")
+            expect(not readable(opened), f"byte {index}: there is more to read")
+        expect_equal(tap.info(opened)[1].dropped, len(message), "dropped")
+        opened.close()
+
+
+@test
+def urgent_marks_and_peeking() -> None:
+    message = prefixed(b"abcdef")
+    for index in range(len(message)):
+        peer, opened = wire.connect()
+        drops(opened, "e")
+        marked(opened, peer, message, index)
+        expect(message.startswith(opened.recv(100, socket.MSG_PEEK)), f"byte {index} is urgent: peeked")
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 0)
+        expect(message[1:].startswith(opened.recv(1, 0) and opened.recv(100, socket.MSG_PEEK)), "and a byte further")
+        expect_equal(receive(opened, len(message) - 1), message[1:], "read")
+        expect(not readable(opened), "there is more to read")
+        opened.close()
+
+
+@test
+def an_urgent_mark_in_a_dropped_message() -> None:
+    """It goes with it."""
+    for index in range(len(EVIL)):
+        peer, opened = wire.connect()
+        drops(opened, "e")
+        peer.send(A + EVIL + Z, urgent=len(A) + index)
+        peer.arrived()
+        expect_equal(receive(opened, len(A + Z)), A + Z, f"byte {index} is urgent")
+        opened.close()
+
+
+@test
+def two_urgent_marks() -> None:
+    """TCP would skip the first byte of a message that nobody has seen whole."""
+    peer, opened = wire.connect()
+    drops(opened, "e")
+    opened.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 0)
+    peer.send(A[:2], urgent=0)
+    peer.arrived()
+    peer.send(A[2:] + EVIL, urgent=1)
+    peer.arrived()
+    expect_equal(receive(opened, len(A)), A, "both are of the stream")
+    peer.send(A[:2], urgent=0)
+    peer.arrived()
+    opened.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 0)  # this time it wins
+    peer.send(A[2:] + EVIL + Z, urgent=1)
+    peer.arrived()
+    expect_equal(error_of(lambda: opened.recv(100)), "ECONNABORTED", "a message without its first byte")
+
+
+def unread_part(size: int, buffer: int) -> None:
+    """One skb is all the buffer there is; its last bytes begin a message. All before them is read, late or at once."""
+    message = prefixed(bytes(1000 - 2))
+    for kept in (0, 1):
+        peer, opened = wire.connect(buffer, size)
+        tap.tap_all(opened, bpf.prefixed(), bpf.constant(OK))
+        short = prefixed(b"")  # as long as what else there is may be read in any pieces
+        begin = short * max(1, min(peer.window(), 17 * size) // len(short) - 25)
+        data = begin + message * 3
+        fits = len(begin) + 50
+        sender = threading.Thread(target=peer.stream, args=(data[:fits], size))
+        sender.start()
+        got = receive(opened, len(begin) - kept)
+        sender.join()
+        peer.arrived()
+        got += receive(opened, kept)
+        expect_equal(unread(opened), 0, "what can be read before the rest has come")
+        sender = threading.Thread(target=peer.stream, args=(data[fits:], size))
+        sender.start()
+        got += receive(opened, len(data) - len(got))
+        sender.join()
+        expect(got == data, f"segments of {size}, buffer {buffer}, {kept} kept: {len(got)} of {len(data)} bytes")
+        opened.close()
+
+
+@test
+def memory_of_what_was_read() -> None:
+    """A reader who has read all he may has not made room: TCP keeps an skb as long as a byte of it is unread. The rest
+    of the message must be able to come."""
+    for size in (200, 588, 1400):
+        for buffer in (2300, 5000, 10_000, 20_000):
+            unread_part(size, buffer)
+
+
+@test
+def many_small_segments() -> None:
+    """A message whose bytes take a hundred times their room comes to its end, and takes no memory without bounds."""
+    peer, opened = wire.connect(10_000)
+    size = 30_000
+    tap.tap_all(opened, bpf.constant(size), bpf.constant(OK))
+    data = os.urandom(size)
+    sender = threading.Thread(target=peer.stream, args=(data, 3))
+    sender.start()
+    expect(receive(opened, size) == data, "other bytes")
+    sender.join()
+    limit = opened.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+    print(f"# SO_RCVBUF {limit} for a message of {size}", flush=True)
+    expect(limit < 20 * size, f"SO_RCVBUF is {limit}")
+
+
+if __name__ == "__main__":
+    load()
+    main(wire.close)
