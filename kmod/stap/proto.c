@@ -89,6 +89,8 @@ static int disconnect(struct sock *sk, int flags)
 		tap->started = false;
 		tap->recv.need = 0;
 		tap->send.need = 0;
+		tap->recv.done = 0;
+		tap->send.done = 0;
 		tap->drop = 0;
 		tap->error = 0;
 		tap->ending = false;

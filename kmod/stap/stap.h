@@ -42,6 +42,7 @@ struct stap_direction {
 	struct bpf_prog *verdict;
 	bool only_looks; /* neither changes what it sees */
 	u32 need; /* length of the message that has begun; 0: not known */
+	u32 done; /* bytes of it that the parser need not see again */
 	u32 usual; /* length of the last one */
 	u64 messages;
 	u64 bytes;
