@@ -188,7 +188,7 @@ static bool eat(struct stap *tap)
 	if (tp->urg_data && tp->urg_seq - tp->copied_seq < tap->drop)
 		forget_mark(sk);
 	tcp_read_sock(sk, &descriptor, take);
-	if (WARN_ON_ONCE(descriptor.count)) {
+	if (descriptor.count) {
 		stap_fail(tap, ECONNABORTED);
 		return false;
 	}
@@ -198,11 +198,18 @@ static bool eat(struct stap *tap)
 	return true;
 }
 
-static void start(struct stap *tap)
+/* Not before there is a connection: it brings sequence numbers of its own. */
+static bool start(struct stap *tap)
 {
+	const struct sock *sk = tap->sk;
+
+	if ((1 << sk->sk_state) & (TCPF_CLOSE | TCPF_SYN_SENT | TCPF_LISTEN) &&
+	    skb_queue_empty(&sk->sk_receive_queue))
+		return false;
 	WRITE_ONCE(tap->limit, tcp_sk(tap->sk)->copied_seq);
 	WRITE_ONCE(tap->incomplete, 0);
 	smp_store_release(&tap->started, true); /* pairs with stap_gate_readable() */
+	return true;
 }
 
 /* A message that is not all there: can the rest come? */
@@ -283,8 +290,8 @@ static bool move(struct stap *tap)
 {
 	bool moved = false;
 
-	if (!tap->started)
-		start(tap);
+	if (!tap->started && !start(tap))
+		return false;
 	/* An application may clear it. Urgent data are in the stream, where they are judged. */
 	if (!sock_flag(tap->sk, SOCK_URGINLINE))
 		sock_set_flag(tap->sk, SOCK_URGINLINE);

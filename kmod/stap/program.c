@@ -46,6 +46,12 @@ void stap_program_install(struct stap_direction *direction, struct bpf_prog *par
 	direction->only_looks = only_looks(parse) && only_looks(verdict);
 }
 
+void stap_program_forget(struct stap_direction *direction)
+{
+	direction->need = 0;
+	direction->done = 0;
+}
+
 /* Of a view, as programs see it; see the manual. */
 static u32 *first_cb(const struct stap_view *view)
 {

@@ -11,6 +11,7 @@
 
 #include "../compat.h"
 #include "gate.h"
+#include "program.h"
 #include "proto.h"
 #include "recv.h"
 #include "send.h"
@@ -87,10 +88,8 @@ static int disconnect(struct sock *sk, int flags)
 	if (tap) {
 		stap_send_forget(tap);
 		tap->started = false;
-		tap->recv.need = 0;
-		tap->send.need = 0;
-		tap->recv.done = 0;
-		tap->send.done = 0;
+		stap_program_forget(&tap->recv);
+		stap_program_forget(&tap->send);
 		tap->drop = 0;
 		tap->error = 0;
 		tap->ending = false;

@@ -52,7 +52,7 @@ bool stap_room_is_short(const struct stap *tap)
  */
 static bool is_bloated(const struct stap *tap)
 {
-	const u64 there = READ_ONCE(tap->incomplete);
+	const u64 there = tap->incomplete;
 	const struct sk_buff *skb;
 	u64 held = 0;
 
@@ -144,7 +144,8 @@ static void grow(struct sock *sk, u32 space)
  */
 void stap_room_make(struct stap *tap)
 {
-	const u32 most = space_for(tap->sk, 4 * ((u64)whole(tap) + two_segments(tap)));
+	const u32 most = space_for(tap->sk, 2 * ((u64)whole(tap) + two_segments(tap))) +
+			 2 * PAGE_SIZE;
 	const u32 more = space_for(tap->sk, lacking(tap));
 	struct sock *sk = tap->sk;
 	bool changed = false;

@@ -182,6 +182,23 @@ def peeking_over_a_dropped_message() -> None:
         expect_equal(peek.result(), A, "peeked, of what came later")
 
 
+@test
+def before_there_is_a_connection() -> None:
+    """To read and to ask then says nothing of the connection that comes."""
+    for family, look in ((4, lambda opened: error_of(lambda: opened.recv(10))), (6, unread), (4, readable)):
+        with listening(family) as listener, socket.socket(listener.family) as one:
+            drops_d(one)
+            look(one)
+            one.setblocking(False)
+            error_of(lambda: one.connect(listener.getsockname()[:2]))
+            look(one)
+            other = listener.accept()[0]
+            one.settimeout(LIMIT)
+            other.sendall(A + D + E)
+            expect_equal(receive(one, 20), A + E, "read")
+            other.close()
+
+
 def syn_data(opened: socket.socket) -> bool:
     return bool(opened.getsockopt(socket.SOL_TCP, socket.TCP_INFO, 8)[5] & TCPI_OPT_SYN_DATA)
 
