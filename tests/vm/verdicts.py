@@ -130,17 +130,17 @@ def at_low_water(opened: socket.socket, size: int) -> bytes:
     return opened.recv(size)
 
 
-Way = Callable[[socket.socket, int], bytes]
-WAYS: tuple[Way, ...] = (recv, all_of_it, peeked_first, at_low_water)
+Read = Callable[[socket.socket, int], bytes]
+READING: tuple[Read, ...] = (recv, all_of_it, peeked_first, at_low_water)
 
 
 class Reader(threading.Thread):
-    """Reads to the end, in pieces of any size and in one of several ways."""
+    """Reads to the end, in pieces of any size and in one of several reading."""
 
-    def __init__(self, opened: socket.socket, rng: random.Random, ways: tuple[Way, ...] = (recv,)) -> None:
+    def __init__(self, opened: socket.socket, rng: random.Random, reading: tuple[Read, ...] = (recv,)) -> None:
         super().__init__()
         self._opened, self._rng = opened, rng
-        self.way = rng.choice(ways)
+        self.way = rng.choice(reading)
         self._parts: list[bytes] = []
         self.size = 0
         self.end = "none"  # the error it ended with, OK, or none as yet
@@ -191,7 +191,7 @@ def a_stream(network: Network, rng: random.Random, count: int) -> int:
     tapped(pair[0], SENT_DROPS, False, rng)
     tapped(pair[1], drops, False, rng)
     sent = [messages_of(rng, count), messages_of(rng, count)]
-    readers = [Reader(opened, random.Random(rng.random()), WAYS) for opened in pair]
+    readers = [Reader(opened, random.Random(rng.random()), READING) for opened in pair]
 
     def write(side: int, own: random.Random) -> None:
         send(pair[side], stream_of(sent[side]), own)

@@ -29,7 +29,7 @@ class Peer:
     """Offsets are in the stream that it sends: byte 0 is the first."""
 
     def __init__(self, listener: socket.socket, device: int, port: int, mss: int) -> None:
-        self._device, self._listener, self._port = device, listener, port
+        self._device, self._ports = device, (port, listener.getsockname()[1])
         self._number = 0  # what we acknowledge
         self._edge = 0  # behind the last byte that may be sent
         self.acknowledged = 0
@@ -40,8 +40,8 @@ class Peer:
         self.send(b"")
 
     def _write(self, sequence: int, flags: int, data: bytes = b"", urgent: int = 0, options: bytes = b"") -> None:
-        head = struct.pack("!HHIIBBHHH", self._port, self._listener.getsockname()[1], sequence & _MASK, self._number,
-                           5 + len(options) // 4 << 4, flags, 0xFFFF, 0, urgent)
+        head = struct.pack("!HHIIBBHHH", *self._ports, sequence & _MASK, self._number, 5 + len(options) // 4 << 4,
+                           flags, 0xFFFF, 0, urgent)
         os.write(self._device, packet.ipv4(THERE, HERE, packet.TCP, head + options + data))
 
     def _listen(self) -> None:
@@ -53,7 +53,7 @@ class Peer:
                 return
             head = came[(came[0] & 15) * 4:]
             port, number, acknowledged, flags, window = struct.unpack("!2xHIIxBH", head[:16])
-            if came[9] != packet.TCP or port != self._port:
+            if came[9] != packet.TCP or port != self._ports[0]:
                 continue
             if flags & RST:
                 self.reset = True
