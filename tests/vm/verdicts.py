@@ -135,7 +135,7 @@ READING: tuple[Read, ...] = (recv, all_of_it, peeked_first, at_low_water)
 
 
 class Reader(threading.Thread):
-    """Reads to the end, in pieces of any size and in one of several reading."""
+    """Reads to the end, in pieces of any size and in one of several ways."""
 
     def __init__(self, opened: socket.socket, rng: random.Random, reading: tuple[Read, ...] = (recv,)) -> None:
         super().__init__()
