@@ -35,9 +35,10 @@ static u32 lacking(const struct stap *tap)
 	return two_segments(tap) + (need > there ? need - there : 0);
 }
 
+/* Nobody would send anything. */
 static bool is_closed(const struct stap *tap)
 {
-	return tcp_receive_window(tcp_sk(tap->sk)) < min(lacking(tap), two_segments(tap));
+	return tcp_receive_window(tcp_sk(tap->sk)) < inet_csk(tap->sk)->icsk_ack.rcv_mss;
 }
 
 bool stap_room_is_short(const struct stap *tap)
