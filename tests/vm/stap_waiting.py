@@ -251,7 +251,7 @@ def peeking_further_meanwhile() -> None:
         peek = Call(lambda: other.recv(len(A), socket.MSG_PEEK))
         wait_for(lambda: peek.tid and peek.is_in("__lock_sock"), "a peek that waits")
         setting = Call(lambda: set_peek_off(other, len(A)))
-        wait_for(lambda: setting.tid and (not setting.is_alive() or setting.is_in("mutex_lock")), "SO_PEEK_OFF")
+        wait_for(lambda: setting.tid and (not setting.is_alive() or setting.is_in("set_peek_off")), "SO_PEEK_OFF")
         hold.go_on()
         holder.join()
         expect_equal(peek.result(), A, "peeked")
