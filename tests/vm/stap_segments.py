@@ -56,19 +56,19 @@ def overlapping_segments() -> None:
 
 @test
 def overlapping_lengths() -> None:
-    """The length too is that of the bytes that came first; and what comes again may begin at any place."""
-    for at in range(len(A), len(A) + 3):
-        peer, opened = wire.connect()
-        drops(opened, "e")
-        first, again = GOOD, prefixed(b"a") + EVIL
-        peer.send(A + first[:3])
-        peer.arrived()
-        cut = at - len(A)
-        peer.send(again[cut:3] + first[3:] + Z, at=at)
-        peer.arrived()
-        expect_equal(receive(opened, len(A + first + Z)), A + first + Z, f"from byte {at} on twice")
-        expect_equal(tap.info(opened)[1].messages, 3, "messages")
-        opened.close()
+    """The length too is that of the bytes that came first; and what comes again may begin before the message."""
+    for again in (0x01, 0xFF):
+        for before in (0, 1, len(A)):
+            peer, opened = wire.connect()
+            drops(opened, "e")
+            peer.send(A + GOOD[:1])
+            peer.arrived()
+            peer.send(b"?" * before + bytes((again,)) + GOOD[1:] + Z, at=len(A) - before)
+            peer.arrived()
+            what = f"{before + 1} bytes twice, the last as {again}"
+            expect_equal(receive(opened, len(A + GOOD + Z)), A + GOOD + Z, what)
+            expect_equal(tap.info(opened)[1].messages, 3, f"messages, {what}")
+            opened.close()
 
 
 @test
