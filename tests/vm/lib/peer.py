@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0
 """The other end of a TCP connection, each segment of it made by hand: overlaps, urgent marks, and no byte more than
-the window allows. It is behind a tun device, in a namespace of its own."""
+the window allows. It is behind a device of type tap, which is not waited for, in a namespace of its own: packets from
+there have memory that TCP puts together."""
 
 import fcntl
 import os
+import select
 import socket
 import struct
 import subprocess
@@ -14,8 +16,9 @@ from .netns import Namespace
 from .packet import ACK, PSH, RST, SYN, URG
 from .tcp import LIMIT
 
-_TUNSETIFF, _IFF_TUN, _IFF_NO_PI = 0x400454CA, 0x1, 0x1000
+_TUNSETIFF, _IFF_TAP, _IFF_NO_PI = 0x400454CA, 0x2, 0x1000
 HERE, THERE = "10.9.0.1", "10.9.0.2"  # ours are the sockets here; the peer is there
+_HERE, _THERE = "02:00:00:00:00:01", "02:00:00:00:00:02"
 _FIRST = 0xFFFF_F000  # the sequence number of its SYN: they begin anew soon
 _MASK = 0xFFFF_FFFF
 
@@ -42,18 +45,18 @@ class Peer:
     def _write(self, sequence: int, flags: int, data: bytes = b"", urgent: int = 0, options: bytes = b"") -> None:
         head = struct.pack("!HHIIBBHHH", *self._ports, sequence & _MASK, self._number, 5 + len(options) // 4 << 4,
                            flags, 0xFFFF, 0, urgent)
-        os.write(self._device, packet.ipv4(THERE, HERE, packet.TCP, head + options + data))
+        whole = packet.ipv4(THERE, HERE, packet.TCP, head + options + data)
+        os.write(self._device, packet.ethernet(packet.mac(_HERE), packet.mac(_THERE), whole))
 
     def _listen(self) -> None:
         """All that has come."""
-        while True:
-            try:
-                came = os.read(self._device, 65536)
-            except BlockingIOError:
-                return
+        while select.select([self._device], [], [], 0)[0]:
+            came = os.read(self._device, 65536)[packet.ETH_HEADER:]
+            if came[0] >> 4 != 4 or came[9] != packet.TCP:
+                continue
             head = came[(came[0] & 15) * 4:]
             port, number, acknowledged, flags, window = struct.unpack("!2xHIIxBH", head[:16])
-            if came[9] != packet.TCP or port != self._ports[0]:
+            if port != self._ports[0]:
                 continue
             if flags & RST:
                 self.reset = True
@@ -100,8 +103,9 @@ class Wire:
         subprocess.run(["modprobe", "tun"], check=True)
         with self.space:
             self._device = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
-            fcntl.ioctl(self._device, _TUNSETIFF, struct.pack("16sH14x", b"wire", _IFF_TUN | _IFF_NO_PI))
-            self.space.ip(["link set wire up", f"address add {HERE}/24 dev wire"])
+            fcntl.ioctl(self._device, _TUNSETIFF, struct.pack("16sH14x", b"wire", _IFF_TAP | _IFF_NO_PI))
+            self.space.ip([f"link set wire address {_HERE} up", f"address add {HERE}/24 dev wire",
+                           f"neighbour add {THERE} lladdr {_THERE} dev wire"])
         self._port = 1024
 
     def connect(self, buffer: int = 0, mss: int = 1460) -> tuple[Peer, socket.socket]:
