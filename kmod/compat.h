@@ -46,6 +46,16 @@ static inline int tcp_space_from_win(const struct sock *sk, int window)
 }
 #endif
 
+/* The next window is to be 0, since there was no room for what came. Since 6.6. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 6, 0)
+#define ICSK_ACK_NOMEM 0
+#endif
+
+/* SO_PEEK_OFF for TCP, which is set without the socket's lock. Since 6.9. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 9, 0)
+#define STAP_TCP_HAS_PEEK_OFF
+#endif
+
 /* What sendfile() and splice() come by. Until 6.5; then it is sendmsg() with MSG_SPLICE_PAGES. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 5, 0)
 #define STAP_HAS_SENDPAGE

@@ -45,6 +45,11 @@
  *   0    more is needed to tell. It is called again with more, when more has come.
  *   < 0  no message begins so: the connection ends with that errno.
  *
+ * A parser that searches would do so from the first byte on each time. If it writes into skb->cb[0]
+ * with how many of the message's first bytes it is done, and returns 0, its next packet begins
+ * behind these, and has their number in cb[0], which is 0 otherwise. The length it returns is
+ * that of the message nevertheless. (A program of type SK_SKB can only read it.)
+ *
  * Without a parser a message is what one send brought, or what has come from the network since
  * the last message. The verdict program is called once for each whole message and returns one
  * of enum stap_verdict; without one all messages pass. What a program of type SK_SKB writes
@@ -67,8 +72,10 @@
  * stream that lacks it does not end as if it were whole.
  *
  * What is sent is copied before it is judged, also by sendfile() and splice(). Urgent data are
- * judged like any other and are read as the stream's (SO_OOBINLINE is set); a receiver's MSG_OOB
- * is EINVAL, and the connection ends if a message that is to be dropped contains them. Refused
+ * judged like any other and are read, or dropped, as the stream's (SO_OOBINLINE is set, and set
+ * again when more comes); a receiver's MSG_OOB is EINVAL. What is received behind a dropped message
+ * is judged when all before it has been read: until then SO_RCVLOWAT, or a peek, is content with
+ * what there is. Refused
  * with EOPNOTSUPP, since they would go around the programs: MSG_ZEROCOPY, TCP_ZEROCOPY_RECEIVE,
  * TCP_REPAIR, MSG_FASTOPEN, TCP_FASTOPEN_CONNECT, and with ENODEV mmap(). A call that is waiting in
  * TCP already when the socket is tapped goes on without the tap until it returns: tap before others

@@ -7,6 +7,7 @@
 #include "../compat.h"
 #include "gate.h"
 #include "program.h"
+#include "room.h"
 #include "stap.h"
 #include "view.h"
 
@@ -30,25 +31,43 @@ u32 stap_gate_readable(const struct stap *tap)
 	return before(copied, limit) ? limit - copied : 0;
 }
 
-#define RECEIVING (TCPF_ESTABLISHED | TCPF_FIN_WAIT1 | TCPF_FIN_WAIT2)
+bool stap_gate_is_ready(const struct stap *tap, u32 skip, u32 least)
+{
+	const u32 there = stap_gate_readable(tap);
+
+	return there >= least ||
+	       (there > skip && (READ_ONCE(tap->drop) || tcp_epollin_ready(tap->sk, INT_MAX)));
+}
+
+/* Behind its last byte. A FIN takes a number more. */
+static u32 end_of(const struct sk_buff *skb)
+{
+	return TCP_SKB_CB(skb)->seq + skb->len;
+}
 
 /* Sequence number behind the last byte there is. */
 static u32 end_of_data(const struct stap *tap)
 {
 	const struct sk_buff *last = skb_peek_tail(&tap->sk->sk_receive_queue);
 
-	return last ? TCP_SKB_CB(last)->seq + last->len : tap->limit;
+	return last ? end_of(last) : tap->limit;
 }
 
-/* The skb that has the byte at limit. New ones come last. */
-static const struct sk_buff *skb_at_limit(const struct stap *tap)
+/*
+ * The skb that TCP reads this byte from: the first that has it. Each skb ends behind the one
+ * before, but may begin with bytes that were there already, and need not be the same ones. New
+ * skbs come last.
+ */
+static const struct sk_buff *skb_at(const struct stap *tap, u32 sequence)
 {
-	const struct sk_buff *skb;
+	const struct sk_buff *skb, *found = NULL;
 
-	skb_queue_reverse_walk(&tap->sk->sk_receive_queue, skb)
-		if (!after(TCP_SKB_CB(skb)->seq, tap->limit))
-			return skb;
-	return NULL;
+	skb_queue_reverse_walk(&tap->sk->sk_receive_queue, skb) {
+		if (!after(end_of(skb), sequence))
+			break;
+		found = skb;
+	}
+	return found;
 }
 
 /* Where the bytes are if they are in one piece; most short messages are. */
@@ -82,8 +101,8 @@ static int fill(const struct stap_source *source, struct stap_view *view, u32 of
 	const struct stap *tap = container_of(source, struct stap, incoming);
 	const bool copied = size <= STAP_VIEW_COPIED;
 	u8 *to = copied ? stap_view_put(view, size) : NULL;
-	const struct sk_buff *skb = skb_at_limit(tap);
 	u32 sequence = tap->limit + offset;
+	const struct sk_buff *skb = skb_at(tap, sequence);
 	int error;
 
 	while (size) {
@@ -108,32 +127,44 @@ static int fill(const struct stap_source *source, struct stap_view *view, u32 of
 	return 0;
 }
 
-/*
- * Who waits for the rest of a message does not read, so TCP would at last close its window and
- * the rest never come. So the buffer grows with the message: by what that still lacks, and by
- * enough that TCP finds it worth to tell the other side. How much memory some bytes take is up to
- * who sent them; TCP makes them fit if there is a limit.
- */
-static void make_room(struct stap *tap, u32 there, u32 need)
+/* It is like any other byte from now on. */
+static void forget_mark(struct sock *sk)
 {
-	/* A sender may not split what is larger than the window. */
-	const u32 segments = 2 * inet_csk(tap->sk)->icsk_ack.rcv_mss;
-	const u32 lacking = need - there + segments;
-	struct tcp_sock *tp = tcp_sk(tap->sk);
-	struct sock *sk = tap->sk;
-	u32 most, space;
+	WRITE_ONCE(tcp_sk(sk)->urg_data, 0);
+	tcp_fast_path_check(sk);
+}
 
-	if (tcp_receive_window(tp) >= lacking)
-		return;
-	most = tcp_space_from_win(sk, 4 * (need + segments) + tap->limit - tp->copied_seq);
-	space = atomic_read(&sk->sk_rmem_alloc) + tcp_space_from_win(sk, lacking);
-	space = min(space, most);
-	if (space <= sk->sk_rcvbuf || !((1 << sk->sk_state) & RECEIVING))
-		return;
-	WRITE_ONCE(sk->sk_rcvbuf, space);
-	tp->window_clamp = max_t(u32, tp->window_clamp, tcp_win_from_space(sk, space));
-	tp->rcv_ssthresh = max(tp->rcv_ssthresh, tp->window_clamp);
-	__tcp_send_ack(sk, tp->rcv_nxt);
+/*
+ * TCP stops at an urgent byte; when it comes to it the next time and SO_OOBINLINE has been
+ * cleared, it skips that byte and reads one more. So its mark goes when it is to be read. A mark
+ * that is set later is of a byte that was not there, and so behind the gate.
+ */
+static u32 up_to_mark(struct stap *tap, u32 skip)
+{
+	const struct tcp_sock *tp = tcp_sk(tap->sk);
+	u32 there;
+	s32 ahead;
+
+	lock_sock(tap->sk);
+	there = stap_gate_readable(tap);
+	there -= min(there, skip);
+	ahead = tp->urg_seq - tp->copied_seq - skip;
+	if (tp->urg_data && ahead <= 0)
+		forget_mark(tap->sk);
+	else if (tp->urg_data)
+		there = min_t(u32, there, ahead);
+	release_sock(tap->sk);
+	return there;
+}
+
+u32 stap_gate_allow(struct stap *tap, u32 skip)
+{
+	const u32 there = stap_gate_readable(tap);
+
+	/* After that: a mark before the gate was there before the gate was. */
+	if (there > skip && unlikely(READ_ONCE(tcp_sk(tap->sk)->urg_data)))
+		return up_to_mark(tap, skip);
+	return there - min(there, skip);
 }
 
 static int take(read_descriptor_t *descriptor, struct sk_buff *skb, unsigned int offset,
@@ -149,61 +180,97 @@ static bool eat(struct stap *tap)
 {
 	read_descriptor_t descriptor = { .count = tap->drop };
 	struct sock *sk = tap->sk;
+	const struct tcp_sock *tp = tcp_sk(sk);
 
-	if (tcp_sk(sk)->copied_seq != tap->limit)
+	if (tp->copied_seq != tap->limit)
 		return false;
+	/* It would stop at an urgent byte. */
+	if (tp->urg_data && tp->urg_seq - tp->copied_seq < tap->drop)
+		forget_mark(sk);
 	tcp_read_sock(sk, &descriptor, take);
-	if (descriptor.count) { /* urgent data that nobody has read are in the way */
+	if (descriptor.count) {
 		stap_fail(tap, ECONNABORTED);
 		return false;
 	}
 	WRITE_ONCE(tap->drop, 0);
 	smp_wmb(); /* copied_seq before limit; pairs with stap_gate_readable() */
-	WRITE_ONCE(tap->limit, tcp_sk(sk)->copied_seq);
+	WRITE_ONCE(tap->limit, tp->copied_seq);
 	return true;
 }
 
-static void start(struct stap *tap)
+/* Not before there is a connection: it brings sequence numbers of its own. */
+static bool start(struct stap *tap)
 {
+	const struct sock *sk = tap->sk;
+
+	if ((1 << sk->sk_state) & (TCPF_CLOSE | TCPF_SYN_SENT | TCPF_LISTEN) &&
+	    skb_queue_empty(&sk->sk_receive_queue))
+		return false;
 	WRITE_ONCE(tap->limit, tcp_sk(tap->sk)->copied_seq);
+	WRITE_ONCE(tap->incomplete, 0);
 	smp_store_release(&tap->started, true); /* pairs with stap_gate_readable() */
+	return true;
 }
 
 /* A message that is not all there: can the rest come? */
-static void await(struct stap *tap, u32 there, u32 need)
+static void await(struct stap *tap)
 {
 	if (sock_flag(tap->sk, SOCK_DONE))
 		stap_fail(tap, ECONNABORTED);
-	else if (need || there < stap_max_message)
-		make_room(tap, there, need ?: 2 * there);
+	else if (tap->recv.need || tap->incomplete < stap_max_message)
+		stap_room_make(tap);
 	else
 		stap_fail(tap, EMSGSIZE);
 }
 
+/* Who waits in recv() may wait for more than there can be now. It is no event for poll(). */
+static void nudge(struct sock *sk)
+{
+	struct socket_wq *queue;
+
+	rcu_read_lock();
+	queue = rcu_dereference(sk->sk_wq);
+	if (skwq_has_sleeper(queue))
+		wake_up_interruptible_poll(&queue->wait, EPOLLMSG);
+	rcu_read_unlock();
+}
+
 /* The message at the gate; whether there may be another. */
-static bool next(struct stap *tap, bool *readable)
+static bool next(struct stap *tap, bool *moved)
 {
 	const s32 there = end_of_data(tap) - tap->limit;
 	struct stap_finding found;
 
 	if (there <= 0)
 		return false;
+	/* TCP has skipped a byte that nobody had judged: see tcp_check_urg(). */
+	if (after(tcp_sk(tap->sk)->copied_seq, tap->limit)) {
+		stap_fail(tap, ECONNABORTED);
+		return false;
+	}
+	if (there == tap->incomplete) {
+		await(tap); /* nothing new, but there may be an end */
+		return false;
+	}
 	found = stap_examine(&tap->incoming, 0, there);
 	if (found.length < 0) {
 		stap_fail(tap, -found.length);
 		return false;
 	}
 	if (!found.length || found.length > there) {
-		await(tap, there, found.length);
+		WRITE_ONCE(tap->incomplete, there);
+		await(tap);
 		return false;
 	}
+	WRITE_ONCE(tap->incomplete, 0);
 	switch (found.verdict) {
 	case STAP_OK:
-		WRITE_ONCE(tap->limit, tap->limit + found.length);
-		*readable = true;
+		smp_store_release(&tap->limit, tap->limit + found.length); /* after urg_data */
+		*moved = true;
 		return found.length < there;
 	case STAP_DROP:
 		WRITE_ONCE(tap->drop, found.length);
+		nudge(tap->sk);
 		return true;
 	default:
 		stap_fail(tap, ECONNABORTED);
@@ -218,17 +285,56 @@ void stap_gate_init(struct stap *tap)
 	};
 }
 
-bool stap_gate_advance(struct stap *tap)
+/* Whether anybody may be waiting for what has changed. */
+static bool move(struct stap *tap)
 {
-	bool readable = false;
+	bool moved = false;
 
-	if (!tap->started)
-		start(tap);
+	if (!tap->started && !start(tap))
+		return false;
+	/* An application may clear it. Urgent data are in the stream, where they are judged. */
+	if (!sock_flag(tap->sk, SOCK_URGINLINE))
+		sock_set_flag(tap->sk, SOCK_URGINLINE);
 	do {
 		if (tap->error || (tap->drop && !eat(tap)))
 			break;
-	} while (next(tap, &readable));
-	return readable;
+	} while (next(tap, &moved));
+	return moved && stap_gate_readable(tap);
+}
+
+void stap_gate_advance(struct stap *tap)
+{
+	if (move(tap))
+		tap->data_ready(tap->sk);
+}
+
+static void advance(struct stap *tap)
+{
+	lock_sock(tap->sk);
+	stap_gate_advance(tap);
+	release_sock(tap->sk);
+}
+
+void stap_gate_look(struct stap *tap)
+{
+	/* Data in a SYN are queued without a word (TCP Fast Open). */
+	if (!READ_ONCE(tap->started) || READ_ONCE(tap->sk->sk_rcvlowat) > 1)
+		advance(tap);
+}
+
+void stap_gate_was_read(struct stap *tap)
+{
+	if (stap_gate_readable(tap))
+		return;
+	if (READ_ONCE(tap->drop) || (READ_ONCE(tap->incomplete) && stap_room_is_short(tap)))
+		advance(tap);
+}
+
+bool stap_gate_poll(struct stap *tap)
+{
+	if (!READ_ONCE(tap->started))
+		advance(tap);
+	return stap_gate_is_ready(tap, 0, sock_rcvlowat(tap->sk, 0, INT_MAX));
 }
 
 void stap_gate_data_ready(struct sock *sk)
@@ -237,9 +343,13 @@ void stap_gate_data_ready(struct sock *sk)
 
 	rcu_read_lock();
 	tap = stap_of(sk);
-	/* Without a tap: a child for which there was no memory. Nobody can read it either. */
-	if (tap && (sk->sk_state == TCP_LISTEN || !stap_is_tapped(&tap->recv) ||
-		    stap_gate_advance(tap) || (sk->sk_shutdown & RCV_SHUTDOWN) || sk->sk_err))
+	/*
+	 * Without a tap: a child for which there was no memory. Nobody can read it either. With
+	 * SO_RCVLOWAT what was too little may be enough now, as there is no room for more.
+	 */
+	if (tap && (sk->sk_state == TCP_LISTEN || !stap_is_tapped(&tap->recv) || move(tap) ||
+		    (sk->sk_shutdown & RCV_SHUTDOWN) || sk->sk_err ||
+		    (sk->sk_rcvlowat > 1 && stap_gate_readable(tap))))
 		tap->data_ready(sk);
 	rcu_read_unlock();
 }

@@ -4,7 +4,7 @@
  * peeking, timestamps. The gate is a sequence number: what is before it has been judged and may
  * be read. Behind it there is at most one message that is to be dropped, then what nobody has
  * looked at. A message that is dropped is taken out of the queue once all before it has been
- * read, and only then is the next one judged.
+ * read, and only then is the next one judged. Whenever the gate moves, whoever waits is told.
  */
 #ifndef KMOD_STAP_GATE_H
 #define KMOD_STAP_GATE_H
@@ -21,9 +21,26 @@ void stap_gate_init(struct stap *tap);
  * are gone when it looks.
  */
 u32 stap_gate_readable(const struct stap *tap);
+/*
+ * Whether there are `least` bytes to read, or fewer, but more than `skip`, behind which no more
+ * come before they have been read: a dropped message, or there is no room for more.
+ */
+bool stap_gate_is_ready(const struct stap *tap, u32 skip, u32 least);
+/* For poll(). Without the socket's lock. */
+bool stap_gate_poll(struct stap *tap);
 
-/* Moves the gate as far as it goes; whether there is more to read. With the socket locked. */
-bool stap_gate_advance(struct stap *tap);
+/*
+ * Bytes that one call of TCP may be asked for, behind `skip` that it passes over. TCP reads no
+ * other bytes then, whatever happens before it does. By who holds tap->reader, without the lock.
+ */
+u32 stap_gate_allow(struct stap *tap, u32 skip);
+/* Something has been read. Without the lock. */
+void stap_gate_was_read(struct stap *tap);
+
+/* Moves the gate as far as it goes. With the socket locked. */
+void stap_gate_advance(struct stap *tap);
+/* If TCP may have had no reason to: when it is first looked at, or SO_RCVLOWAT is not reached. */
+void stap_gate_look(struct stap *tap);
 
 /* In place of the socket's data_ready. */
 void stap_gate_data_ready(struct sock *sk);

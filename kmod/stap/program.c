@@ -46,12 +46,26 @@ void stap_program_install(struct stap_direction *direction, struct bpf_prog *par
 	direction->only_looks = only_looks(parse) && only_looks(verdict);
 }
 
-/* Bottom halves are off: no RCU callback runs, and nobody takes this CPU's view away. */
-static __always_inline int run(const struct bpf_prog *program, struct sk_buff *view)
+void stap_program_forget(struct stap_direction *direction)
 {
-	if (unlikely(program->cb_access))
-		memset(bpf_skb_cb(view), 0, BPF_SKB_CB_LEN);
-	return bpf_prog_run(program, view);
+	direction->need = 0;
+	direction->done = 0;
+}
+
+/* Of a view, as programs see it; see the manual. */
+static u32 *first_cb(const struct stap_view *view)
+{
+	return (u32 *)bpf_skb_cb(view->skb);
+}
+
+/* Bottom halves are off: no RCU callback runs, and nobody takes this CPU's view away. */
+static __always_inline int run(const struct bpf_prog *program, struct stap_view *view, u32 done)
+{
+	if (unlikely(program->cb_access)) {
+		memset(bpf_skb_cb(view->skb), 0, BPF_SKB_CB_LEN);
+		*first_cb(view) = done;
+	}
+	return bpf_prog_run(program, view->skb);
 }
 
 static int checked_length(int answer)
@@ -82,18 +96,24 @@ static int counted_verdict(struct stap_direction *direction, int verdict, u32 si
 /* Most parsers need no more to see. */
 #define FIRST_LOOK 256
 
-/* The parser, and the verdict too if it has the message, and nothing else, before it. */
+/*
+ * The parser, of `size` bytes of which it is done with the first. It may be done with more
+ * afterwards. And the verdict too if it has the message, and nothing else, before it.
+ */
 static struct stap_finding look(const struct stap_source *source, u32 offset, u32 size)
 {
-	const struct stap_direction *direction = source->direction;
+	struct stap_direction *direction = source->direction;
 	struct stap_view *view = stap_view_begin(source->sk, direction->only_looks);
-	int length = source->fill(source, view, offset, size);
+	const u32 done = direction->done;
+	int length = source->fill(source, view, offset + done, size - done);
 	int verdict = NOT_JUDGED;
 
 	if (!length)
-		length = checked_length(run(direction->parse, view->skb));
-	if (length == size && direction->verdict && direction->only_looks)
-		verdict = run(direction->verdict, view->skb);
+		length = checked_length(run(direction->parse, view, done));
+	if (!length && direction->parse->cb_access)
+		direction->done = min(*first_cb(view), size);
+	if (length == size && !done && direction->verdict && direction->only_looks)
+		verdict = run(direction->verdict, view, 0);
 	stap_view_end(view);
 	return (struct stap_finding){ .length = length, .verdict = verdict };
 }
@@ -104,10 +124,15 @@ static struct stap_finding look(const struct stap_source *source, u32 offset, u3
  */
 static struct stap_finding parse(const struct stap_source *source, u32 offset, u32 size)
 {
-	const u32 usual = source->direction->usual;
-	const u32 first = usual > FIRST_LOOK && usual <= size ? usual : min(size, FIRST_LOOK);
-	struct stap_finding found = look(source, offset, first);
+	const struct stap_direction *direction = source->direction;
+	const u32 usual = direction->usual;
+	const u32 first = direction->done ? size :
+			  usual > FIRST_LOOK && usual <= size ? usual : min(size, FIRST_LOOK);
+	struct stap_finding found = { .verdict = NOT_JUDGED };
 
+	if (direction->done == size)
+		return found; /* and nothing else is there */
+	found = look(source, offset, first);
 	if (found.length || size == first)
 		return found;
 	return look(source, offset, size);
@@ -123,7 +148,7 @@ static int judge(const struct stap_source *source, u32 offset, u32 size)
 		return STAP_OK;
 	view = stap_view_begin(source->sk, direction->only_looks);
 	if (!source->fill(source, view, offset, size))
-		verdict = run(direction->verdict, view->skb);
+		verdict = run(direction->verdict, view, 0);
 	stap_view_end(view);
 	return verdict;
 }
@@ -138,6 +163,8 @@ struct stap_finding stap_examine(const struct stap_source *source, u32 offset, u
 	else if (!found.length)
 		found.length = size;
 	direction->need = max(found.length, 0);
+	if (found.length)
+		direction->done = 0;
 	if (found.length <= 0 || found.length > size)
 		return found;
 	if (found.verdict == NOT_JUDGED)

@@ -18,6 +18,9 @@ void stap_program_put(struct bpf_prog *program);
 void stap_program_install(struct stap_direction *direction, struct bpf_prog *parse,
 			  struct bpf_prog *verdict);
 
+/* A message that has begun is gone, and with it what was known of it. */
+void stap_program_forget(struct stap_direction *direction);
+
 /* What is known of the message that begins at offset. */
 struct stap_finding {
 	int length; /* > 0; 0: more is needed to tell; < 0: an errno */

@@ -11,6 +11,7 @@
 
 #include "../compat.h"
 #include "gate.h"
+#include "program.h"
 #include "proto.h"
 #include "recv.h"
 #include "send.h"
@@ -87,8 +88,8 @@ static int disconnect(struct sock *sk, int flags)
 	if (tap) {
 		stap_send_forget(tap);
 		tap->started = false;
-		tap->recv.need = 0;
-		tap->send.need = 0;
+		stap_program_forget(&tap->recv);
+		stap_program_forget(&tap->send);
 		tap->drop = 0;
 		tap->error = 0;
 		tap->ending = false;
@@ -144,7 +145,7 @@ static __poll_t poll(struct file *file, struct socket *sock, struct poll_table_s
 	if (!(mask & (EPOLLIN | EPOLLRDNORM)) || !is_gated(sk) || sk->sk_err ||
 	    (sk->sk_shutdown & RCV_SHUTDOWN))
 		return mask;
-	if (readable(sk) < sock_rcvlowat(sk, 0, INT_MAX))
+	if (!stap_gate_poll(stap_of(sk)))
 		mask &= ~(EPOLLIN | EPOLLRDNORM);
 	return mask;
 }
@@ -230,6 +231,9 @@ static void build_ops(struct proto_ops *to, const struct proto_ops *base)
 	to->splice_read = stap_splice_read;
 	to->mmap = sock_no_mmap;
 	to->peek_len = peek_len;
+#ifdef STAP_TCP_HAS_PEEK_OFF
+	to->set_peek_off = stap_set_peek_off;
+#endif
 	to->read_sock = no_read_sock;
 	to->read_skb = no_read_skb;
 	to->sendmsg_locked = no_sendmsg_locked;

@@ -5,6 +5,7 @@
 #include <linux/wait.h>
 #include <net/tcp.h>
 
+#include "../compat.h"
 #include "gate.h"
 #include "proto.h"
 #include "recv.h"
@@ -34,26 +35,28 @@ static void advance(struct stap *tap)
 }
 
 /*
- * Until there are so many bytes, or it is over: 1, 0 or an errno. Without the lock: what comes in
- * moves the gate by itself, unless TCP does not call before SO_RCVLOWAT is reached.
+ * Until it is ready (see stap_gate_is_ready()), or over: 1, 0 or an errno. Without the lock: what
+ * comes in moves the gate by itself.
  */
-static int wait(struct stap *tap, u32 target, long *timeo)
+static int wait(struct stap *tap, u32 skip, u32 least, long *timeo)
 {
 	DEFINE_WAIT_FUNC(wait, woken_wake_function);
 	struct sock *sk = tap->sk;
 	int result;
 
-	if (READ_ONCE(sk->sk_rcvlowat) > 1)
-		advance(tap);
+	stap_gate_look(tap);
 	add_wait_queue(sk_sleep(sk), &wait);
 	sk_set_bit(SOCKWQ_ASYNC_WAITDATA, sk);
 	for (;;) {
-		/* A FIN is seen before what came with it has been judged. */
-		const bool over = is_over(sk);
+		bool over;
 
+		/* Who moves the gate looks for waiters after that: skwq_has_sleeper(). */
+		smp_mb();
+		/* A FIN is seen before what came with it has been judged. */
+		over = is_over(sk);
 		if (over)
 			advance(tap);
-		result = stap_gate_readable(tap) >= target;
+		result = stap_gate_is_ready(tap, skip, least);
 		if (result)
 			break;
 		if (READ_ONCE(tap->error)) {
@@ -78,7 +81,7 @@ static int wait(struct stap *tap, u32 target, long *timeo)
 	return result;
 }
 
-/* SO_PEEK_OFF: what was peeked at before, and is still there. */
+/* SO_PEEK_OFF: what was peeked at before, and is still there. It is not set while we peek. */
 static u32 peeked(const struct sock *sk, int flags)
 {
 	return flags & MSG_PEEK ? max(READ_ONCE(sk->sk_peek_off), 0) : 0;
@@ -88,21 +91,37 @@ static int read_some(struct stap *tap, struct msghdr *message, size_t size, int 
 		     int *addr_len)
 {
 	const int quickly = (flags & ~MSG_WAITALL) | MSG_DONTWAIT;
-	int result;
+	int result = -EAGAIN;
 	u32 there;
 
 	mutex_lock(&tap->reader);
-	there = stap_gate_readable(tap);
-	there -= min(there, peeked(tap->sk, flags));
-	if (!there) {
-		result = -EAGAIN;
-	} else {
+	there = stap_gate_allow(tap, peeked(tap->sk, flags));
+	if (there)
 		result = stap_base(tap->sk)->recvmsg(tap->sk, message, min_t(size_t, size, there),
 						     quickly, addr_len);
-		if (READ_ONCE(tap->drop) && !(flags & MSG_PEEK))
-			advance(tap); /* it may be first now */
-	}
+	if (!(flags & MSG_PEEK))
+		stap_gate_was_read(tap);
 	mutex_unlock(&tap->reader);
+	return result;
+}
+
+/*
+ * One of several calls for one read. What is read last says what came with it, in the place of
+ * what was said of all before.
+ */
+static int read_more(struct stap *tap, struct msghdr *message, size_t size, int flags,
+		     int *addr_len, const struct kvec *control)
+{
+	const struct kvec said = { message->msg_control, message->msg_controllen };
+	int result;
+
+	message->msg_control = control->iov_base;
+	message->msg_controllen = control->iov_len;
+	result = read_some(tap, message, size, flags, addr_len);
+	if (result <= 0) {
+		message->msg_control = said.iov_base;
+		message->msg_controllen = said.iov_len;
+	}
 	return result;
 }
 
@@ -119,29 +138,40 @@ static int over(struct sock *sk)
 static int read_all(struct stap *tap, struct msghdr *message, size_t size, int flags,
 		    int *addr_len)
 {
-	const bool peek = flags & MSG_PEEK;
+	const bool peek = flags & MSG_PEEK, all = flags & MSG_WAITALL;
+	const int target = sock_rcvlowat(tap->sk, all, size);
+	const struct kvec control = { message->msg_control, message->msg_controllen };
 	long timeo = sock_rcvtimeo(tap->sk, flags & MSG_DONTWAIT);
-	const int target = sock_rcvlowat(tap->sk, flags & MSG_WAITALL, size);
-	const u32 least = peek ? peeked(tap->sk, flags) + target : 1;
+	const u32 skip = peeked(tap->sk, flags);
+	u32 least = peek ? skip + target : all ? 1 : target;
 	int copied = 0, result;
 
 	/* Not even a lock, if it is there. */
-	bool there = stap_gate_readable(tap) >= least;
+	bool there = stap_gate_is_ready(tap, skip, least);
 
 	for (;;) {
 		if (there) {
-			result = read_some(tap, message, size - copied, flags, addr_len);
+			result = read_more(tap, message, size - copied, flags, addr_len, &control);
 			if (result > 0)
 				copied += result;
-			if (copied >= target || (result < 0 && result != -EAGAIN))
+			else if (result != -EAGAIN)
 				break;
+			/*
+			 * TCP has no word for who waits for less than SO_RCVLOWAT, when a dropped
+			 * message was in the way of the rest.
+			 */
+			if (copied >= target ||
+			    (copied && (peek || (!all && !stap_gate_readable(tap)))))
+				break;
+			if (copied)
+				least = 1;
 		}
-		result = wait(tap, least, &timeo);
+		result = wait(tap, skip, least, &timeo);
 		there = result == 1;
 		if (there)
 			continue;
 		/* What there is, if it is fewer than were asked for. */
-		if (peek && stap_gate_readable(tap) > peeked(tap->sk, flags))
+		if (!copied && stap_gate_readable(tap) > skip)
 			return read_some(tap, message, size, flags, addr_len);
 		if (!result && !copied)
 			result = over(tap->sk);
@@ -182,18 +212,31 @@ ssize_t stap_splice_read(struct socket *sock, loff_t *position, struct pipe_inod
 		u32 there;
 
 		mutex_lock(&tap->reader);
-		there = stap_gate_readable(tap);
-		result = -EAGAIN;
+		there = stap_gate_allow(tap, 0);
 		if (there)
 			result = base->splice_read(sock, position, pipe,
 						   min_t(size_t, size, there), flags);
-		if (READ_ONCE(tap->drop))
-			advance(tap);
+		stap_gate_was_read(tap);
 		mutex_unlock(&tap->reader);
 		if (there)
 			return result;
-		result = wait(tap, 1, &timeo);
+		result = wait(tap, 0, 1, &timeo);
 		if (result != 1)
 			return result ?: over(sk);
 	}
 }
+
+#ifdef STAP_TCP_HAS_PEEK_OFF
+int stap_set_peek_off(struct sock *sk, int value)
+{
+	struct stap *tap = stap_of(sk);
+	int result;
+
+	if (!tap)
+		return sk_set_peek_off(sk, value);
+	mutex_lock(&tap->reader);
+	result = sk_set_peek_off(sk, value);
+	mutex_unlock(&tap->reader);
+	return result;
+}
+#endif

@@ -13,6 +13,7 @@
  *   program  a BPF program and its run
  *   view     what a program sees: one message as an skb of its own
  *   gate     incoming: how far the application may read
+ *   room     memory and window for a message that is not all there
  *   recv     the application reads
  *   send     the application writes
  *   buffer   what was written and not judged yet
@@ -42,6 +43,7 @@ struct stap_direction {
 	struct bpf_prog *verdict;
 	bool only_looks; /* neither changes what it sees */
 	u32 need; /* length of the message that has begun; 0: not known */
+	u32 done; /* bytes of it that the parser need not see again */
 	u32 usual; /* length of the last one */
 	u64 messages;
 	u64 bytes;
@@ -81,6 +83,7 @@ struct stap {
 	bool started; /* limit has a meaning */
 	u32 limit; /* sequence number up to which the application may read */
 	u32 drop; /* bytes from there on that are to be taken away */
+	u32 incomplete; /* bytes there were of the message there when they did not suffice */
 	struct mutex reader; /* one reader at a time spends what is between */
 
 	struct stap_direction send;

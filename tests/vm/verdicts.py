@@ -4,7 +4,7 @@
 and out of order. A model says which bytes arrive; exactly these do.
 
     verdicts.py                     a quick run
-    MESSAGES=1000000 verdicts.py    a long one; SEED repeats it
+    MESSAGES=1000000 verdicts.py    a long one; SEED repeats it, SIZES=equal has all sizes as often
 """
 
 import contextlib
@@ -16,9 +16,10 @@ import socket
 import struct
 import subprocess
 import threading
+from typing import Callable
 
 from lib import bpf, tap
-from lib.check import Skip, expect, expect_equal, main, test, wait_for
+from lib.check import Failure, Skip, expect, expect_equal, main, test, wait_for
 from lib.netns import Namespace
 from lib.tap import DISCONNECT, DROP, OK, Programs, load
 from lib.tcp import LIMIT, name_of, prefixed
@@ -29,15 +30,17 @@ NETWORKS = ("limit 10000", "delay 2ms 1ms limit 10000", "loss 1% limit 10000",
             "delay 1ms reorder 30% duplicate 2% loss 0.5% limit 10000")
 # Bytes of a message, and how often it has so many.
 SIZES = {1: 40, 2: 20, 7: 20, 60: 20, 250: 10, 1000: 3, 1447: 1, 1448: 1, 1449: 1, 4000: 1, 17_000: 0.3}
+if os.environ.get("SIZES") == "equal":
+    SIZES = dict.fromkeys(SIZES, 1)
 
 SIOCETHTOOL, ETHTOOL_SSG = 0x8946, 0x19
 
-# By the first byte of a message, at each end.
-SENT_DROPS, RECEIVED_DROPS, ENDS = 7, 11, 251
+# By the first byte of a message, at each end: multiples of these are dropped. A receiver may drop every other one.
+SENT_DROPS, RECEIVED_DROPS, MANY_DROPS, ENDS = 7, 11, 2, 251
 
 
-def arrives(message: bytes) -> bool:
-    return message[0] % SENT_DROPS != 0 and message[0] % RECEIVED_DROPS != 0
+def arrives(message: bytes, received_drops: int = RECEIVED_DROPS) -> bool:
+    return message[0] % SENT_DROPS != 0 and message[0] % received_drops != 0
 
 
 def tapped(opened: socket.socket, drops: int, ends: bool, rng: random.Random) -> None:
@@ -107,12 +110,37 @@ def send(opened: socket.socket, data: bytes, rng: random.Random) -> None:
         at += size
 
 
-class Reader(threading.Thread):
-    """Reads to the end, in pieces of any size."""
+def recv(opened: socket.socket, size: int) -> bytes:
+    return opened.recv(size)
 
-    def __init__(self, opened: socket.socket, rng: random.Random) -> None:
+
+def all_of_it(opened: socket.socket, size: int) -> bytes:
+    return opened.recv(min(size, 5000), socket.MSG_WAITALL)
+
+
+def peeked_first(opened: socket.socket, size: int) -> bytes:
+    before = opened.recv(size, socket.MSG_PEEK)
+    data = opened.recv(len(before)) if before else b""
+    expect(before == data, f"{len(before)} bytes were peeked at, and {len(data)} or others read")
+    return data
+
+
+def at_low_water(opened: socket.socket, size: int) -> bytes:
+    opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, random.choice((1, 30, 3000)))
+    return opened.recv(size)
+
+
+Read = Callable[[socket.socket, int], bytes]
+READING: tuple[Read, ...] = (recv, all_of_it, peeked_first, at_low_water)
+
+
+class Reader(threading.Thread):
+    """Reads to the end, in pieces of any size and in one of several ways."""
+
+    def __init__(self, opened: socket.socket, rng: random.Random, reading: tuple[Read, ...] = (recv,)) -> None:
         super().__init__()
         self._opened, self._rng = opened, rng
+        self.way = rng.choice(reading)
         self._parts: list[bytes] = []
         self.size = 0
         self.end = "none"  # the error it ended with, OK, or none as yet
@@ -121,13 +149,15 @@ class Reader(threading.Thread):
     def run(self) -> None:
         end = "OK"
         try:
-            while some := self._opened.recv(self._rng.choice((1, 100, 5000, 1 << 20))):
+            while some := self.way(self._opened, self._rng.choice((1, 100, 5000, 1 << 20))):
                 self._parts.append(some)
                 self.size += len(some)
         except TimeoutError:
             end = "nothing came any more"
         except OSError as error:
             end = name_of(error)
+        except Failure as failure:
+            end = str(failure)
         self.end = end
 
     def got(self) -> bytes:
@@ -145,8 +175,8 @@ def stream_of(messages: list[bytes]) -> bytes:
     return b"".join(map(prefixed, messages))
 
 
-def what_arrives(messages: list[bytes]) -> bytes:
-    return stream_of([one for one in messages if arrives(one)])
+def what_arrives(messages: list[bytes], received_drops: int = RECEIVED_DROPS) -> bytes:
+    return stream_of([one for one in messages if arrives(one, received_drops)])
 
 
 def expect_same(seen: bytes, wanted: bytes, what: str) -> None:
@@ -157,10 +187,11 @@ def expect_same(seen: bytes, wanted: bytes, what: str) -> None:
 def a_stream(network: Network, rng: random.Random, count: int) -> int:
     """Without a disconnection: all that should arrive does, and nothing else. How many messages."""
     pair = network.pair()
+    drops = (RECEIVED_DROPS, MANY_DROPS)[count % 2]
     tapped(pair[0], SENT_DROPS, False, rng)
-    tapped(pair[1], RECEIVED_DROPS, False, rng)
+    tapped(pair[1], drops, False, rng)
     sent = [messages_of(rng, count), messages_of(rng, count)]
-    readers = [Reader(opened, random.Random(rng.random())) for opened in pair]
+    readers = [Reader(opened, random.Random(rng.random()), READING) for opened in pair]
 
     def write(side: int, own: random.Random) -> None:
         send(pair[side], stream_of(sent[side]), own)
@@ -176,7 +207,8 @@ def a_stream(network: Network, rng: random.Random, count: int) -> int:
         if readers[side].end != "OK":
             network.show()
     for side in (0, 1):
-        expect_same(readers[side].got(), what_arrives(sent[1 - side]), f"side {side}, which ended {readers[side].end}")
+        what = f"side {side}, which reads by {readers[side].way.__name__} and ended {readers[side].end}"
+        expect_same(readers[side].got(), what_arrives(sent[1 - side], drops), what)
         expect_equal(readers[side].end, "OK", f"the end of side {side}")
     for opened in pair:
         opened.close()

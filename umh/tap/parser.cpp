@@ -81,7 +81,8 @@ void write_length(Assembler &code, const stap_framing &framing)
     answer(code, -EMSGSIZE);
 }
 
-// Delimiters: the last bytes seen roll through a register, a chunk of the message at a time.
+// Delimiters: the last bytes seen roll through a register, a chunk of the message at a time. What
+// has been looked at is not shown again (cb[0], see stap.h), but for what may begin a delimiter.
 // The program's stack, as offsets from its top, and in what the chunk function is given.
 enum Place : std::int32_t { place_skb = 8, place_rolling = 16, place_found = 24, place_size = 32 };
 constexpr std::int32_t places = place_size;
@@ -108,8 +109,11 @@ void write_search(Assembler &code, const stap_framing &framing, Label chunk_func
     const std::int32_t maximum = maximum_of(framing);
     const Label none = code.label();
     const Label too_long = code.label();
+    const Label all = code.label();
+    constexpr auto done = offsetof(__sk_buff, cb);
 
     code.emit(load(BPF_W, r6, r1, 0)); // skb->len
+    code.emit(load(BPF_W, r7, r1, done));
     code.emit(store(BPF_DW, r10, -place_skb, r1));
     code.emit(store(BPF_DW, r10, -place_size, r6));
     // Anything: the verifier must not know it, or it looks at each number it can become.
@@ -131,10 +135,20 @@ void write_search(Assembler &code, const stap_framing &framing, Label chunk_func
     code.emit(alu(BPF_ADD, r0, r6));
     code.jump_if(BPF_JEQ, r0, r6, none);
     code.emit(alu(BPF_SUB, r0, r6));
+    code.emit(alu(BPF_ADD, r0, r7));
     code.jump_if(BPF_JGT, r0, maximum, too_long);
     code.emit(exit_insn());
     code.bind(none);
-    code.jump_if(BPF_JGE, r6, maximum, too_long);
+    code.emit(alu(BPF_ADD, r7, r6));
+    code.jump_if(BPF_JGE, r7, maximum, too_long);
+    // No comparison whose outcome is known: the verifier would follow r6 through all of the loop.
+    if (const std::int32_t kept = framing.width - 1; kept > 0) {
+        code.jump_if(BPF_JLT, r6, kept, all);
+        code.emit(alu(BPF_SUB, r7, kept));
+    }
+    code.emit(load(BPF_DW, r1, r10, -place_skb));
+    code.emit(store(BPF_W, r1, static_cast<std::int32_t>(done), r7));
+    code.bind(all);
     answer(code, more);
     code.bind(too_long);
     answer(code, -EMSGSIZE);

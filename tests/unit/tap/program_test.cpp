@@ -13,6 +13,8 @@
 #include <gtest/gtest.h>
 #include <linux/if_ether.h>
 
+#include <cerrno>
+#include <cstring>
 #include <random>
 #include <stdexcept>
 #include <string>
@@ -54,6 +56,24 @@ std::int32_t run(const UniqueFd &program, const PacketBytes &message)
     PacketBytes frame(ETH_HLEN);
     frame.insert(frame.end(), message.begin(), message.end());
     return static_cast<std::int32_t>(test::run_program(program.get(), frame).result);
+}
+
+// The same, of a parser that is done with the message's first `done` bytes, which are not there;
+// and with how many it is done then.
+std::int32_t run_behind(const UniqueFd &program, const PacketBytes &message, std::uint32_t &done)
+{
+    PacketBytes frame(ETH_HLEN);
+    frame.insert(frame.end(), message.begin() + done, message.end());
+    __sk_buff context{};
+    context.cb[0] = done;
+    LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame.data(),
+                .data_size_in = static_cast<__u32>(frame.size()), .ctx_in = &context,
+                .ctx_out = &context, .ctx_size_in = sizeof(context),
+                .ctx_size_out = sizeof(context));
+    if (bpf_prog_test_run_opts(program.get(), &options) < 0)
+        throw std::runtime_error(std::string("BPF_PROG_TEST_RUN: ") + std::strerror(errno));
+    done = context.cb[0];
+    return static_cast<std::int32_t>(options.retval);
 }
 
 void expect_lengths(const stap_framing &framing, const std::vector<PacketBytes> &messages)
@@ -155,6 +175,33 @@ TEST_F(TapProgram, DelimitersInRandomBytes)
             for (std::byte &byte : message)
                 byte = static_cast<std::byte>(random() % 3 + (random() % 4 != 0 ? 1 : 0));
             EXPECT_EQ(run(program, message), expected_length(framing, message));
+        }
+    }
+}
+
+// A message that comes in pieces: none of it is looked at twice, but what may begin a delimiter.
+TEST_F(TapProgram, DelimitersInPieces)
+{
+    std::mt19937_64 random(test::seed());
+    for (int i = 0; i < 200; ++i) {
+        std::string delimiter;
+        for (std::size_t n = 1 + random() % 4; n > 0; --n)
+            delimiter.push_back(static_cast<char>(random() % 2));
+        stap_framing framing = delimiter_framing(delimiter);
+        framing.maximum = random() % 2 != 0 ? 0 : 400;
+        const UniqueFd program = loaded(generate_parser(framing));
+        PacketBytes message;
+        std::uint32_t done = 0;
+        for (std::int32_t length = 0; length == 0 && message.size() < 2000;) {
+            const std::uint32_t before = done;
+            for (std::size_t n = 1 + random() % (random() % 2 != 0 ? 200 : 3); n > 0; --n)
+                message.push_back(static_cast<std::byte>(random() % 5));
+            length = run_behind(program, message, done);
+            ASSERT_EQ(length, expected_length(framing, message)) << message.size() << ", " << before;
+            if (length == 0) {
+                ASSERT_LE(done, message.size());
+                ASSERT_LT(message.size() - done, framing.width);
+            }
         }
     }
 }
