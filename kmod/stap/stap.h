@@ -25,6 +25,7 @@
 #include <linux/mutex.h>
 #include <linux/rcupdate.h>
 #include <linux/refcount.h>
+#include <linux/wait.h>
 #include <linux/workqueue.h>
 #include <net/inet_connection_sock.h>
 #include <net/sock.h>
@@ -85,6 +86,10 @@ struct stap {
 
 	struct stap_direction send;
 	struct stap_buffer pending;
+	u32 urgent; /* pending bytes up to the last that was sent as urgent; 0: none was */
+	bool sender_waits; /* in the middle of a send; no other may go on */
+	bool sender_refused; /* one was told to come back, and is to be told when */
+	wait_queue_head_t senders; /* who wait for their turn */
 
 	refcount_t references; /* of the socket, and of abort while it is queued */
 	struct work_struct abort;
