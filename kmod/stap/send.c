@@ -51,13 +51,22 @@ static struct stap_source source_of(struct stap *tap)
 	return (struct stap_source){ .sk = tap->sk, .direction = &tap->send, .fill = fill };
 }
 
+/* What is asked with the last byte. */
+static const struct msghdr *control_of(const struct stretch *stretch, u32 size)
+{
+	static const struct msghdr nothing;
+
+	return stretch->done + size == stretch->size ? stretch->control : &nothing;
+}
+
 static int push_short(struct sock *sk, const struct stretch *stretch, u32 size, int flags)
 {
 	struct kvec data = { .iov_base = (u8 *)stretch->data + stretch->done, .iov_len = size };
+	const struct msghdr *control = control_of(stretch, size);
 	struct msghdr message = {
 		.msg_flags = flags,
-		.msg_control = stretch->control->msg_control,
-		.msg_controllen = stretch->control->msg_controllen,
+		.msg_control = control->msg_control,
+		.msg_controllen = control->msg_controllen,
 	};
 
 	iov_iter_kvec(&message.msg_iter, ITER_SOURCE, &data, 1, size);
@@ -69,7 +78,7 @@ static int push_pending(struct sock *sk, const struct stretch *stretch, u32 size
 	const struct stap_buffer *pending = &stretch->tap->pending;
 
 	return stap_give(sk, pending->piece + pending->first, pending->count - pending->first,
-			 size, flags, stretch->control);
+			 size, flags, control_of(stretch, size));
 }
 
 /*
