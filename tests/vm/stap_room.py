@@ -18,6 +18,7 @@ from lib.tap import OK, Programs, load
 from lib.tcp import connect, connection, error_of, listening, receive, writable
 
 TCP_NOTSENT_LOWAT = 25
+TCP_MEM = "/proc/sys/net/ipv4/tcp_mem"
 KIB, MIB = 1 << 10, 1 << 20
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -230,14 +231,18 @@ def disconnected_in_the_middle() -> None:
 @contextlib.contextmanager
 def tcp_mem(pages: str) -> Iterator[None]:
     """For all of the machine."""
-    with open("/proc/sys/net/ipv4/tcp_mem", "r+", encoding="ascii") as file:
+    with open(TCP_MEM, encoding="ascii") as file:
         before = file.read()
-        file.write(pages)
+
+    def write(text: str) -> None:
+        with open(TCP_MEM, "w", encoding="ascii") as file:
+            file.write(text)
+
+    write(pages)
     try:
         yield
     finally:
-        with open("/proc/sys/net/ipv4/tcp_mem", "w", encoding="ascii") as file:
-            file.write(before)
+        write(before)
 
 
 def pages_of_tcp() -> int:
