@@ -160,7 +160,7 @@ def limited(opened: socket.socket, rng: random.Random) -> None:
 
 @contextlib.contextmanager
 def signals(seconds: float) -> Iterator[None]:
-    """All the time, for every thread but this one."""
+    """All the time, for those who write."""
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
     signal.signal(signal.SIGALRM, lambda *_: None)
     signal.siginterrupt(signal.SIGALRM, True)
@@ -238,6 +238,7 @@ def a_stream(network: Network, rng: random.Random, count: int) -> int:
     readers = [Reader(opened, random.Random(rng.random())) for opened in pair]
 
     def write(side: int, own: random.Random) -> None:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
         send(pair[side], stream_of(sent[side]), own)
         pair[side].shutdown(socket.SHUT_WR)
 
