@@ -15,6 +15,7 @@
  *   gate     incoming: how far the application may read
  *   recv     the application reads
  *   send     the application writes
+ *   stretch  some of that: judged, and what passes sent on
  *   buffer   what was written and not judged yet
  *   give     what has passed, to TCP
  */
