@@ -50,10 +50,11 @@
  * behind these, and has their number in cb[0], which is 0 otherwise. The length it returns is
  * that of the message nevertheless. (A program of type SK_SKB can only read it.)
  *
- * Without a parser a message is what one send brought, or what has come from the network since
- * the last message. The verdict program is called once for each whole message and returns one
- * of enum stap_verdict; without one all messages pass. What a program of type SK_SKB writes
- * into its packet is gone afterwards.
+ * Without a parser a message is what one send brought (what it took, if it does not wait; the
+ * pieces that the kernel makes, of sendfile() and splice(); up to max_message at a time), or what
+ * has come from the network since the last message. The verdict program is called once for each
+ * whole message and returns one of enum stap_verdict; without one all messages pass. What a program
+ * of type SK_SKB writes into its packet is gone afterwards.
  *
  * POLICIES. Who has no programs says what they would do, and is given programs that do it:
  *
@@ -71,15 +72,17 @@
  * the peer's FIN or by our own shutdown() or close(): what nobody judged does not pass, and a
  * stream that lacks it does not end as if it were whole.
  *
- * What is sent is copied before it is judged, also by sendfile() and splice(). Urgent data are
+ * What is sent is copied before it is judged, also by sendfile() and splice(), and by MSG_ZEROCOPY
+ * and io_uring's SEND_ZC, which are told so (SO_EE_CODE_ZEROCOPY_COPIED). A message that passes is
+ * given to TCP as a whole: only between messages, and while one comes, is a lack of room waited for
+ * or told (EAGAIN). Calls that send at the same time do so one after the other. Urgent data are
  * judged like any other and are read, or dropped, as the stream's (SO_OOBINLINE is set, and set
  * again when more comes); a receiver's MSG_OOB is EINVAL. What is received behind a dropped message
  * is judged when all before it has been read: until then SO_RCVLOWAT, or a peek, is content with
- * what there is. Refused
- * with EOPNOTSUPP, since they would go around the programs: MSG_ZEROCOPY, TCP_ZEROCOPY_RECEIVE,
- * TCP_REPAIR, MSG_FASTOPEN, TCP_FASTOPEN_CONNECT, and with ENODEV mmap(). A call that is waiting in
- * TCP already when the socket is tapped goes on without the tap until it returns: tap before others
- * use the socket.
+ * what there is. Refused with EOPNOTSUPP, since they would go around the programs:
+ * TCP_ZEROCOPY_RECEIVE, TCP_REPAIR, MSG_FASTOPEN, TCP_FASTOPEN_CONNECT, and with ENODEV mmap(). A
+ * call that is waiting in TCP already when the socket is tapped goes on without the tap until it
+ * returns: tap before others use the socket.
  */
 #ifndef UAPI_STAP_H
 #define UAPI_STAP_H

@@ -48,6 +48,50 @@ static void add(struct stap_buffer *buffer, struct page *page, u32 offset, u32 s
 	};
 }
 
+/*
+ * A full socket is charged by force, one that is not full may be refused (see
+ * __sk_mem_raise_allocated()); but it is full or not by what TCP has, to which our bytes do not
+ * belong. So it is told how full it is.
+ */
+static bool schedule_as_if(struct sock *sk, u32 size, int limit)
+{
+	const u8 locks = sk->sk_userlocks;
+	const int own = sk->sk_sndbuf;
+	bool done;
+
+	sk->sk_userlocks |= SOCK_SNDBUF_LOCK;
+	WRITE_ONCE(sk->sk_sndbuf, limit);
+	done = __sk_mem_schedule(sk, size - sk->sk_forward_alloc, SK_MEM_SEND);
+	WRITE_ONCE(sk->sk_sndbuf, own);
+	sk->sk_userlocks = locks;
+	return done;
+}
+
+void stap_reserve(struct sock *sk, u32 size)
+{
+	if ((int)size <= sk->sk_forward_alloc)
+		return;
+	schedule_as_if(sk, size, 0);
+	/* Who asked meanwhile whether it is writable saw a full one. */
+	sk->sk_write_space(sk);
+}
+
+/* How much of it; as from TCP, a little is to be had always. */
+static u32 charge(struct sock *sk, const struct stap_buffer *buffer, u32 size)
+{
+	int left;
+
+	if ((int)size > sk->sk_forward_alloc && !schedule_as_if(sk, size, INT_MAX)) {
+		left = sk_get_wmem0(sk, sk->sk_prot) - sk->sk_wmem_queued - (int)buffer->size;
+		if (left <= 0)
+			return 0;
+		size = min_t(u32, size, left);
+		stap_reserve(sk, size);
+	}
+	sk_mem_charge(sk, size);
+	return size;
+}
+
 ssize_t stap_buffer_append(struct sock *sk, struct stap_buffer *buffer, struct iov_iter *from,
 			   size_t size)
 {
@@ -59,16 +103,17 @@ ssize_t stap_buffer_append(struct sock *sk, struct stap_buffer *buffer, struct i
 		return error;
 	if (!sk_page_frag_refill(sk, space))
 		return -ENOMEM;
-	size = min_t(size_t, size, space->size - space->offset);
-	if (!sk_wmem_schedule(sk, size))
+	size = charge(sk, buffer, min_t(size_t, size, space->size - space->offset));
+	if (!size)
 		return -ENOMEM;
 	/*
 	 * What copy_page_from_iter() does for each 4 KiB: the page's room is known, and it is never
 	 * in high memory.
 	 */
-	if (_copy_from_iter(page_address(space->page) + space->offset, size, from) != size)
+	if (_copy_from_iter(page_address(space->page) + space->offset, size, from) != size) {
+		sk_mem_uncharge(sk, size);
 		return -EFAULT;
-	sk_mem_charge(sk, size);
+	}
 	add(buffer, space->page, space->offset, size);
 	space->offset += size;
 	return size;
@@ -100,10 +145,9 @@ int stap_buffer_view(const struct stap_buffer *buffer, struct stap_view *view, u
 	return 0;
 }
 
-void stap_buffer_skip(struct sock *sk, struct stap_buffer *buffer, u32 size)
+void stap_buffer_skip(struct stap_buffer *buffer, u32 size)
 {
 	buffer->size -= size;
-	sk_mem_uncharge(sk, size);
 	while (size) {
 		struct bio_vec *piece = &buffer->piece[buffer->first];
 		const u32 some = min(size, piece->bv_len);
@@ -122,10 +166,16 @@ void stap_buffer_skip(struct sock *sk, struct stap_buffer *buffer, u32 size)
 	}
 }
 
+void stap_buffer_drop(struct sock *sk, struct stap_buffer *buffer, u32 size)
+{
+	stap_buffer_skip(buffer, size);
+	sk_mem_uncharge(sk, size);
+}
+
 void stap_buffer_free(struct sock *sk, struct stap_buffer *buffer)
 {
 	if (buffer->size)
-		stap_buffer_skip(sk, buffer, buffer->size);
+		stap_buffer_drop(sk, buffer, buffer->size);
 	kvfree(buffer->piece);
 	memset(buffer, 0, sizeof(*buffer));
 }

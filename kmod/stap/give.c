@@ -57,6 +57,8 @@ int stap_give(struct sock *sk, const struct bio_vec *piece, u32 count, u32 size,
 		.msg_control = control->msg_control,
 		.msg_controllen = control->msg_controllen,
 	};
+	/* What belongs to the last byte. */
+	const int before = (flags & ~(MSG_OOB | MSG_EOR)) | MSG_MORE;
 	u32 given = 0;
 
 	/* One call for all: TCP notes the time of the last byte of each. */
@@ -66,7 +68,7 @@ int stap_give(struct sock *sk, const struct bio_vec *piece, u32 count, u32 size,
 		const u32 some = min(size - given, piece->bv_len);
 		int result;
 
-		message.msg_flags = given + some < size ? flags | MSG_MORE : flags;
+		message.msg_flags = given + some < size ? before : flags;
 		result = give(sk, piece, some, &message);
 		if (result < 0)
 			return given ?: result;

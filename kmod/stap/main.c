@@ -83,6 +83,7 @@ static struct stap *new_tap(struct sock *sk, void (*data_ready)(struct sock *sk)
 	tap->sk = sk;
 	tap->data_ready = data_ready;
 	mutex_init(&tap->reader);
+	init_waitqueue_head(&tap->senders);
 	stap_gate_init(tap);
 	INIT_WORK(&tap->abort, abort_connection);
 	return tap;
@@ -100,6 +101,8 @@ static int init(struct sock *sk)
 		return -ENOMEM;
 	rcu_assign_pointer(inet_csk(sk)->icsk_ulp_data, tap);
 	stap_proto_put_on(sk);
+	/* Upper layers have it not, unless they say so; who listens passes it on. */
+	set_bit(SOCK_SUPPORT_ZC, &sk->sk_socket->flags);
 	return 0;
 }
 

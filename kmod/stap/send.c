@@ -5,12 +5,10 @@
 #include <net/tcp.h>
 
 #include "buffer.h"
-#include "give.h"
-#include "program.h"
 #include "proto.h"
 #include "send.h"
 #include "stap.h"
-#include "view.h"
+#include "stretch.h"
 
 /* So much is copied before it is judged, unless a message is longer. */
 #define PORTION (128 << 10)
@@ -21,210 +19,57 @@
 /* What a caller says about the last byte. */
 #define LAST_FLAGS (MSG_OOB | MSG_EOR | MSG_MORE)
 
-/*
- * What is judged at a time: the pending bytes, or a short message that is no longer than
- * SHORT and is judged and sent before it needs a page.
- */
-struct stretch {
-	struct stap_source source;
-	struct stap *tap;
-	const u8 *data; /* NULL: pending */
-	u32 size;
-	u32 done; /* sent, or dropped; no longer pending */
-	u32 passed; /* may be sent */
-	int flags; /* of the last byte */
-	struct msghdr *control;
-};
-
-static int fill(const struct stap_source *source, struct stap_view *view, u32 offset, u32 size)
+/* What is pending ends with the last byte of a send; TCP, too, knows of one such byte only. */
+static void mark(struct stap *tap, int flags)
 {
-	const struct stretch *stretch = container_of(source, struct stretch, source);
-
-	if (!stretch->data)
-		return stap_buffer_view(&stretch->tap->pending, view, offset - stretch->done, size);
-	memcpy(stap_view_put(view, size), stretch->data + offset, size);
-	return 0;
+	if (flags & MSG_OOB)
+		tap->urgent = tap->pending.size;
 }
 
-static struct stap_source source_of(struct stap *tap)
-{
-	return (struct stap_source){ .sk = tap->sk, .direction = &tap->send, .fill = fill };
-}
-
-static int push_short(struct sock *sk, const struct stretch *stretch, u32 size, int flags)
-{
-	struct kvec data = { .iov_base = (u8 *)stretch->data + stretch->done, .iov_len = size };
-	struct msghdr message = {
-		.msg_flags = flags,
-		.msg_control = stretch->control->msg_control,
-		.msg_controllen = stretch->control->msg_controllen,
-	};
-
-	iov_iter_kvec(&message.msg_iter, ITER_SOURCE, &data, 1, size);
-	return tcp_sendmsg_locked(sk, &message, size);
-}
-
-static int push_pending(struct sock *sk, const struct stretch *stretch, u32 size, int flags)
-{
-	const struct stap_buffer *pending = &stretch->tap->pending;
-
-	return stap_give(sk, pending->piece + pending->first, pending->count - pending->first,
-			 size, flags, stretch->control);
-}
-
-/* TCP takes as much as it has room for; with this as much as there is. */
-static int push_now(struct sock *sk, const struct stretch *stretch, u32 size, int flags)
-{
-	const int limit = sk->sk_sndbuf;
-	int result;
-
-	flags |= MSG_DONTWAIT | MSG_NOSIGNAL;
-	WRITE_ONCE(sk->sk_sndbuf, INT_MAX);
-	result = stretch->data ? push_short(sk, stretch, size, flags) :
-				 push_pending(sk, stretch, size, flags);
-	if (sk->sk_sndbuf == INT_MAX)
-		WRITE_ONCE(sk->sk_sndbuf, limit);
-	return result;
-}
-
-/* These bytes are gone, wherever they went. */
-static void finish(struct stretch *stretch, u32 size)
-{
-	if (size && !stretch->data)
-		stap_buffer_skip(stretch->tap->sk, &stretch->tap->pending, size);
-	stretch->done += size;
-}
-
-static int disconnect(struct stap *tap, int error)
-{
-	stap_fail(tap, error);
-	return -error;
-}
-
-/* What has passed, to TCP. It refuses some only if memory is short. */
-static int push(struct stretch *stretch)
-{
-	/* Without MSG_MORE if more is there: it may never go, and nothing else would push. */
-	const int flags = stretch->done + stretch->passed == stretch->size ? stretch->flags : 0;
-	struct sock *sk = stretch->tap->sk;
-
-	while (stretch->passed) {
-		int result = push_now(sk, stretch, stretch->passed, flags);
-
-		if (result == -EAGAIN) {
-			long timeo = HZ / 10;
-
-			result = sk_stream_wait_memory(sk, &timeo);
-			if (result && result != -EAGAIN)
-				return result;
-			continue;
-		}
-		if (result == -EIO)
-			return disconnect(stretch->tap, EIO);
-		if (result < 0)
-			return result;
-		finish(stretch, result);
-		stretch->passed -= result;
-	}
-	return 0;
-}
-
-/* All whole messages. Those that pass one after the other go together. */
-static int judge(struct stretch *stretch)
-{
-	struct stap *tap = stretch->tap;
-
-	for (;;) {
-		const u32 at = stretch->done + stretch->passed, there = stretch->size - at;
-		struct stap_finding found;
-		int error;
-
-		if (!there)
-			return 0;
-		found = stap_examine(&stretch->source, at, there);
-		if (found.length < 0)
-			return disconnect(tap, -found.length);
-		if (!found.length || found.length > there)
-			return 0;
-		if (found.verdict == STAP_OK) {
-			stretch->passed += found.length;
-			continue;
-		}
-		if (found.verdict != STAP_DROP)
-			return disconnect(tap, ECONNABORTED);
-		error = push(stretch);
-		if (error)
-			return error;
-		finish(stretch, found.length);
-	}
-}
-
-static int settle(struct stretch *stretch)
-{
-	int error = judge(stretch);
-	/* What came before a disconnection has passed. */
-	int pushed = push(stretch);
-
-	return error ?: pushed;
-}
-
-static int settle_pending(struct stap *tap, struct msghdr *message, int flags)
-{
-	struct stretch stretch = {
-		.source = source_of(tap), .tap = tap, .size = tap->pending.size, .flags = flags,
-		.control = message,
-	};
-	int error = settle(&stretch);
-
-	if (error || tap->pending.size < stap_max_message)
-		return error;
-	return disconnect(tap, EMSGSIZE);
-}
-
-/* For later. */
-static int keep(struct stap *tap, u8 *data, u32 size)
+/* For later; how much of it, if memory is short. */
+static u32 keep(struct stap *tap, u8 *data, u32 size)
 {
 	struct kvec left = { .iov_base = data, .iov_len = size };
 	struct iov_iter from;
 
 	iov_iter_kvec(&from, ITER_SOURCE, &left, 1, size);
 	while (iov_iter_count(&from)) {
-		ssize_t some = stap_buffer_append(tap->sk, &tap->pending, &from,
-						  iov_iter_count(&from));
-
-		if (some < 0)
-			return some;
+		if (stap_buffer_append(tap->sk, &tap->pending, &from, iov_iter_count(&from)) < 0)
+			break;
 	}
-	return 0;
+	return size - iov_iter_count(&from);
 }
 
-/* The whole of it is copied, or nothing. What is left of it begins a message and is pending. */
-static ssize_t send_short(struct stap *tap, struct msghdr *message, u32 size, int flags)
+/* The rest of what is sent, which is short. What is left of it begins a message and is pending. */
+static ssize_t send_short(struct stap *tap, struct msghdr *message, int flags)
 {
+	const u32 size = msg_data_left(message);
+	u32 done, accepted;
 	u8 data[SHORT];
-	struct stretch stretch = {
-		.source = source_of(tap), .tap = tap, .data = data, .size = size, .flags = flags,
-		.control = message,
-	};
 	int error;
 
 	if (!copy_from_iter_full(data, size, &message->msg_iter))
 		return -EFAULT;
-	error = settle(&stretch);
-	if (error || stretch.done == size)
+	error = stap_settle(tap, data, size, flags, message, &done);
+	if (error || done == size)
 		return error ?: size;
-	error = keep(tap, data + stretch.done, size - stretch.done);
-	return error ? disconnect(tap, -error) : size;
+	accepted = done + keep(tap, data + done, size - done);
+	if (accepted == done)
+		tap->send.need = 0; /* it has not begun */
+	if (accepted == size)
+		mark(tap, flags);
+	iov_iter_revert(&message->msg_iter, size - accepted);
+	return accepted ?: -ENOMEM;
 }
 
-/* Copies up to a portion; fewer only if memory is short. */
-static ssize_t copy(struct stap *tap, struct msghdr *message)
+/* Fewer only if memory is short. */
+static ssize_t copy(struct stap *tap, struct msghdr *message, size_t size)
 {
-	size_t copied = 0, left;
+	size_t copied = 0;
 
-	while ((left = min_t(size_t, msg_data_left(message), PORTION - copied))) {
+	while (copied < size) {
 		const ssize_t some = stap_buffer_append(tap->sk, &tap->pending, &message->msg_iter,
-							left);
+							size - copied);
 
 		if (some < 0)
 			return copied ?: some;
@@ -233,81 +78,216 @@ static ssize_t copy(struct stap *tap, struct msghdr *message)
 	return copied;
 }
 
+/* The lock is gone meanwhile, but nobody else sends. */
+static int nap(struct stap *tap, long *timeo)
+{
+	struct sock *sk = tap->sk;
+	int error;
+
+	set_bit(SOCK_NOSPACE, &sk->sk_socket->flags);
+	tap->sender_waits = true;
+	error = sk_stream_wait_memory(sk, timeo);
+	tap->sender_waits = false;
+	return error;
+}
+
+static int await_turn(struct stap *tap, long *timeo)
+{
+	DEFINE_WAIT_FUNC(wait, woken_wake_function);
+	int error = 0;
+
+	add_wait_queue(&tap->senders, &wait);
+	while (tap->sender_waits && !error) {
+		if (!*timeo) {
+			tap->sender_refused = true;
+			error = -EAGAIN;
+		} else if (signal_pending(current)) {
+			error = sock_intr_errno(*timeo);
+		} else {
+			release_sock(tap->sk);
+			*timeo = wait_woken(&wait, TASK_INTERRUPTIBLE, *timeo);
+			lock_sock(tap->sk);
+		}
+	}
+	remove_wait_queue(&tap->senders, &wait);
+	return error;
+}
+
+/* Whoever waited for the end of a send. */
+static void let_others(struct stap *tap)
+{
+	struct sock *sk = tap->sk;
+
+	if (tap->sender_waits)
+		return;
+	if (waitqueue_active(&tap->senders)) /* the lock is held where they come and go */
+		wake_up_interruptible(&tap->senders);
+	if (tap->sender_refused) {
+		tap->sender_refused = false;
+		set_bit(SOCK_NOSPACE, &sk->sk_socket->flags);
+		sk->sk_write_space(sk);
+	}
+}
+
+static bool is_connected(const struct sock *sk)
+{
+	return ((1 << sk->sk_state) & (TCPF_ESTABLISHED | TCPF_CLOSE_WAIT)) ||
+	       tcp_passive_fastopen(sk);
+}
+
 static int can_send(struct stap *tap)
 {
+	const struct sock *sk = tap->sk;
+
 	if (tap->error) {
 		stap_end(tap);
 		return -tap->error;
 	}
-	return tap->sk->sk_err || (tap->sk->sk_shutdown & SEND_SHUTDOWN) ? -EPIPE : 0;
+	return sk->sk_err || (sk->sk_shutdown & SEND_SHUTDOWN) || !is_connected(sk) ? -EPIPE : 0;
 }
 
-static int wait_for_room(struct stap *tap, long *timeo)
+/* As for TCP, there is always room behind what it holds back in its last skb. */
+static bool has_room(const struct sock *sk)
 {
-	struct sock *sk = tap->sk;
+	const struct sk_buff *last = tcp_write_queue_tail(sk);
 
-	/* Who is in the middle of a message may go on: its end is what makes room. */
-	if (tap->pending.size || sk_stream_memory_free(sk))
-		return 0;
-	set_bit(SOCK_NOSPACE, &sk->sk_socket->flags);
-	return sk_stream_wait_memory(sk, timeo);
+	return sk_stream_memory_free(sk) ||
+	       (last && last == tcp_send_head(sk) && tcp_skb_can_collapse_to(last));
 }
 
-static int send(struct stap *tap, struct msghdr *message, size_t size, int flags)
+static int check_control(struct sock *sk, struct msghdr *message)
+{
+	struct sockcm_cookie cookie;
+
+	if (!message->msg_controllen)
+		return 0;
+	sockcm_init(&cookie, sk);
+	return sock_cmsg_send(sk, message, &cookie) ? -EINVAL : 0;
+}
+
+/*
+ * So much is copied before it is judged, unless a message is longer. Without a parser a message is
+ * what one call sends: for who would not wait it ends where there is no more room.
+ */
+static u32 portion(const struct stap *tap, size_t left, bool waits)
+{
+	const u32 most = max(READ_ONCE(stap_max_message), 1U);
+
+	if (tap->send.parse)
+		return min_t(size_t, left, PORTION);
+	if (!waits)
+		left = min_t(size_t, left, max(sk_stream_wspace(tap->sk), PORTION));
+	return min_t(size_t, left, most - min(tap->pending.size, most - 1));
+}
+
+/* What is sent of the rest, at least a byte. ENOMEM: not now. */
+static ssize_t send_some(struct stap *tap, struct msghdr *message, int flags, bool waits)
+{
+	const size_t left = msg_data_left(message);
+	ssize_t some;
+	int error;
+
+	if (left <= SHORT && !tap->pending.size)
+		return send_short(tap, message, flags);
+	some = copy(tap, message, portion(tap, left, waits));
+	if (some < 0)
+		return some;
+	if (!tap->send.parse && waits && some < left && tap->pending.size < stap_max_message)
+		return some;
+	flags = some < left ? 0 : flags;
+	error = stap_settle_pending(tap, flags, message);
+	mark(tap, flags);
+	return error ?: some;
+}
+
+/* What is sent of the rest, once there is room; 0: there is no rest. */
+static ssize_t send_more(struct stap *tap, struct msghdr *message, int flags, bool waits,
+			 long *timeo)
+{
+	int error = can_send(tap);
+	ssize_t some;
+
+	if (error || !msg_data_left(message))
+		return error;
+	some = has_room(tap->sk) ? send_some(tap, message, flags, waits) : -ENOMEM;
+	while (some == -ENOMEM && !tap->error) {
+		error = nap(tap, timeo) ?: can_send(tap);
+		if (error)
+			return error;
+		some = send_some(tap, message, flags, waits);
+	}
+	return some;
+}
+
+static ssize_t send_all(struct stap *tap, struct msghdr *message, int flags, long timeo)
+{
+	const bool waits = timeo;
+	size_t sent = 0;
+	ssize_t some;
+
+	do {
+		some = send_more(tap, message, flags, waits, &timeo);
+		sent += max_t(ssize_t, some, 0);
+	} while (some > 0 && (waits || tap->send.parse));
+	/* A message ends with its call, wherever that had to end. */
+	if (!tap->send.parse && tap->pending.size && !can_send(tap))
+		stap_settle_pending(tap, 0, message);
+	return sent ?: some;
+}
+
+static ssize_t send(struct stap *tap, struct msghdr *message, int flags)
 {
 	struct sock *sk = tap->sk;
 	long timeo = sock_sndtimeo(sk, flags & MSG_DONTWAIT);
-	size_t sent = 0;
 	int error = 0;
 
-	if ((1 << sk->sk_state) & ~(TCPF_ESTABLISHED | TCPF_CLOSE_WAIT)) {
+	if (!tap->error && !is_connected(sk))
 		error = sk_stream_wait_connect(sk, &timeo);
-		if (error)
-			return error;
-	}
-	while (sent < size) {
-		ssize_t some;
+	if (!error && tap->sender_waits)
+		error = await_turn(tap, &timeo);
+	error = error ?: check_control(sk, message);
+	return error ?: send_all(tap, message, flags & LAST_FLAGS, timeo);
+}
 
-		error = can_send(tap) ?: wait_for_room(tap, &timeo);
-		if (error)
-			break;
-		if (size <= SHORT && !tap->pending.size)
-			return send_short(tap, message, size, flags & LAST_FLAGS);
-		some = copy(tap, message);
-		if (some == -ENOMEM) {
-			error = sk_stream_wait_memory(sk, &timeo);
-			if (error)
-				break;
-			continue;
-		}
-		if (some < 0) {
-			error = some;
-			break;
-		}
-		sent += some;
-		error = settle_pending(tap, message, sent < size ? 0 : flags & LAST_FLAGS);
-		if (error)
-			return error;
-	}
-	return sent ?: error;
+/* It is copied, and told so: the number of the notification. */
+static int promise(struct sock *sk, size_t size, struct ubuf_info **notification)
+{
+	*notification = msg_zerocopy_realloc(sk, size, NULL);
+	if (!*notification)
+		return -ENOBUFS;
+	uarg_to_msgzc(*notification)->zerocopy = 0;
+	return 0;
 }
 
 int stap_sendmsg(struct sock *sk, struct msghdr *message, size_t size)
 {
+	struct ubuf_info *notification = NULL;
 	const int flags = message->msg_flags;
 	struct stap *tap = stap_of(sk);
-	int result;
+	int result = 0;
 
 	if (!tap)
 		return -ECONNABORTED;
 	if (!stap_is_tapped(&tap->send))
 		return stap_base(sk)->sendmsg(sk, message, size);
-	if ((flags & MSG_FASTOPEN) || ((flags & MSG_ZEROCOPY) && sock_flag(sk, SOCK_ZEROCOPY)))
+	if (flags & MSG_FASTOPEN)
 		return -EOPNOTSUPP;
 	lock_sock(sk);
-	result = send(tap, message, size, flags);
+	/* Who has one of his own (io_uring) takes it from its not being used. */
+	if ((flags & MSG_ZEROCOPY) && size && !message->msg_ubuf && sock_flag(sk, SOCK_ZEROCOPY))
+		result = promise(sk, size, &notification);
+	if (!result)
+		result = send(tap, message, flags);
+	let_others(tap);
+	if (result < 0)
+		net_zcopy_put_abort(notification, true);
+	else
+		net_zcopy_put(notification);
 	if (result == -EPIPE)
 		result = sk_stream_error(sk, flags, result);
+	/* Nothing else would wake who waits for an edge. */
+	if (result == -EAGAIN && tcp_rtx_and_write_queues_empty(sk))
+		sk->sk_write_space(sk);
 	release_sock(sk);
 	return result;
 }
@@ -320,4 +300,5 @@ bool stap_send_is_incomplete(const struct stap *tap)
 void stap_send_forget(struct stap *tap)
 {
 	stap_buffer_free(tap->sk, &tap->pending);
+	tap->urgent = 0;
 }

@@ -16,6 +16,7 @@
  *   room     memory and window for a message that is not all there
  *   recv     the application reads
  *   send     the application writes
+ *   stretch  some of that: judged, and what passes sent on
  *   buffer   what was written and not judged yet
  *   give     what has passed, to TCP
  */
@@ -26,6 +27,7 @@
 #include <linux/mutex.h>
 #include <linux/rcupdate.h>
 #include <linux/refcount.h>
+#include <linux/wait.h>
 #include <linux/workqueue.h>
 #include <net/inet_connection_sock.h>
 #include <net/sock.h>
@@ -88,6 +90,10 @@ struct stap {
 
 	struct stap_direction send;
 	struct stap_buffer pending;
+	u32 urgent; /* pending bytes up to the last that was sent as urgent; 0: none was */
+	bool sender_waits; /* in the middle of a send; no other may go on */
+	bool sender_refused; /* one was told to come back, and is to be told when */
+	wait_queue_head_t senders; /* who wait for their turn */
 
 	refcount_t references; /* of the socket, and of abort while it is queued */
 	struct work_struct abort;

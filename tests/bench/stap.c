@@ -9,6 +9,10 @@
  * tap: both ends, both directions, parser and verdict; send, recv: one direction; sockmap: the kernel's own stream parser
  * and verdict on what both ends receive (it has none for what is sent). Prints instructions per
  * round trip or write.
+ *
+ * In a stream each write wakes the reader. Whether he runs at once or later is up to who has run
+ * more so far, so a little more work at either end would make the difference of a change of
+ * processes for each write. With SCHED_BATCH he runs when the writer's time is up, or the window.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -196,6 +200,8 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	connect_both(fd);
+	if (!echo && sched_setscheduler(0, SCHED_BATCH, &(struct sched_param){ 0 }))
+		die("SCHED_BATCH");
 	if (!strcmp(kind, "sockmap")) {
 		sockmap(fd, size);
 	} else if (strcmp(kind, "plain")) {

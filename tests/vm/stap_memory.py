@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """The socket tap: on whose account its memory is, and that nothing is left of it."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -65,6 +66,41 @@ def it_is_the_cgroups_too() -> None:
             return f"{round(held / MIB)} {round(after / MIB)}"
 
         expect_equal(group.run(in_group), "6 0", "MiB on its account, with the message begun and with the socket gone")
+
+
+def takes_all(size: int, times: int) -> bool:
+    """Messages that begin and do not end, of so many connections."""
+    with contextlib.ExitStack() as stack:
+        for _ in range(times):
+            one, _ = stack.enter_context(connection())
+            parse = bpf.load(bpf.constant(size))
+            tap.tap(one, Programs(parse, -1, -1, -1))
+            one.setblocking(False)
+            left = size - 1
+            try:
+                while left:
+                    left -= one.send(bytes(min(left, MIB)))
+            except BlockingIOError:
+                return False
+    return True
+
+
+@test
+def no_more_than_the_cgroup_may_have() -> None:
+    """Who goes on is refused, or ended as for any other memory."""
+    with cgroup.limited(24 * MIB) as group:
+        pid = os.fork()
+        if not pid:
+            try:
+                group.join()
+                os._exit(3 if takes_all(12 * MIB, 4) else 0)
+            finally:
+                os._exit(1)
+        end = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        with open(f"{group.path}/memory.peak", encoding="ascii") as file:
+            peak = int(file.read())
+        expect(end in (0, -signal.SIGKILL), f"its end: {end}")
+        expect(12 * MIB < peak <= 25 * MIB, f"{peak} bytes at most on the account")
 
 
 CLIENTS = 12

@@ -11,7 +11,7 @@ from lib.tap import DROP, OK, Programs, load
 from lib.tcp import connect, connection, error_of, listening, prefixed, receive, wait_for_data
 
 TCP_REPAIR, TCP_FASTOPEN_CONNECT, TCP_ZEROCOPY_RECEIVE = 19, 30, 35
-SO_ZEROCOPY, MSG_ZEROCOPY, MSG_FASTOPEN = 60, 0x4000000, 0x20000000
+MSG_FASTOPEN = 0x20000000
 
 
 def drops_d(opened: socket.socket) -> None:
@@ -23,18 +23,6 @@ def goes_on(one: socket.socket, other: socket.socket) -> None:
     for sender, receiver in ((one, other), (other, one)):
         sender.sendall(prefixed(b"drop") + prefixed(b"on"))
         expect_equal(receive(receiver, 4), prefixed(b"on"), "it goes on")
-
-
-@test
-def sending_without_a_copy() -> None:
-    """MSG_ZEROCOPY means something only after SO_ZEROCOPY."""
-    with connection() as (one, other):
-        drops_d(one)
-        one.send(prefixed(b"drop") + prefixed(b"a"), MSG_ZEROCOPY)
-        expect_equal(receive(other, 3), prefixed(b"a"), "without the option")
-        one.setsockopt(socket.SOL_SOCKET, SO_ZEROCOPY, 1)
-        expect_equal(error_of(lambda: one.send(prefixed(b"b"), MSG_ZEROCOPY)), "EOPNOTSUPP", "with it")
-        goes_on(one, other)
 
 
 @test

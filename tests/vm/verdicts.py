@@ -12,17 +12,19 @@ import ctypes
 import fcntl
 import os
 import random
+import signal
 import socket
 import struct
 import subprocess
+import tempfile
 import threading
-from typing import Callable
+from typing import Callable, Iterator
 
 from lib import bpf, tap
 from lib.check import Failure, Skip, expect, expect_equal, main, test, wait_for
 from lib.netns import Namespace
 from lib.tap import DISCONNECT, DROP, OK, Programs, load
-from lib.tcp import LIMIT, name_of, prefixed
+from lib.tcp import LIMIT, name_of, prefixed, writable
 
 MESSAGES = int(os.environ.get("MESSAGES", "40000"))
 SEED = int(os.environ.get("SEED", "0")) or random.SystemRandom().randrange(1, 1 << 32)
@@ -37,6 +39,9 @@ SIOCETHTOOL, ETHTOOL_SSG = 0x8946, 0x19
 
 # By the first byte of a message, at each end: multiples of these are dropped. A receiver may drop every other one.
 SENT_DROPS, RECEIVED_DROPS, MANY_DROPS, ENDS = 7, 11, 2, 251
+
+SENDERS = 3
+TCP_NOTSENT_LOWAT = 25
 
 
 def arrives(message: bytes, received_drops: int = RECEIVED_DROPS) -> bool:
@@ -102,12 +107,70 @@ class Network:
         self.other.delete()
 
 
+def waiting(opened: socket.socket, data: bytes) -> None:
+    opened.sendall(data)
+
+
+def not_waiting(opened: socket.socket, data: bytes) -> None:
+    """But told when it may go on."""
+    while data:
+        try:
+            data = data[opened.send(data, socket.MSG_DONTWAIT):]
+        except BlockingIOError:
+            expect(writable(opened, 2 * LIMIT), "no room any more")
+
+
+def held_back(opened: socket.socket, data: bytes) -> None:
+    opened.sendall(data, socket.MSG_MORE)
+
+
+def of_a_file(opened: socket.socket, data: bytes) -> None:
+    with tempfile.TemporaryFile() as file:
+        file.write(data)
+        file.flush()
+        opened.sendfile(file)
+
+
+WAYS = {waiting: 6, not_waiting: 4, held_back: 2, of_a_file: 1}
+
+
 def send(opened: socket.socket, data: bytes, rng: random.Random) -> None:
     at = 0
     while at < len(data):
         size = rng.choice((1, 30, 1448, 20_000, 200_000))
-        opened.sendall(data[at:at + size])
+        way = rng.choices(list(WAYS), list(WAYS.values()))[0]
+        way(opened, data[at:at + size])
         at += size
+
+
+def blocking(opened: socket.socket) -> None:
+    """With a time limit of the kernel's: python's own makes it one that does not wait."""
+    opened.settimeout(None)
+    for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+        opened.setsockopt(socket.SOL_SOCKET, option, struct.pack("=qq", 2 * LIMIT, 0))
+
+
+def limited(opened: socket.socket, rng: random.Random) -> None:
+    """By this or that, or not at all."""
+    if rng.randrange(2):
+        blocking(opened)
+    opened.setsockopt(socket.SOL_TCP, TCP_NOTSENT_LOWAT, rng.choice((0, 0, 1, 5000)))
+    opened.setsockopt(socket.SOL_TCP, socket.TCP_NODELAY, rng.randrange(2))
+    if rng.randrange(2):
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, rng.choice((1, 20_000, 200_000)))
+
+
+@contextlib.contextmanager
+def signals(seconds: float) -> Iterator[None]:
+    """All the time, for those who write."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
+    signal.signal(signal.SIGALRM, lambda *_: None)
+    signal.siginterrupt(signal.SIGALRM, True)
+    signal.setitimer(signal.ITIMER_REAL, seconds, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def recv(opened: socket.socket, size: int) -> bytes:
@@ -175,6 +238,15 @@ def stream_of(messages: list[bytes]) -> bytes:
     return b"".join(map(prefixed, messages))
 
 
+def messages_in(stream: bytes) -> list[bytes]:
+    found, at = [], 0
+    while at < len(stream):
+        end = at + 2 + int.from_bytes(stream[at:at + 2], "big")
+        found.append(stream[at + 2:end])
+        at = end
+    return found
+
+
 def what_arrives(messages: list[bytes], received_drops: int = RECEIVED_DROPS) -> bytes:
     return stream_of([one for one in messages if arrives(one, received_drops)])
 
@@ -190,20 +262,23 @@ def a_stream(network: Network, rng: random.Random, count: int) -> int:
     drops = (RECEIVED_DROPS, MANY_DROPS)[count % 2]
     tapped(pair[0], SENT_DROPS, False, rng)
     tapped(pair[1], drops, False, rng)
+    for opened in pair:
+        limited(opened, rng)
     sent = [messages_of(rng, count), messages_of(rng, count)]
     readers = [Reader(opened, random.Random(rng.random()), READING) for opened in pair]
 
     def write(side: int, own: random.Random) -> None:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
         send(pair[side], stream_of(sent[side]), own)
         pair[side].shutdown(socket.SHUT_WR)
 
     writers = [threading.Thread(target=write, args=(side, random.Random(rng.random()))) for side in (0, 1)]
-    for writer in writers:
-        writer.start()
-    for writer in writers:
-        writer.join()
+    with signals(rng.choice((0, 0.002, 0.05))):
+        for writer in writers:
+            writer.start()
+        for thread in (*writers, *readers):
+            thread.join()
     for side in (0, 1):
-        readers[side].join()
         if readers[side].end != "OK":
             network.show()
     for side in (0, 1):
@@ -213,6 +288,38 @@ def a_stream(network: Network, rng: random.Random, count: int) -> int:
     for opened in pair:
         opened.close()
     return 2 * count
+
+
+def several_senders(network: Network, rng: random.Random, count: int) -> int:
+    """What each sends with one call is not torn apart, and comes in his order."""
+    pair = network.pair()
+    tapped(pair[0], SENT_DROPS, False, rng)
+    tapped(pair[1], RECEIVED_DROPS, False, rng)
+    limited(pair[0], rng)
+    blocking(pair[0])
+    sent = [[bytes((one[0], sender)) + one[1:] for one in messages_of(rng, count)] for sender in range(SENDERS)]
+    reader = Reader(pair[1], random.Random(rng.random()))
+
+    def write(messages: list[bytes], own: random.Random) -> None:
+        at = 0
+        while at < len(messages):
+            some = own.choice((1, 10, 100))
+            pair[0].sendall(stream_of(messages[at:at + some]))
+            at += some
+
+    writers = [threading.Thread(target=write, args=(messages, random.Random(rng.random()))) for messages in sent]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    pair[0].shutdown(socket.SHUT_WR)
+    came = messages_in(reader.got())
+    for sender, messages in enumerate(sent):
+        expect_same(stream_of([one for one in came if one[1] == sender]), what_arrives(messages), f"sender {sender}")
+    expect_equal(reader.end, "OK", "the end")
+    for opened in pair:
+        opened.close()
+    return SENDERS * count
 
 
 def disconnected_by_the_receiver(network: Network, rng: random.Random, count: int) -> int:
@@ -263,6 +370,7 @@ def on(quality: str, linear: bool = False) -> None:
     done = 0
     while done < MESSAGES // (len(NETWORKS) + 1):
         done += a_stream(network, rng, rng.randrange(200, 2000))
+        done += several_senders(network, rng, 200)
         done += disconnected_by_the_receiver(network, rng, 200)
         done += disconnected_by_the_sender(network, rng, 200)
     print(f"# seed {SEED}, netem {quality}{', linear' * linear}: {done} messages", flush=True)
