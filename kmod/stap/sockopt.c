@@ -7,6 +7,7 @@
 #include <net/inet_connection_sock.h>
 #include <net/tcp.h>
 
+#include "alias.h"
 #include "policy.h"
 #include "program.h"
 #include "programs.h"
@@ -86,6 +87,8 @@ int stap_set_option(struct sock *sk, int name, sockptr_t value, unsigned int siz
 	error = stap_install(sk, programs);
 	if (error)
 		stap_programs_put(programs);
+	else
+		stap_alias_used();
 	return error;
 }
 
@@ -191,7 +194,14 @@ static int set_ulp_of_any_name(struct sock *sk, sockptr_t value, unsigned int si
 
 static int set_so_ulp(struct sock *sk, int name, sockptr_t value, unsigned int size)
 {
-	return is_tcp(sk) ? set_ulp_of_any_name(sk, value, size) : -ENOPROTOOPT;
+	int error;
+
+	if (!is_tcp(sk))
+		return -ENOPROTOOPT;
+	error = set_ulp_of_any_name(sk, value, size);
+	if (!error)
+		stap_alias_used();
+	return error;
 }
 
 static int get_so_ulp(struct sock *sk, int name, void __user *value, int *size)
