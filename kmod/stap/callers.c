@@ -34,8 +34,8 @@ int stap_callers(struct sock *sk)
 
 	if (any_waits(sk))
 		return -EBUSY;
-	/* Who comes adds himself with this lock held. */
 	spin_lock_bh(&sk->sk_lock.slock);
+	/* Who comes adds himself with this lock held. */
 	locked_out = waitqueue_active(&sk->sk_lock.wq);
 	spin_unlock_bh(&sk->sk_lock.slock);
 	return locked_out ? -EAGAIN : 0;
