@@ -81,10 +81,9 @@ void Frozen::await(Clock::time_point deadline)
             break;
         case State::running:
             if (Clock::now() > deadline)
-                throw std::system_error(
-                    ETIMEDOUT, std::generic_category(),
-                    fmt::format("thread {} of process {} cannot be held", thread->first,
-                                thread->second.process));
+                throw std::system_error(ETIMEDOUT, std::generic_category(),
+                                        fmt::format("thread {} of process {} cannot be held",
+                                                    thread->first, thread->second.process));
             std::this_thread::sleep_for(poll_interval);
         }
     }
