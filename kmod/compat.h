@@ -61,4 +61,9 @@ static inline int tcp_space_from_win(const struct sock *sk, int window)
 #define STAP_HAS_SENDPAGE
 #endif
 
+/* What a protocol's accept() is given. Until 6.9; then it is struct proto_accept_arg. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 10, 0)
+#define STAP_ACCEPT_HAS_FLAGS
+#endif
+
 #endif /* KMOD_COMPAT_H */

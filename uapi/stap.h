@@ -4,8 +4,9 @@
  * before its peer or its application does, and decide about it.
  *
  * ATTACHING. A socket is tapped for ever; its file descriptors, in whatever process, are
- * tapped with it. What a listening socket accepts from then on is tapped by the same programs.
- * Two ways, natively and from 32-bit programs alike:
+ * tapped with it. What is accepted from a listening socket from then on is tapped by the same
+ * programs: also what connected before, and by whoever waits in accept() already. Two ways,
+ * natively and from 32-bit programs alike:
  *
  *   setsockopt(fd, SOL_TCP, TCP_ULP, "stap", 4);
  *   setsockopt(fd, SOL_STAP, STAP_PROGRAMS, &params, sizeof(params));
@@ -23,7 +24,8 @@
  * is the same once more, and so is the number 60 that SO_ULP had in the RFC (with 16 bytes or
  * more; SO_ZEROCOPY has that number today), and getsockopt() with SO_ULP: for 64-bit programs
  * (on a 64-bit kernel), and where the module's parameter so_ulp has not been turned off, by two
- * BPF programs at the root of the control groups.
+ * BPF programs at the root of the control groups. The one for getsockopt() is there from the first
+ * time on that a socket gets programs, or SO_ULP is set.
  *
  *   EBADF       a descriptor is none
  *   EINVAL      not a program of type SOCKET_FILTER or SK_SKB; a length other than stated; a
@@ -32,6 +34,9 @@
  *   EOPNOTSUPP  AF_UNIX, which has no such options at all; a TCP socket of another kind: in a
  *               sockmap, in repair, that SMC or another part of the kernel has for itself
  *   EEXIST      there is an upper layer protocol already; STAP_PROGRAMS: programs already
+ *   EBUSY       a call is under way whose bytes would go around the programs: somebody waits for
+ *               data, for room or for the connection. See below
+ *   ENOSPC      for a policy: its owner's have as much memory as policy_memory allows
  *   EPERM       the caller may not use the program (see bpf(2)); for a policy: no CAP_NET_ADMIN
  *               in the user namespace of the socket's network namespace
  *   ENOENT      for a policy: bpfilter.ko or its helper, who make the programs, are not there
@@ -63,7 +68,9 @@
  * or a policy behind ulp_config in the place of stap_params. It is a struct stap_policy and right
  * behind it the rules, first those for what is sent, then those for what is received. Numbers are
  * in host byte order; what is compared with a message is bytes. The programs of equal policies
- * are the same ones.
+ * are the same ones. All that root of user namespaces has policies for, who is one user outside of
+ * them, may take policy_memory bytes together (a parameter of the module, 8 MiB): programs that
+ * several of his sockets have count once.
  *
  * MEANING. DROP takes exactly that message out of the stream: for a sender it has been sent.
  * DISCONNECT ends the connection: our side gets ECONNABORTED, the other one a RST, and not a
@@ -80,9 +87,14 @@
  * again when more comes); a receiver's MSG_OOB is EINVAL. What is received behind a dropped message
  * is judged when all before it has been read: until then SO_RCVLOWAT, or a peek, is content with
  * what there is. Refused with EOPNOTSUPP, since they would go around the programs:
- * TCP_ZEROCOPY_RECEIVE, TCP_REPAIR, MSG_FASTOPEN, TCP_FASTOPEN_CONNECT, and with ENODEV mmap(). A
- * call that is waiting in TCP already when the socket is tapped goes on without the tap until it
- * returns: tap before others use the socket.
+ * TCP_ZEROCOPY_RECEIVE, TCP_REPAIR, MSG_FASTOPEN, TCP_FASTOPEN_CONNECT, and with ENODEV mmap().
+ *
+ * A call goes on as it began. So a socket gets no programs (EBUSY) while anybody waits in one that
+ * sends, receives or connects, in whatever process; who polls, or waits in accept(), is in nobody's
+ * way, since he comes back to the tapped socket, or with one. What is not seen is a call that
+ * another thread has begun but whose first step, to lock the socket, it has not taken: it is
+ * as if it had come before, and goes on without the tap until it returns. To be sure of that, too,
+ * tap before others use the socket, or hold them still (stapctl does).
  */
 #ifndef UAPI_STAP_H
 #define UAPI_STAP_H

@@ -20,6 +20,7 @@ static const struct stap_cgroup_program programs[LINKS] = {
 static DEFINE_MUTEX(lock); /* of all below */
 static bool wanted = true;
 static bool ready; /* the module is there, whose option the alias stands for */
+static bool used; /* there has been something to get */
 static struct file *links[LINKS];
 
 static void detach(void)
@@ -27,26 +28,37 @@ static void detach(void)
 	int i;
 
 	for (i = 0; i < LINKS; i++) {
-		if (!IS_ERR_OR_NULL(links[i]))
+		if (links[i])
 			fput(links[i]);
 		links[i] = NULL;
 	}
 }
 
-static int attach(void)
+static int attach_one(int which)
 {
+	struct file *link;
 	int error;
 
-	if (links[SET])
+	if (links[which])
 		return 0;
-	error = stap_cgroup_attach(programs, LINKS, links);
-	if (!error && IS_ERR(links[SET])) {
-		error = PTR_ERR(links[SET]);
-		detach();
-	}
-	if (!error && IS_ERR(links[GET]))
-		pr_notice("getsockopt() does not know SO_ULP (error %ld)\n", PTR_ERR(links[GET]));
+	error = stap_cgroup_attach(&programs[which], 1, &link);
+	if (!error)
+		error = PTR_ERR_OR_ZERO(link);
+	if (!error)
+		links[which] = link;
 	return error;
+}
+
+static int attach(void)
+{
+	int error = attach_one(SET), none;
+
+	if (error || !used)
+		return error;
+	none = attach_one(GET);
+	if (none)
+		pr_notice("getsockopt() does not know SO_ULP (error %d)\n", none);
+	return 0;
 }
 
 /* /sys/module/stap/parameters/so_ulp, or at load. */
@@ -90,6 +102,19 @@ void stap_alias_init(void)
 	mutex_unlock(&lock);
 	if (error)
 		pr_notice("no SO_ULP at SOL_SOCKET, only natively (error %d)\n", error);
+}
+
+void stap_alias_used(void)
+{
+	if (READ_ONCE(used))
+		return;
+	mutex_lock(&lock);
+	if (!used) {
+		WRITE_ONCE(used, true);
+		if (links[SET])
+			attach();
+	}
+	mutex_unlock(&lock);
 }
 
 void stap_alias_exit(void)

@@ -8,8 +8,10 @@
 #include <net/tcp.h>
 
 #include "alias.h"
+#include "callers.h"
+#include "child.h"
 #include "gate.h"
-#include "program.h"
+#include "programs.h"
 #include "proto.h"
 #include "send.h"
 #include "sockopt.h"
@@ -22,7 +24,7 @@ MODULE_PARM_DESC(max_message, "bytes of the longest message; a longer one ends i
 
 static struct workqueue_struct *abort_queue;
 
-static void put(struct stap *tap)
+void stap_free(struct stap *tap)
 {
 	if (refcount_dec_and_test(&tap->references))
 		kfree_rcu(tap, rcu);
@@ -46,7 +48,7 @@ static void abort_connection(struct work_struct *work)
 		}
 		release_sock(sk);
 	}
-	put(tap);
+	stap_free(tap);
 	sock_put(sk);
 }
 
@@ -56,7 +58,11 @@ void stap_end(struct stap *tap)
 		return;
 	sock_hold(tap->sk);
 	refcount_inc(&tap->references);
-	queue_work(abort_queue, &tap->abort);
+	/* It may still be to come for the connection before this one. */
+	if (!queue_work(abort_queue, &tap->abort)) {
+		stap_free(tap);
+		sock_put(tap->sk);
+	}
 }
 
 /*
@@ -73,7 +79,7 @@ void stap_fail(struct stap *tap, int error)
 		stap_end(tap);
 }
 
-static struct stap *new_tap(struct sock *sk, void (*data_ready)(struct sock *sk), gfp_t gfp)
+struct stap *stap_new(struct sock *sk, gfp_t gfp)
 {
 	struct stap *tap = kzalloc(sizeof(*tap), gfp | __GFP_ACCOUNT);
 
@@ -81,7 +87,7 @@ static struct stap *new_tap(struct sock *sk, void (*data_ready)(struct sock *sk)
 		return NULL;
 	refcount_set(&tap->references, 1);
 	tap->sk = sk;
-	tap->data_ready = data_ready;
+	tap->data_ready = stap_base_data_ready();
 	mutex_init(&tap->reader);
 	init_waitqueue_head(&tap->senders);
 	stap_gate_init(tap);
@@ -89,69 +95,145 @@ static struct stap *new_tap(struct sock *sk, void (*data_ready)(struct sock *sk)
 	return tap;
 }
 
-/* TCP_ULP; with the socket locked. */
-static int init(struct sock *sk)
-{
-	struct stap *tap;
+static struct tcp_ulp_ops ulp;
 
-	if (!stap_is_plain(sk))
-		return -EOPNOTSUPP;
-	tap = new_tap(sk, sk->sk_data_ready, GFP_KERNEL);
-	if (!tap)
-		return -ENOMEM;
-	rcu_assign_pointer(inet_csk(sk)->icsk_ulp_data, tap);
-	stap_proto_put_on(sk);
-	/* Upper layers have it not, unless they say so; who listens passes it on. */
-	set_bit(SOCK_SUPPORT_ZC, &sk->sk_socket->flags);
-	return 0;
+bool stap_is_ours(const struct sock *sk)
+{
+	return READ_ONCE(inet_csk(sk)->icsk_ulp_ops) == &ulp;
 }
 
-int stap_install(struct sock *sk, struct bpf_prog *program[STAP_PROGRAM_COUNT])
+void stap_make_ours(struct sock *sk, struct stap *tap)
 {
-	struct stap *tap = stap_of(sk);
+	rcu_assign_pointer(inet_csk(sk)->icsk_ulp_data, tap);
+	WRITE_ONCE(inet_csk(sk)->icsk_ulp_ops, &ulp);
+}
 
-	if (!tap)
-		return -ECONNABORTED;
-	if (stap_is_tapped(&tap->send) || stap_is_tapped(&tap->recv))
-		return -EEXIST;
-	stap_program_install(&tap->send, program[0], program[1]);
-	stap_program_install(&tap->recv, program[2], program[3]);
-	/* Urgent data are in the stream, where they are judged. */
-	if (stap_is_tapped(&tap->recv))
-		sock_set_flag(sk, SOCK_URGINLINE);
-	/* What has come already is not exempt. */
+void stap_begin(struct stap *tap)
+{
+	struct sock *sk = tap->sk;
+
 	if (stap_is_tapped(&tap->recv) && sk->sk_state != TCP_LISTEN &&
 	    !skb_queue_empty(&sk->sk_receive_queue))
 		stap_gate_advance(tap);
-	return 0;
-}
-
-static void inherit(struct stap_direction *child, const struct stap_direction *parent)
-{
-	stap_program_install(child, stap_program_ref(parent->parse),
-			     stap_program_ref(parent->verdict));
 }
 
 /*
- * A listener's child, in softirq. It has the listener's functions, and what it got as its data
- * is the listener's tap. Without memory for its own it has none, and can neither read nor write.
+ * TCP makes children of a listener without its lock. The first that knows of the tap is made after
+ * all that do not are in the accept queue, and they are given theirs; only then is there anything
+ * else to be copied.
  */
-static void clone(const struct request_sock *request, struct sock *sk, const gfp_t gfp)
+static void adopt_children(struct sock *sk)
 {
-	const struct stap *parent = stap_of(sk);
-	struct stap *tap = new_tap(sk, parent->data_ready, gfp);
-
-	__module_get(THIS_MODULE);
-	/* Read when its memory is freed, and in TIME_WAIT, when this module may be gone. */
-	sk->sk_prot_creator = stap_base(sk);
-	rcu_assign_pointer(inet_csk(sk)->icsk_ulp_data, tap);
-	if (!tap)
+	if (sk->sk_state != TCP_LISTEN)
 		return;
-	inherit(&tap->send, &parent->send);
-	inherit(&tap->recv, &parent->recv);
+	synchronize_rcu();
+	stap_child_adopt_all(sk);
 }
 
-/* The end of a socket, with bottom halves off. close() was before, unless nobody accepted it. */
+/* A listener's waiters get children that are tapped, so they may stay. */
+static int callers(struct sock *sk)
+{
+	return sk->sk_state == TCP_LISTEN ? 0 : stap_callers(sk);
+}
+
+/* With the socket locked, and a reference to the module. */
+static int attach(struct sock *sk, struct stap_programs *programs)
+{
+	struct stap *tap;
+	int error;
+
+	if (!stap_is_plain(sk))
+		return -EOPNOTSUPP;
+	error = programs ? callers(sk) : 0;
+	if (error)
+		return error;
+	tap = stap_new(sk, GFP_KERNEL);
+	if (!tap)
+		return -ENOMEM;
+	if (programs)
+		stap_programs_install(tap, programs);
+	stap_make_ours(sk, tap);
+	adopt_children(sk);
+	stap_proto_put_on(sk);
+	/* Upper layers have it not, unless they say so; who listens passes it on. */
+	set_bit(SOCK_SUPPORT_ZC, &sk->sk_socket->flags);
+	stap_begin(tap);
+	return 0;
+}
+
+/* TCP_ULP; with the socket locked. */
+static int init(struct sock *sk)
+{
+	return attach(sk, NULL);
+}
+
+/* What TCP_ULP does. */
+static int attach_at_once(struct sock *sk, struct stap_programs *programs)
+{
+	int error;
+
+	if (inet_csk(sk)->icsk_ulp_ops)
+		return -EEXIST;
+	error = attach(sk, programs);
+	if (error)
+		return error;
+	__module_get(THIS_MODULE);
+	return 0;
+}
+
+static int install(struct sock *sk, struct stap_programs *programs)
+{
+	struct stap *tap = stap_of(sk);
+	int error;
+
+	if (!tap)
+		return -ECONNABORTED;
+	if (rcu_access_pointer(tap->programs))
+		return -EEXIST;
+	if (!programs)
+		return 0;
+	error = callers(sk);
+	if (error)
+		return error;
+	stap_programs_install(tap, programs);
+	adopt_children(sk);
+	stap_begin(tap);
+	return 0;
+}
+
+#define LOCK_TRIES 50 /* of a tick each */
+
+/* Who waits for the lock is let through first, but not without end. */
+static int locked(struct sock *sk, struct stap_programs *programs,
+		  int (*function)(struct sock *sk, struct stap_programs *programs))
+{
+	int i, error;
+
+	for (i = 0; i < LOCK_TRIES; i++) {
+		lock_sock(sk);
+		error = function(sk, programs);
+		release_sock(sk);
+		if (error != -EAGAIN)
+			return error;
+		schedule_timeout_uninterruptible(1);
+	}
+	return -EBUSY;
+}
+
+int stap_attach(struct sock *sk, struct stap_programs *programs)
+{
+	return locked(sk, programs, attach_at_once);
+}
+
+int stap_install(struct sock *sk, struct stap_programs *programs)
+{
+	return locked(sk, programs, install);
+}
+
+/*
+ * The end of a socket, with bottom halves off. close() was before, unless nobody accepted it. The
+ * tap keeps its programs, for who is looking at it; TCP puts the module, which waits for them.
+ */
 static void release(struct sock *sk)
 {
 	struct stap *tap = stap_of(sk);
@@ -159,12 +241,9 @@ static void release(struct sock *sk)
 	stap_proto_take_off(sk);
 	if (!tap)
 		return;
-	stap_program_put(tap->send.parse);
-	stap_program_put(tap->send.verdict);
-	stap_program_put(tap->recv.parse);
-	stap_program_put(tap->recv.verdict);
 	rcu_assign_pointer(inet_csk(sk)->icsk_ulp_data, NULL);
-	put(tap);
+	stap_programs_put(rcu_access_pointer(tap->programs));
+	stap_free(tap);
 }
 
 /* For sock_diag; nobody holds the socket's lock. */
@@ -193,7 +272,7 @@ static struct tcp_ulp_ops ulp __read_mostly = {
 	.name = "stap",
 	.owner = THIS_MODULE,
 	.init = init,
-	.clone = clone,
+	.clone = stap_child_clone,
 	.release = release,
 	.get_info = get_info,
 	.get_info_size = get_info_size,
@@ -203,13 +282,15 @@ static int __init stap_init(void)
 {
 	int error = -ENOMEM;
 
-	abort_queue = alloc_workqueue("stap", 0, 0);
+	abort_queue = alloc_workqueue("stap", WQ_MEM_RECLAIM, 0);
 	if (!abort_queue)
 		return error;
 	error = stap_view_init();
 	if (error)
 		goto err_view;
-	stap_proto_init();
+	error = stap_proto_init();
+	if (error)
+		goto err_ulp;
 	error = tcp_register_ulp(&ulp);
 	if (error)
 		goto err_ulp;

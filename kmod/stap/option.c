@@ -12,6 +12,9 @@
 #include "option.h"
 #include "stap.h"
 
+/* What is read of the kernel's memory is read as pointers of 8 bytes. */
+static_assert(sizeof(void *) == sizeof(u64), "stap is for 64-bit kernels");
+
 /* The number that SO_ULP had in the RFC. */
 #define RFC_SO_ULP 60
 
@@ -55,26 +58,25 @@ static void end(struct stap_option_code *code)
 }
 
 /* Fields of the context, of which all but the pointers are 32 bits. */
-#define LOAD(code, to, field)                                                                     \
-	put(code, BPF_LDX_MEM(BPF_W, to, BPF_REG_6, offsetof(struct bpf_sockopt, field)))
-#define STORE(code, field, from)                                                                  \
-	put(code, BPF_STX_MEM(BPF_W, BPF_REG_6, from, offsetof(struct bpf_sockopt, field)))
-#define LOAD_POINTER(code, to, field)                                                             \
-	put(code, BPF_LDX_MEM(BPF_DW, to, BPF_REG_6, offsetof(struct bpf_sockopt, field)))
+#define LOAD(code, to, context, field)                                                            \
+	put(code, BPF_LDX_MEM(BPF_W, to, context, offsetof(struct bpf_sockopt, field)))
+#define STORE(code, context, field, from)                                                         \
+	put(code, BPF_STX_MEM(BPF_W, context, from, offsetof(struct bpf_sockopt, field)))
+#define LOAD_POINTER(code, to, context, field)                                                    \
+	put(code, BPF_LDX_MEM(BPF_DW, to, context, offsetof(struct bpf_sockopt, field)))
 
-/* r6 = the context, r2 = the option, if it is one of SOL_SOCKET. */
-static void load_option(struct stap_option_code *code)
+/* r2 = the option, if it is one of SOL_SOCKET. */
+static void load_option(struct stap_option_code *code, int context)
 {
-	put(code, BPF_MOV64_REG(BPF_REG_6, BPF_REG_1));
-	LOAD(code, BPF_REG_2, level);
+	LOAD(code, BPF_REG_2, context, level);
 	put(code, BPF_JMP_IMM(BPF_JNE, BPF_REG_2, SOL_SOCKET, TO_END));
-	LOAD(code, BPF_REG_2, optname);
+	LOAD(code, BPF_REG_2, context, optname);
 }
 
 /* r3 = the socket, if it is one of TCP. Clobbers r2. */
-static void load_tcp_socket(struct stap_option_code *code)
+static void load_tcp_socket(struct stap_option_code *code, int context)
 {
-	LOAD_POINTER(code, BPF_REG_3, sk);
+	LOAD_POINTER(code, BPF_REG_3, context, sk);
 	put(code, BPF_LDX_MEM(BPF_W, BPF_REG_2, BPF_REG_3, offsetof(struct bpf_sock, type)));
 	put(code, BPF_JMP_IMM(BPF_JNE, BPF_REG_2, SOCK_STREAM, TO_END));
 	put(code, BPF_LDX_MEM(BPF_W, BPF_REG_2, BPF_REG_3, offsetof(struct bpf_sock, protocol)));
@@ -84,10 +86,10 @@ static void load_tcp_socket(struct stap_option_code *code)
 /* 60 is SO_ZEROCOPY's, whose value is an int, 0 or 1; a name begins with neither. */
 static void check_rfc(struct stap_option_code *code)
 {
-	LOAD(code, BPF_REG_3, optlen);
+	LOAD(code, BPF_REG_3, BPF_REG_1, optlen);
 	put(code, BPF_JMP32_IMM(BPF_JSLT, BPF_REG_3, NAME, TO_END));
-	LOAD_POINTER(code, BPF_REG_3, optval);
-	LOAD_POINTER(code, BPF_REG_4, optval_end);
+	LOAD_POINTER(code, BPF_REG_3, BPF_REG_1, optval);
+	LOAD_POINTER(code, BPF_REG_4, BPF_REG_1, optval_end);
 	put(code, BPF_MOV64_REG(BPF_REG_5, BPF_REG_3));
 	put(code, BPF_ALU64_IMM(BPF_ADD, BPF_REG_5, sizeof(int)));
 	put(code, BPF_JMP_REG(BPF_JGT, BPF_REG_5, BPF_REG_4, TO_END));
@@ -95,23 +97,27 @@ static void check_rfc(struct stap_option_code *code)
 	put(code, BPF_JMP_IMM(BPF_JLE, BPF_REG_3, 1, TO_END));
 }
 
+/*
+ * Nearly all options leave it after two instructions. It calls nothing, so the context stays where
+ * it came, and no register has to be saved.
+ */
 void stap_option_set(struct stap_option_code *code)
 {
 	u32 ours;
 
-	load_option(code);
+	load_option(code, BPF_REG_1);
 	ours = jump(code, BPF_JMP_IMM(BPF_JEQ, BPF_REG_2, SO_ULP, 0));
 	put(code, BPF_JMP_IMM(BPF_JNE, BPF_REG_2, RFC_SO_ULP, TO_END));
 	check_rfc(code);
 	land(code, ours);
-	load_tcp_socket(code);
+	load_tcp_socket(code, BPF_REG_1);
 	put(code, BPF_MOV64_IMM(BPF_REG_2, SOL_IP));
-	STORE(code, level, BPF_REG_2);
+	STORE(code, BPF_REG_1, level, BPF_REG_2);
 	put(code, BPF_MOV64_IMM(BPF_REG_2, STAP_SO_ULP));
-	STORE(code, optname, BPF_REG_2);
+	STORE(code, BPF_REG_1, optname, BPF_REG_2);
 	/* The value is the caller's own, not what the program was shown of it. */
 	put(code, BPF_MOV64_IMM(BPF_REG_2, 0));
-	STORE(code, optlen, BPF_REG_2);
+	STORE(code, BPF_REG_1, optlen, BPF_REG_2);
 	end(code);
 }
 
@@ -218,12 +224,12 @@ static void copy_answer(struct stap_option_code *code)
 	u32 small[ANSWER / 8], full[ANSWER / 8], fits;
 	int i;
 
-	LOAD(code, BPF_REG_1, optlen);
+	LOAD(code, BPF_REG_1, BPF_REG_6, optlen);
 	fits = jump(code, BPF_JMP_REG(BPF_JGE, BPF_REG_1, BPF_REG_7, 0));
 	put(code, BPF_MOV64_REG(BPF_REG_7, BPF_REG_1));
 	land(code, fits);
-	LOAD_POINTER(code, BPF_REG_2, optval);
-	LOAD_POINTER(code, BPF_REG_3, optval_end);
+	LOAD_POINTER(code, BPF_REG_2, BPF_REG_6, optval);
+	LOAD_POINTER(code, BPF_REG_3, BPF_REG_6, optval_end);
 	put(code, BPF_MOV64_IMM(BPF_REG_8, 0));
 	for (i = 0; i < ANSWER / 8; i++) {
 		small[i] = jump(code, BPF_JMP_IMM(BPF_JLT, BPF_REG_7, 8 * (i + 1), 0));
@@ -242,17 +248,18 @@ static void copy_answer(struct stap_option_code *code)
 
 void stap_option_get(struct stap_option_code *code)
 {
-	load_option(code);
+	load_option(code, BPF_REG_1);
 	put(code, BPF_JMP_IMM(BPF_JNE, BPF_REG_2, SO_ULP, TO_END));
-	LOAD(code, BPF_REG_2, retval);
+	LOAD(code, BPF_REG_2, BPF_REG_1, retval);
 	put(code, BPF_JMP32_IMM(BPF_JNE, BPF_REG_2, -ENOPROTOOPT, TO_END));
-	load_tcp_socket(code);
+	put(code, BPF_MOV64_REG(BPF_REG_6, BPF_REG_1));
+	load_tcp_socket(code, BPF_REG_6);
 	answer(code);
 	copy_answer(code);
 	/* Where nothing fits, the kernel would not even tell the caller how much that is. */
 	put(code, BPF_JMP_IMM(BPF_JEQ, BPF_REG_8, 0, TO_END));
-	STORE(code, optlen, BPF_REG_8);
+	STORE(code, BPF_REG_6, optlen, BPF_REG_8);
 	put(code, BPF_MOV64_IMM(BPF_REG_2, 0));
-	STORE(code, retval, BPF_REG_2);
+	STORE(code, BPF_REG_6, retval, BPF_REG_2);
 	end(code);
 }

@@ -9,8 +9,10 @@
 
 #include "../call.h"
 #include "ask.h"
+#include "charge.h"
 #include "policy.h"
 #include "program.h"
+#include "programs.h"
 #include "stap.h"
 
 #define SIZE_MAX_OF_POLICY \
@@ -26,21 +28,35 @@ static void drop(void *program)
 	stap_program_put(program);
 }
 
-static const struct bpfilter_gift_kind programs = {
+static const struct bpfilter_gift_kind program_kind = {
 	.owner = THIS_MODULE,
 	.take = take,
 	.drop = drop,
 };
 
+static int charge(struct stap_programs *programs, struct user_namespace *ns)
+{
+	int i;
+
+	for (i = 0; i < STAP_PROGRAM_COUNT; i++) {
+		struct stap_charge *charge = stap_charge_take(ns, programs->program[i]);
+
+		if (IS_ERR(charge))
+			return PTR_ERR(charge);
+		programs->charge[i] = charge;
+	}
+	return 0;
+}
+
 int stap_policy_programs(struct sock *sk, sockptr_t value, size_t offset, size_t size,
-			 struct bpf_prog **program)
+			 struct stap_programs *programs)
 {
 	void *gift[STAP_PROGRAM_COUNT];
 	struct bpfilter_call call = {
 		.opcode = BPFILTER_OP_TAP,
 		.net = sock_net(sk),
 		.length = size,
-		.kind = &programs,
+		.kind = &program_kind,
 		.count = STAP_PROGRAM_COUNT,
 	};
 	void *body;
@@ -59,7 +75,8 @@ int stap_policy_programs(struct sock *sk, sockptr_t value, size_t offset, size_t
 		error = stap_ask(&call, gift);
 	}
 	kvfree(body);
-	if (!error)
-		memcpy(program, gift, sizeof(gift));
-	return error;
+	if (error)
+		return error;
+	memcpy(programs->program, gift, sizeof(gift));
+	return charge(programs, sock_net(sk)->user_ns);
 }

@@ -4,14 +4,15 @@
 
 #include <linux/sockptr.h>
 
-struct bpf_prog;
 struct sock;
+struct stap_programs;
 
 /*
- * The programs for a struct stap_policy, `size` bytes with its rules, from `offset` of `value`
- * on; in the order of struct stap_params, NULL for none. The helper makes them: this sleeps.
+ * Fills in the programs for a struct stap_policy, `size` bytes with its rules, from `offset` of
+ * `value` on, and charges who owns the socket's network namespace. The helper makes them: this
+ * sleeps.
  */
 int stap_policy_programs(struct sock *sk, sockptr_t value, size_t offset, size_t size,
-			 struct bpf_prog **program);
+			 struct stap_programs *programs);
 
 #endif /* KMOD_STAP_POLICY_H */

@@ -10,6 +10,7 @@
 #include <asm/ioctls.h>
 
 #include "../compat.h"
+#include "child.h"
 #include "gate.h"
 #include "program.h"
 #include "proto.h"
@@ -21,6 +22,8 @@
 enum { V4, V6, FAMILIES };
 
 static struct proto protos[FAMILIES] __ro_after_init;
+static struct proto newborn[FAMILIES] __ro_after_init;
+static void (*base_data_ready)(struct sock *sk) __ro_after_init;
 static struct proto_ops ops[FAMILIES];
 /* TCP's own for IPv6 are not exported: they are those of the first socket that comes. */
 static const struct proto_ops *base_ops[FAMILIES] = { [V4] = &inet_stream_ops };
@@ -36,15 +39,21 @@ const struct proto_ops *stap_base_ops(const struct sock *sk)
 	return base_ops[family_of(sk)];
 }
 
+void (*stap_base_data_ready(void))(struct sock *sk)
+{
+	return base_data_ready;
+}
+
 bool stap_is_plain(const struct sock *sk)
 {
 	const struct tcp_sock *tp = tcp_sk(sk);
 
 	/* The kernel's own, which SMC, say, has underneath: its user's data may go elsewhere. */
-	if (!sk->sk_socket->file)
+	if (sk->sk_socket && !sk->sk_socket->file)
 		return false;
 	/* A connect() that waits for the first bytes would wait for ever: we wait for it. */
 	return sk->sk_prot == stap_base(sk) && !sk->sk_user_data && !tp->repair &&
+	       sk->sk_data_ready == base_data_ready &&
 	       !(tp->fastopen_connect && (1 << sk->sk_state) & (TCPF_CLOSE | TCPF_SYN_SENT));
 }
 
@@ -150,13 +159,14 @@ static __poll_t poll(struct file *file, struct socket *sock, struct poll_table_s
 	return mask;
 }
 
-static int setsockopt(struct sock *sk, int level, int name, sockptr_t value, unsigned int size)
+/* For the system call alone: programs that call bpf_setsockopt() look whether TCP's is TCP's. */
+static int setsockopt(struct socket *sock, int level, int name, sockptr_t value, unsigned int size)
 {
 	if (level == SOL_STAP)
-		return stap_set_option(sk, name, value, size);
+		return stap_set_option(sock->sk, name, value, size);
 	if (level == SOL_TCP && (name == TCP_REPAIR || name == TCP_FASTOPEN_CONNECT))
 		return -EOPNOTSUPP;
-	return stap_base(sk)->setsockopt(sk, level, name, value, size);
+	return stap_base_ops(sock->sk)->setsockopt(sock, level, name, value, size);
 }
 
 static int getsockopt(struct sock *sk, int level, int name, char __user *value, int __user *size)
@@ -183,6 +193,20 @@ static int no_sendmsg_locked(struct sock *sk, struct msghdr *message, size_t siz
 {
 	return -EOPNOTSUPP;
 }
+
+#ifdef STAP_ACCEPT_HAS_FLAGS
+static int accept(struct socket *sock, struct socket *child, int flags, bool kern)
+{
+	return stap_base_ops(sock->sk)->accept(sock, child, flags, kern) ?:
+	       stap_child_adopt_accepted(sock->sk, child->sk);
+}
+#else
+static int accept(struct socket *sock, struct socket *child, struct proto_accept_arg *argument)
+{
+	return stap_base_ops(sock->sk)->accept(sock, child, argument) ?:
+	       stap_child_adopt_accepted(sock->sk, child->sk);
+}
+#endif
 
 static int peek_len(struct socket *sock)
 {
@@ -215,7 +239,6 @@ static void build_proto(struct proto *proto, const struct proto *base)
 	proto->shutdown = shutdown;
 	proto->disconnect = disconnect;
 	proto->ioctl = ioctl;
-	proto->setsockopt = setsockopt;
 	proto->getsockopt = getsockopt;
 	proto->sendmsg = stap_sendmsg;
 	proto->recvmsg = stap_recvmsg;
@@ -227,7 +250,9 @@ static void build_proto(struct proto *proto, const struct proto *base)
 static void build_ops(struct proto_ops *to, const struct proto_ops *base)
 {
 	*to = *base;
+	to->accept = accept;
 	to->poll = poll;
+	to->setsockopt = setsockopt;
 	to->splice_read = stap_splice_read;
 	to->mmap = sock_no_mmap;
 	to->peek_len = peek_len;
@@ -242,6 +267,19 @@ static void build_ops(struct proto_ops *to, const struct proto_ops *base)
 #endif
 }
 
+static void use_gate(struct sock *sk)
+{
+	write_lock_bh(&sk->sk_callback_lock);
+	sk->sk_data_ready = stap_gate_data_ready;
+	write_unlock_bh(&sk->sk_callback_lock);
+}
+
+static void put_on(struct sock *sk)
+{
+	WRITE_ONCE(sk->sk_prot, &protos[family_of(sk)]);
+	WRITE_ONCE(sk->sk_socket->ops, &ops[family_of(sk)]);
+}
+
 void stap_proto_put_on(struct sock *sk)
 {
 	const int family = family_of(sk);
@@ -252,26 +290,54 @@ void stap_proto_put_on(struct sock *sk)
 		build_ops(&ops[family], base_ops[family]);
 	}
 	mutex_unlock(&ops_mutex);
-	WRITE_ONCE(sk->sk_prot, &protos[family]);
-	WRITE_ONCE(sk->sk_socket->ops, &ops[family]);
-	write_lock_bh(&sk->sk_callback_lock);
-	sk->sk_data_ready = stap_gate_data_ready;
-	write_unlock_bh(&sk->sk_callback_lock);
+	put_on(sk);
+	use_gate(sk);
+}
+
+void stap_proto_put_on_newborn(struct sock *sk)
+{
+	WRITE_ONCE(sk->sk_prot, &newborn[family_of(sk)]);
+	use_gate(sk);
+}
+
+/* With the spinlock of the socket's lock. */
+static void release_newborn(struct sock *sk)
+{
+	if (sk->sk_socket)
+		put_on(sk);
+	stap_base(sk)->release_cb(sk);
 }
 
 void stap_proto_take_off(struct sock *sk)
 {
-	const struct stap *tap = stap_of(sk);
-
 	write_lock_bh(&sk->sk_callback_lock);
-	if (tap)
-		sk->sk_data_ready = tap->data_ready;
+	sk->sk_data_ready = base_data_ready;
 	write_unlock_bh(&sk->sk_callback_lock);
 	WRITE_ONCE(sk->sk_prot, stap_base(sk));
 }
 
-void __init stap_proto_init(void)
+/* What it is called with is not exported. */
+static int __init find_data_ready(void)
 {
+	struct socket *sock;
+	int error = sock_create_kern(&init_net, AF_INET, SOCK_STREAM, IPPROTO_TCP, &sock);
+
+	if (error)
+		return error;
+	base_data_ready = sock->sk->sk_data_ready;
+	sock_release(sock);
+	return 0;
+}
+
+int __init stap_proto_init(void)
+{
+	int i;
+
 	build_proto(&protos[V4], &tcp_prot);
 	build_proto(&protos[V6], &tcpv6_prot);
+	for (i = 0; i < FAMILIES; i++) {
+		newborn[i] = protos[i];
+		newborn[i].release_cb = release_newborn;
+	}
+	return find_data_ready();
 }

@@ -7,21 +7,14 @@
 #include <net/inet_connection_sock.h>
 #include <net/tcp.h>
 
+#include "alias.h"
 #include "policy.h"
 #include "program.h"
-#include "proto.h"
+#include "programs.h"
 #include "sockopt.h"
 #include "stap.h"
 
 #define PROGRAMS STAP_PROGRAM_COUNT
-
-static void put_programs(struct bpf_prog *program[PROGRAMS])
-{
-	int i;
-
-	for (i = 0; i < PROGRAMS; i++)
-		stap_program_put(program[i]);
-}
 
 static int get_programs(const struct stap_params *params, struct bpf_prog *program[PROGRAMS])
 {
@@ -40,43 +33,62 @@ static int get_programs(const struct stap_params *params, struct bpf_prog *progr
 	return 0;
 }
 
-static int install(struct sock *sk, struct bpf_prog *program[PROGRAMS])
-{
-	int error;
-
-	lock_sock(sk);
-	error = stap_install(sk, program);
-	release_sock(sk);
-	return error;
-}
-
 /* Of stap_params, or of a policy. */
-static int make_programs(struct sock *sk, bool policy, sockptr_t value, size_t offset, size_t size,
-			 struct bpf_prog *program[PROGRAMS])
+static int fill_in(struct stap_programs *programs, struct sock *sk, bool policy, sockptr_t value,
+		   size_t offset, size_t size)
 {
 	struct stap_params params;
 
 	if (policy)
-		return stap_policy_programs(sk, value, offset, size, program);
+		return stap_policy_programs(sk, value, offset, size, programs);
 	if (size != sizeof(params))
 		return -EINVAL;
 	if (copy_from_sockptr_offset(&params, value, offset, sizeof(params)))
 		return -EFAULT;
-	return get_programs(&params, program);
+	return get_programs(&params, programs->program);
+}
+
+static bool is_empty(const struct stap_programs *programs)
+{
+	int i;
+
+	for (i = 0; i < PROGRAMS; i++)
+		if (programs->program[i])
+			return false;
+	return true;
+}
+
+/* NULL if there are to be none. */
+static struct stap_programs *make_programs(struct sock *sk, bool policy, sockptr_t value,
+					   size_t offset, size_t size)
+{
+	struct stap_programs *programs = stap_programs_new();
+	int error;
+
+	if (!programs)
+		return ERR_PTR(-ENOMEM);
+	error = fill_in(programs, sk, policy, value, offset, size);
+	if (!error && !is_empty(programs))
+		return programs;
+	stap_programs_put(programs);
+	return ERR_PTR(error);
 }
 
 int stap_set_option(struct sock *sk, int name, sockptr_t value, unsigned int size)
 {
-	struct bpf_prog *program[PROGRAMS] = {};
+	struct stap_programs *programs;
 	int error;
 
 	if (name != STAP_PROGRAMS && name != STAP_POLICY)
 		return -ENOPROTOOPT;
-	error = make_programs(sk, name == STAP_POLICY, value, 0, size, program);
-	if (!error)
-		error = install(sk, program);
+	programs = make_programs(sk, name == STAP_POLICY, value, 0, size);
+	if (IS_ERR(programs))
+		return PTR_ERR(programs);
+	error = stap_install(sk, programs);
 	if (error)
-		put_programs(program);
+		stap_programs_put(programs);
+	else
+		stap_alias_used();
 	return error;
 }
 
@@ -149,29 +161,26 @@ static int set_ulp(struct sock *sk, char *name)
 }
 
 /* All that can fail does so before the socket is touched. */
-static int tap_at_once(struct sock *sk, char *name, sockptr_t value, unsigned int size)
+static int tap_at_once(struct sock *sk, sockptr_t value, unsigned int size)
 {
-	struct bpf_prog *program[PROGRAMS] = {};
 	const size_t head = sizeof(struct ulp_config);
+	struct stap_programs *programs;
 	int error;
 
-	error = make_programs(sk, size >= head + sizeof(struct stap_policy), value, head,
-			      size - head, program);
-	if (!error)
-		error = set_ulp(sk, name);
-	if (!error)
-		error = install(sk, program);
+	programs = make_programs(sk, size >= head + sizeof(struct stap_policy), value, head,
+				 size - head);
+	if (IS_ERR(programs))
+		return PTR_ERR(programs);
+	error = stap_attach(sk, programs);
 	if (error)
-		put_programs(program);
+		stap_programs_put(programs);
 	return error;
 }
 
-static int set_so_ulp(struct sock *sk, int name, sockptr_t value, unsigned int size)
+static int set_ulp_of_any_name(struct sock *sk, sockptr_t value, unsigned int size)
 {
 	struct ulp_config config;
 
-	if (!is_tcp(sk))
-		return -ENOPROTOOPT;
 	if (size < sizeof(config))
 		return -EINVAL;
 	if (copy_from_sockptr(&config, value, sizeof(config)))
@@ -179,8 +188,20 @@ static int set_so_ulp(struct sock *sk, int name, sockptr_t value, unsigned int s
 	if (strnlen(config.ulp_name, ULP_NAME_MAX) == ULP_NAME_MAX)
 		return -EINVAL;
 	if (!strcmp(config.ulp_name, "stap"))
-		return tap_at_once(sk, config.ulp_name, value, size);
+		return tap_at_once(sk, value, size);
 	return size == sizeof(config) ? set_ulp(sk, config.ulp_name) : -EINVAL;
+}
+
+static int set_so_ulp(struct sock *sk, int name, sockptr_t value, unsigned int size)
+{
+	int error;
+
+	if (!is_tcp(sk))
+		return -ENOPROTOOPT;
+	error = set_ulp_of_any_name(sk, value, size);
+	if (!error)
+		stap_alias_used();
+	return error;
 }
 
 static int get_so_ulp(struct sock *sk, int name, void __user *value, int *size)

@@ -2,15 +2,19 @@
 /*
  * The tap of a socket, and what the parts of this module are to each other:
  *
- *   main     the module, and "stap" as an upper layer protocol: attach, inherit, release
+ *   main     the module, and "stap" as an upper layer protocol: attach and release
+ *   callers  who is in the middle of a call when a socket is to be tapped
+ *   child    what a listener's children inherit
  *   sockopt  the socket options by which a tap gets its programs
  *   proto    the functions of a tapped socket in place of TCP's
  *   policy   programs made by the helper, as a policy says
+ *   charge   and who pays for them
  *   alias    SO_ULP at SOL_SOCKET, and whether it is in force
  *   option   the BPF programs that make it
  *   cgroup   and how they get to the root of the control groups
  *   ask      the way to the helper, through bpfilter.ko
- *   program  a BPF program and its run
+ *   programs the four BPF programs of a tap
+ *   program  one of them and its run
  *   view     what a program sees: one message as an skb of its own
  *   gate     incoming: how far the application may read
  *   room     memory and window for a message that is not all there
@@ -35,6 +39,7 @@
 #include <stap.h>
 
 struct bpf_prog;
+struct stap_programs;
 struct stap_view;
 
 #define STAP_PROGRAM_COUNT 4 /* in the order of struct stap_params */
@@ -77,6 +82,8 @@ struct stap_buffer {
 struct stap {
 	struct sock *sk;
 	void (*data_ready)(struct sock *sk);
+	/* Set once, with all of them in the directions. Children read it without a lock. */
+	struct stap_programs __rcu *programs;
 	int error; /* positive; nothing passes any more */
 	bool ending; /* and the connection is being aborted */
 
@@ -117,7 +124,21 @@ void stap_fail(struct stap *tap, int error);
 /* By who uses the socket: if it has failed, see to its end, which tap->abort brings. */
 void stap_end(struct stap *tap);
 
-/* Programs that passed its checks, references included. With the socket locked. */
-int stap_install(struct sock *sk, struct bpf_prog *program[STAP_PROGRAM_COUNT]);
+/*
+ * Both take the reference if they succeed, and lock the socket. ECONNABORTED if it has no tap,
+ * for lack of memory; EBUSY if somebody is in the middle of a call who would go on without it.
+ */
+int stap_attach(struct sock *sk, struct stap_programs *programs);
+int stap_install(struct sock *sk, struct stap_programs *programs);
+
+/* Of this module, with or without a tap. */
+bool stap_is_ours(const struct sock *sk);
+
+/* For children; all with the socket locked. */
+struct stap *stap_new(struct sock *sk, gfp_t gfp);
+void stap_free(struct stap *tap);
+void stap_make_ours(struct sock *sk, struct stap *tap);
+/* Judges what has come before there were programs. */
+void stap_begin(struct stap *tap);
 
 #endif /* KMOD_STAP_H */

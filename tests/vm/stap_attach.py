@@ -8,7 +8,7 @@ import socket
 import subprocess
 from typing import Callable, Iterator
 
-from lib import bpf, tap
+from lib import bpf, cgroup, tap
 from lib.check import Skip, expect, expect_equal, main, test
 from lib.iovec import splice
 from lib.tap import DROP, OK, ULP, Programs, load
@@ -240,6 +240,19 @@ def a_child_without_memory() -> None:
             peer.sendall(b"again")
             expect_equal(receive(child, 5), b"again", "the next one")
     os.close(constant)
+
+
+@test
+def options_that_programs_set() -> None:
+    """bpf_setsockopt() of an option of TCP's: a program of a control group does that at every setsockopt()."""
+    def attempt() -> str:
+        with connection() as (one, _), contextlib.closing(os.fdopen(program(), "rb")) as verdict:
+            tap.tap_natively(one, Programs(-1, verdict.fileno()))
+            said = error_of(lambda: one.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1))
+            return f"{said} {one.getsockopt(socket.SOL_TCP, socket.TCP_KEEPCNT)}"
+
+    with cgroup.child() as group, bpf.on_cgroup(bpf.sets_keepcnt(7), bpf.SETSOCKOPT, group.path):
+        expect_equal(group.run(attempt), "OK 7", "of a tapped socket")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import socket
 import struct
 import subprocess
 import tempfile
-from typing import Iterator
+from typing import Callable, Iterator
 
 from lib import bpf, cgroup, tap
 from lib.check import Skip, expect, expect_equal, main, test, wait_for
@@ -24,7 +24,9 @@ NOTHING = ULP + tap.params(Programs())
 
 
 def get_is_known() -> bool:
-    """A kernel without bpf_probe_read_kernel (the debug kernel, lockdown) has no SO_ULP to get."""
+    """It is from the first tap on, but in a kernel without bpf_probe_read_kernel (the debug kernel, lockdown)."""
+    with socket.socket() as one:
+        tap.tap(one, Programs())
     return not any("getsockopt() does not know SO_ULP" in line for line in kernel_log())
 
 
@@ -157,13 +159,42 @@ def it_can_be_left_off() -> None:
 def it_goes_with_the_module() -> None:
     unload()
     wait_for(lambda: not links(), "links that are gone")
-    load()
-    expect_equal(len(links()), 2 if get_is_known() else 1, "links")
-    unload()
     load("so_ulp=0")
     expect_equal(links(), [], "links if it is off")
+    get_is_known()
+    expect_equal(links(), [], "links if it is off, with a tap")
     unload()
     load()
+
+
+TAPS: tuple[Callable[[socket.socket], None], ...] = (
+    lambda one: tap.tap(one, Programs()), lambda one: tap.tap_natively(one, Programs()),
+    lambda one: one.setsockopt(socket.SOL_SOCKET, tap.SO_ULP, TLS))
+
+
+@test
+def getting_is_not_there_before_there_is_a_tap() -> None:
+    """Or another protocol, by SO_ULP: who does without any does not pay for it."""
+    subprocess.run(["modprobe", "tls"], check=True)
+    for attach in TAPS:
+        unload()
+        wait_for(lambda: not links(), "links that are gone")
+        load()
+        with connection() as (one, other):
+            expect_equal(len(links()), 1, "links")
+            expect_equal(error_of(lambda: got_ulp(other)), "ENOPROTOOPT", "before")  # pylint: disable=cell-var-from-loop
+            set_parameter("N")
+            set_parameter("Y")
+            expect_equal(len(links()), 1, "links after it was off")
+            attach(one)
+            seen = len(links())
+            known = get_is_known()
+            expect_equal(seen, 2 if known else 1, "links then")
+            expect_equal(error_of(lambda: got_ulp(other)), "OK" if known else "ENOPROTOOPT", "then")  # pylint: disable=cell-var-from-loop
+            set_parameter("N")
+            expect_equal(links(), [], "links if it is off")
+            set_parameter("Y")
+            expect_equal(len(links()), 2 if known else 1, "links when it is on again")
 
 
 def set_there(group: cgroup.Group) -> str:

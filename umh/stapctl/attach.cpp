@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "umh/stapctl/attach.h"
 
-#include "umh/util/fd.h"
-
 #include <bpf/bpf.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <iterator>
 #include <system_error>
 
 #include <netinet/in.h>
@@ -34,33 +33,64 @@ UniqueFd open_program(const std::string &name)
     return fd;
 }
 
-void attach(int socket, std::span<const std::byte> parameters)
+bool set_ulp(int socket, std::span<const std::byte> parameters)
 {
     const ulp_config config{.ulp_name = "stap"};
     const auto head = std::as_bytes(std::span(&config, 1));
     std::vector<std::byte> value(head.begin(), head.end());
     value.insert(value.end(), parameters.begin(), parameters.end());
-    if (setsockopt(socket, SOL_IP, STAP_SO_ULP, value.data(),
-                   static_cast<socklen_t>(value.size())) < 0)
-        fail_with_errno("cannot tap the socket");
+    return setsockopt(socket, SOL_IP, STAP_SO_ULP, value.data(),
+                      static_cast<socklen_t>(value.size())) == 0;
 }
 
-} // namespace
-
-void attach_programs(int socket, const ProgramNames &names)
+std::vector<std::byte> parameters_of(std::span<const UniqueFd> programs)
 {
-    std::array<UniqueFd, 4> programs;
-    std::ranges::transform(names, programs.begin(), open_program);
     const stap_params parameters{.bpf_send_parse_fd = programs[0].get(),
                                  .bpf_send_verdict_fd = programs[1].get(),
                                  .bpf_recv_parse_fd = programs[2].get(),
                                  .bpf_recv_verdict_fd = programs[3].get()};
-    attach(socket, std::as_bytes(std::span(&parameters, 1)));
+    const auto bytes = std::as_bytes(std::span(&parameters, 1));
+    return {bytes.begin(), bytes.end()};
 }
 
-void attach_policy(int socket, std::span<const std::byte> policy)
+} // namespace
+
+Tap Tap::of_programs(const ProgramNames &names)
 {
-    attach(socket, policy);
+    Tap tap;
+    std::ranges::transform(names, std::back_inserter(tap.programs_), open_program);
+    tap.parameters_ = parameters_of(tap.programs_);
+    return tap;
+}
+
+Tap Tap::of_policy(std::span<const std::byte> policy)
+{
+    Tap tap;
+    tap.parameters_.assign(policy.begin(), policy.end());
+    tap.first_ = UniqueFd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    if (!tap.first_)
+        fail_with_errno("a socket");
+    if (!set_ulp(tap.first_.get(), policy)) {
+        // In the namespace of the socket that is meant it may be another matter.
+        if (errno == EPERM)
+            return tap;
+        fail_with_errno("no programs of that policy");
+    }
+    const stap_info info = info_of(tap.first_.get());
+    for (const auto id :
+         {info.send.parse_id, info.send.verdict_id, info.recv.parse_id, info.recv.verdict_id}) {
+        tap.programs_.emplace_back(id != 0 ? bpf_prog_get_fd_by_id(id) : -1);
+        if (id != 0 && !tap.programs_.back())
+            return tap;
+    }
+    tap.parameters_ = parameters_of(tap.programs_);
+    return tap;
+}
+
+void Tap::attach(int socket) const
+{
+    if (!set_ulp(socket, parameters_))
+        fail_with_errno("cannot tap the socket");
 }
 
 stap_info info_of(int socket)

@@ -25,13 +25,13 @@ bool is_event(int status)
 
 } // namespace
 
-// Threads make threads, until none of them runs.
-Frozen::Frozen(pid_t pid, std::chrono::milliseconds limit)
+// Threads make threads, and pass on what they have, until none of them runs.
+Frozen::Frozen(const Processes &processes, std::chrono::milliseconds limit)
 {
     const auto deadline = Clock::now() + limit;
     try {
-        while (seize_new(pid))
-            await(pid, deadline);
+        while (seize_new(processes()))
+            await(deadline);
     } catch (...) {
         release();
         throw;
@@ -44,12 +44,13 @@ Frozen::~Frozen()
 }
 
 // All are asked before any is waited for. Whether there were any.
-bool Frozen::seize_new(pid_t pid)
+bool Frozen::seize_new(const std::vector<pid_t> &processes)
 {
     bool found = false;
-    for (const pid_t thread : living_threads(pid))
-        if (!threads_.contains(thread))
-            found |= seize(pid, thread);
+    for (const pid_t pid : processes)
+        for (const pid_t thread : living_threads(pid))
+            if (!threads_.contains(thread))
+                found |= seize(pid, thread);
     return found;
 }
 
@@ -63,12 +64,12 @@ bool Frozen::seize(pid_t pid, pid_t thread)
         throw std::system_error(error, std::generic_category(),
                                 fmt::format("cannot hold process {}", pid));
     }
-    threads_[thread] = {};
+    threads_[thread] = {.process = pid};
     ptrace(PTRACE_INTERRUPT, thread, 0, 0);
     return true;
 }
 
-void Frozen::await(pid_t pid, Clock::time_point deadline)
+void Frozen::await(Clock::time_point deadline)
 {
     for (auto thread = threads_.begin(); thread != threads_.end();) {
         switch (look_at(thread->first, thread->second)) {
@@ -80,9 +81,9 @@ void Frozen::await(pid_t pid, Clock::time_point deadline)
             break;
         case State::running:
             if (Clock::now() > deadline)
-                throw std::system_error(
-                    ETIMEDOUT, std::generic_category(),
-                    fmt::format("thread {} of process {} cannot be held", thread->first, pid));
+                throw std::system_error(ETIMEDOUT, std::generic_category(),
+                                        fmt::format("thread {} of process {} cannot be held",
+                                                    thread->first, thread->second.process));
             std::this_thread::sleep_for(poll_interval);
         }
     }

@@ -66,13 +66,11 @@ void attach(const Target &target, const std::string &policy, const ProgramNames 
     const bool any = std::ranges::any_of(programs, [](const auto &name) { return !name.empty(); });
     if (any == !policy.empty())
         throw std::runtime_error("either a policy file or programs, please");
-    const auto bytes = any ? std::vector<std::byte>() : read_policy(policy);
     const auto socket = borrow(target.pid, target.fd);
-    const Frozen frozen(target.pid, std::chrono::seconds(seconds));
-    if (any)
-        attach_programs(socket.get(), programs);
-    else
-        attach_policy(socket.get(), bytes);
+    const auto tap = any ? Tap::of_programs(programs) : Tap::of_policy(read_policy(policy));
+    const auto inode = inode_of(socket.get());
+    const Frozen frozen([&] { return processes_with(inode); }, std::chrono::seconds(seconds));
+    tap.attach(socket.get());
 }
 
 void check(const std::string &policy)
@@ -110,7 +108,7 @@ int main(int argc, char **argv)
 
     attacher
         ->add_option("--limit", seconds,
-                     "give up if a thread of the process cannot be held still for so long, seconds")
+                     "give up if a thread of who has it cannot be held still for so long, seconds")
         ->capture_default_str();
 
     auto *checker = app.add_subcommand("check", "Whether a file is a policy.");

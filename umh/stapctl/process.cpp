@@ -7,10 +7,12 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <set>
 #include <stdexcept>
 #include <system_error>
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -98,6 +100,25 @@ std::multimap<std::uint64_t, Holder> socket_holders()
             add_holders(entry->path(), pid, holders);
     }
     return holders;
+}
+
+std::uint64_t inode_of(int socket)
+{
+    struct stat status{};
+    if (fstat(socket, &status) < 0)
+        throw std::system_error(errno, std::generic_category(), "the socket");
+    return status.st_ino;
+}
+
+std::vector<pid_t> processes_with(std::uint64_t inode)
+{
+    const auto holders = socket_holders();
+    const auto [first, last] = holders.equal_range(inode);
+    std::set<pid_t> processes;
+    for (auto holder = first; holder != last; ++holder)
+        processes.insert(holder->second.pid);
+    processes.erase(getpid());
+    return {processes.begin(), processes.end()};
 }
 
 std::vector<int> living_threads(int pid)

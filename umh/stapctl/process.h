@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include <sys/types.h>
+
 namespace bpfilter::stapctl {
 
 struct Holder {
@@ -20,6 +22,12 @@ struct Holder {
 
 // Who has which socket, by its inode; as far as /proc lets us see.
 std::multimap<std::uint64_t, Holder> socket_holders();
+
+// Its inode. Throws std::system_error.
+std::uint64_t inode_of(int socket);
+
+// Those who have the socket besides us.
+std::vector<pid_t> processes_with(std::uint64_t inode);
 
 // The threads of a process that have not exited. A process goes on without its main thread.
 std::vector<int> living_threads(int pid);

@@ -169,3 +169,10 @@ def by_byte(offset: int, answers: dict[int, int], default: int = 0) -> Code:
 def by_length(size: int, answer: int) -> Code:
     """A verdict: messages of exactly so many bytes pass, others get this answer."""
     return [_copy(R6, R1), _LENGTH, (0x55, R0, 0, 2, size), _mov(R0, 0), EXIT, _mov(R0, answer), EXIT]
+
+
+def sets_keepcnt(count: int) -> Code:
+    """A program for SETSOCKOPT: sets TCP_KEEPCNT, whatever the option is; where it cannot it refuses that."""
+    return [(0x79, R1, R1, 0, 0), (0x62, R10, 0, -8, count), _mov(R2, 6), _mov(R3, 6), _copy(R4, R10),
+            (0x07, R4, 0, 0, -8), _mov(5, 4), (0x85, 0, 0, 0, 49), (0xBF, 6, R0, 0, 0), _mov(R0, 1),
+            (0x15, 6, 0, 1, 0), _mov(R0, 0), EXIT]

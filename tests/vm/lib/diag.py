@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0
-"""sock_diag(7): what the kernel says of one connection of TCP."""
+"""sock_diag(7): what the kernel says of connections of TCP."""
 
 import os
 import socket
 import struct
 from typing import Iterator
 
-_NETLINK_SOCK_DIAG, _SOCK_DIAG_BY_FAMILY, _REQUEST, _ERROR = 4, 20, 1, 2
+_NETLINK_SOCK_DIAG, _SOCK_DIAG_BY_FAMILY, _REQUEST, _ERROR, _DONE, _DUMP = 4, 20, 1, 2, 3, 0x300
 _ULP_INFO = 19  # INET_DIAG_ULP_INFO, which comes with:
 _WITH_INFO = 1 << (2 - 1)  # INET_DIAG_INFO
 ULP_NAME, STAP_INFO = 1, 0x1354
@@ -42,3 +42,22 @@ def ulp(opened: socket.socket) -> dict[int, bytes] | None:
         raise OSError(error, os.strerror(error))
     found = dict(_attributes(answer[_HEAD + _MESSAGE:size]))
     return dict(_attributes(found[_ULP_INFO])) if _ULP_INFO in found else None
+
+
+def tapped() -> int:
+    """How many sockets of IPv4 have the protocol stap."""
+    whole = struct.pack("=BBBxI", socket.AF_INET, socket.IPPROTO_TCP, _WITH_INFO, 0xFFFFFFFF) + bytes(48)
+    head = struct.pack("=IHHII", _HEAD + len(whole), _SOCK_DIAG_BY_FAMILY, _REQUEST | _DUMP, 1, 0)
+    count = 0
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM, _NETLINK_SOCK_DIAG) as diag:
+        diag.settimeout(20)
+        diag.send(head + whole)
+        while True:
+            answer = diag.recv(1 << 16)
+            while answer:
+                size, kind = struct.unpack_from("=IH", answer)
+                if kind in (_DONE, _ERROR):
+                    return count
+                found = dict(_attributes(answer[_HEAD + _MESSAGE:size]))
+                count += _ULP_INFO in found and STAP_INFO in dict(_attributes(found[_ULP_INFO]))
+                answer = answer[(size + 3) & ~3:]

@@ -1,0 +1,294 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""The socket tap on a socket that is listened on, while connections come and are accepted."""
+
+import contextlib
+import os
+import select
+import socket
+import threading
+from typing import Callable, Iterator
+
+from lib import bpf, diag, tap
+from lib.check import expect, expect_equal, main, test, wait_for
+from lib.iovec import splice
+from lib.process import Child, waits_in
+from lib.tap import DROP, OK, Programs, load
+from lib.tcp import arrived, connection, listening, prefixed, readable, receive
+
+ACCEPT, ACCEPT4 = 43, 288  # numbers of the system calls
+SO_REUSEPORT, TCP_FASTOPEN = 15, 23
+MIGRATE = "/proc/sys/net/ipv4/tcp_migrate_req"
+KEPT, WHOLE = prefixed(b"a") + prefixed(b"b"), prefixed(b"a") + prefixed(b"drop") + prefixed(b"b")
+
+
+def drops_d(opened: socket.socket) -> None:
+    tap.tap_all(opened, bpf.prefixed(), bpf.by_byte(2, {ord("d"): DROP}))
+
+
+def drops_d_natively(opened: socket.socket) -> None:
+    parse, verdict = bpf.load(bpf.prefixed()), bpf.load(bpf.by_byte(2, {ord("d"): DROP}))
+    tap.tap_natively(opened, Programs(parse, verdict, parse, verdict))
+    os.close(parse)
+    os.close(verdict)
+
+
+def by_splice(opened: socket.socket, size: int) -> bytes:
+    """As recv() does, by way of a pipe."""
+    there, back = os.pipe()
+    data = b""
+    try:
+        while len(data) < size:
+            expect(readable(opened, 60), f"nothing comes after {data!r}")
+            some = splice(opened.fileno(), back, size - len(data))
+            if not some:
+                break
+            data += os.read(there, some)
+    finally:
+        os.close(there)
+        os.close(back)
+    return data
+
+
+def expect_tapped(child: socket.socket, peer: socket.socket, what: str) -> None:
+    """By all four programs, and in the functions that a socket has of its own for the system call."""
+    child.settimeout(None)
+    peer.settimeout(60)
+    for read in (by_splice, receive):
+        peer.sendall(WHOLE)
+        expect_equal(read(child, 6), KEPT, f"{what}, by {read.__name__}")
+    child.sendall(WHOLE)
+    expect_equal(receive(peer, 6), KEPT, f"{what}, sent")
+    # What is to be dropped is not there for who polls, either.
+    peer.sendall(prefixed(b"drop"))
+    wait_for(lambda: tap.info(child)[1].dropped == 3, "the last one to be dropped")
+    expect(not readable(child), f"{what}: a message that was dropped is readable")
+
+
+@contextlib.contextmanager
+def connected(listener: socket.socket) -> Iterator[socket.socket]:
+    with socket.socket(listener.family) as peer:
+        peer.settimeout(60)
+        peer.connect(listener.getsockname()[:2])
+        yield peer
+
+
+@test
+def in_the_queue_already() -> None:
+    """Who has connected, and sent something, before the listener was tapped, and is accepted after."""
+    for family in (4, 6):
+        for attach in (drops_d, drops_d_natively):
+            with listening(family) as listener, connected(listener) as silent, connected(listener) as peer:
+                peer.sendall(WHOLE)
+                arrived(peer)
+                attach(listener)
+                with listener.accept()[0] as child:
+                    expect_tapped(child, silent, f"silent, IPv{family}, {attach.__name__}")
+                with listener.accept()[0] as child:
+                    expect_equal(receive(child, 6), KEPT, f"what was there, IPv{family}, {attach.__name__}")
+                    with connected(listener) as third, listener.accept()[0] as after:
+                        expect_tapped(after, third, "one that came later")
+
+
+@test
+def between_the_two_steps() -> None:
+    """A child that came when there was a tap without programs has those of its parent when it is accepted."""
+    with listening() as listener:
+        listener.setsockopt(socket.SOL_TCP, tap.TCP_ULP, b"stap")
+        with connected(listener) as early, connected(listener) as peer:
+            with listener.accept()[0] as child:
+                expect_equal(tap.info(child)[1].verdict_id, 0, "a program of what was accepted before")
+                early.sendall(WHOLE)
+                expect_equal(receive(child, len(WHOLE)), WHOLE, "through a tap without programs")
+                fd = bpf.load(bpf.constant(OK))
+                child.setsockopt(tap.SOL_STAP, tap.PROGRAMS, tap.params(Programs(-1, fd)))
+            parse, verdict = bpf.load(bpf.prefixed()), bpf.load(bpf.by_byte(2, {ord("d"): DROP}))
+            listener.setsockopt(tap.SOL_STAP, tap.PROGRAMS, tap.params(Programs(parse, verdict, parse, verdict)))
+            with listener.accept()[0] as child:
+                expect_tapped(child, peer, "accepted later")
+            for opened in (fd, parse, verdict):
+                os.close(opened)
+
+
+def accepts(listener: socket.socket) -> str:
+    """What a process reads by splice() of what it accepts."""
+    with listener.accept()[0] as child:
+        return repr(by_splice(child, len(WHOLE)))
+
+
+@test
+def while_others_wait_in_accept() -> None:
+    """Processes that share the listener; none of them is stopped for it."""
+    for family in (4, 6):
+        with listening(family) as listener:
+            number = listener.fileno()
+            workers = [Child(lambda: accepts(listener)) for _ in range(3)]  # pylint: disable=cell-var-from-loop
+            for worker in workers:
+                wait_for(lambda: any(waits_in(worker.pid, call, number)  # pylint: disable=cell-var-from-loop
+                                     for call in (ACCEPT, ACCEPT4)), "a worker to wait in accept()")
+            drops_d(listener)
+            peers = []
+            for _ in workers:
+                peer = socket.create_connection(listener.getsockname()[:2])
+                peers.append(peer)
+                peer.sendall(WHOLE)
+                peer.shutdown(socket.SHUT_WR)
+            said = [worker.said() for worker in workers]
+            for peer in peers:
+                peer.close()
+            expect_equal(said, [repr(KEPT)] * 3, f"what the workers read, IPv{family}")
+
+
+class Flood:
+    """Threads that connect, send, and see whether what comes back was judged, over and over."""
+
+    def __init__(self, address: tuple[str, int]) -> None:
+        self.address = address
+        self.ended = threading.Event()
+        self.made = 0
+        self.threads = [threading.Thread(target=self._run) for _ in range(4)]
+        for thread in self.threads:
+            thread.start()
+
+    def _run(self) -> None:
+        while not self.ended.is_set():
+            with socket.socket() as one, contextlib.suppress(OSError):
+                one.settimeout(20)
+                one.connect(self.address)
+                one.sendall(WHOLE)
+                self.made += 1
+                select.select([one], [], [], 20)
+
+    def end(self) -> None:
+        self.ended.set()
+        for thread in self.threads:
+            thread.join()
+
+
+def accepted_is_tapped(listener: socket.socket) -> None:
+    with listener.accept()[0] as child:
+        child.settimeout(None)
+        sent, received = tap.info(child)
+        expect(0 not in (sent.parse_id, sent.verdict_id, received.parse_id, received.verdict_id),
+               f"a child that lacks programs: {sent}, {received}")
+        expect_equal(by_splice(child, 6), KEPT, "what a child has read")
+
+
+def in_a_flood(attach: Callable[[socket.socket], None]) -> None:
+    """Whatever is accepted after the tap was attached has it, with all of its programs."""
+    for _ in range(6):
+        with listening() as listener:
+            listener.listen(200)
+            flood = Flood(listener.getsockname())
+            try:
+                for _ in range(5):
+                    listener.accept()[0].close()
+                attach(listener)
+                for _ in range(30):
+                    accepted_is_tapped(listener)
+            finally:
+                flood.ended.set()
+                listener.close()
+                flood.end()
+            expect(flood.made > 30, f"only {flood.made} connections were made")
+
+
+@test
+def in_a_flood_at_once() -> None:
+    in_a_flood(drops_d)
+
+
+@test
+def in_a_flood_natively() -> None:
+    in_a_flood(drops_d_natively)
+
+
+@test
+def closed_in_a_flood() -> None:
+    """The listener goes while children of it are being made, and its programs with it."""
+    for _ in range(40):
+        with listening() as listener:
+            listener.listen(200)
+            drops_d(listener)
+            flood = Flood(listener.getsockname())
+            try:
+                accepted_is_tapped(listener)
+                listener.close()
+            finally:
+                flood.end()
+
+
+@test
+def closed_while_others_look_at_it() -> None:
+    """sock_diag reads the programs' ids of a socket that goes."""
+    ended = threading.Event()
+    seen = [0]
+
+    def look() -> None:
+        while not ended.is_set():
+            seen[0] += diag.tapped()
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        for _ in range(150):
+            with connection() as (one, other):
+                drops_d(one)
+                drops_d(other)
+    finally:
+        ended.set()
+        thread.join()
+    expect(seen[0] > 0, "nobody was ever seen")
+
+
+@test
+def fast_open() -> None:
+    """What came with a SYN before the listener was tapped."""
+    with open("/proc/sys/net/ipv4/tcp_fastopen", "r+", encoding="ascii") as file:
+        before = file.read()
+        file.write("1543")  # 0x607: both sides, and no cookies
+    try:
+        with listening() as listener, socket.socket() as one:
+            listener.setsockopt(socket.SOL_TCP, TCP_FASTOPEN, 10)
+            one.sendto(WHOLE, 0x20000000, listener.getsockname())
+            wait_for(lambda: readable(listener), "the connection")
+            drops_d(listener)
+            with listener.accept()[0] as child:
+                expect_equal(receive(child, 6), KEPT, "what came with the SYN")
+    finally:
+        with open("/proc/sys/net/ipv4/tcp_fastopen", "w", encoding="ascii") as file:
+            file.write(before)
+
+
+def group(address: tuple[str, int]) -> socket.socket:
+    opened = socket.socket()
+    opened.setsockopt(socket.SOL_SOCKET, SO_REUSEPORT, 1)
+    opened.bind(address)
+    opened.listen()
+    return opened
+
+
+@test
+def handed_to_another_listener() -> None:
+    """Who waited with a listener that was closed comes to another of its group: into a tap, or with the one it had."""
+    with open(MIGRATE, "w", encoding="ascii") as file:
+        file.write("1")
+    try:
+        for tapped in ("the one that stays", "the one that goes"):
+            going = group(("127.0.0.1", 0))
+            with connected(going) as peer, group(going.getsockname()) as staying:
+                peer.sendall(b"")
+                wait_for(lambda: readable(going), "the connection")  # pylint: disable=cell-var-from-loop
+                drops_d(staying if tapped == "the one that stays" else going)
+                going.close()
+                wait_for(lambda: readable(staying), "it to come")  # pylint: disable=cell-var-from-loop
+                with staying.accept()[0] as child:
+                    expect_tapped(child, peer, f"{tapped} is tapped")
+    finally:
+        with open(MIGRATE, "w", encoding="ascii") as file:
+            file.write("0")
+
+
+if __name__ == "__main__":
+    load()
+    main()
