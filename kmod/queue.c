@@ -116,7 +116,8 @@ static void offer(void)
  */
 static bool is_affordable(const struct bpfilter_request *request)
 {
-	const unsigned long bytes = (unsigned long)request->body_length + request->header.reply_limit;
+	const unsigned long bytes =
+		(unsigned long)request->body_length + request->header.reply_limit;
 
 	return bytes <= BPFILTER_LIGHT_MAX ||
 	       bytes / PAGE_SIZE * HELPER_FACTOR <= (unsigned long)si_mem_available() / 2;
