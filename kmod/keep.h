@@ -17,7 +17,7 @@ struct user_namespace;
 /* A number for who stands behind it: 0 for the machine's own, another for each other. */
 unsigned long bpfilter_user_key(const struct user_namespace *user);
 
-/* Whoever stands behind this namespace, referenced, NULL for the machine's own. ERR_PTR(-ENOMEM). */
+/* Whoever stands behind this namespace, referenced; NULL: the machine's own. ERR_PTR(-ENOMEM). */
 struct bpfilter_keeper *bpfilter_keeper_get(const struct net *net);
 /* Another reference to it, or NULL. */
 struct bpfilter_keeper *bpfilter_keeper_share(struct bpfilter_keeper *keeper);

@@ -13,7 +13,7 @@
 #define PERIOD (HZ / 20)
 /* Between one telling and the next. */
 #define PAUSE HZ
-/* So long behind the last change, another is for a namespace that is restless; so often, and enough. */
+/* So soon behind the last, a change is one of a restless namespace; so often, and it is enough. */
 #define RESTLESS (3 * HZ)
 #define RESTLESS_MAX 4
 /* Then it is looked at when nothing changed for so long. */

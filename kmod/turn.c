@@ -85,7 +85,7 @@ static struct bpfilter_request *first_of(const struct bpfilter_line *line)
 	return list_first_entry(&line->requests, struct bpfilter_request, in_line);
 }
 
-/* Into its share, if it is ready: behind the others that begin with a request as heavy as its own. */
+/* Into its share, if it is ready: behind the others that begin with a request as heavy. */
 static void update_line(struct bpfilter_line *line)
 {
 	const bool ready = !line->busy && !list_empty(&line->requests);

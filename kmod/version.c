@@ -214,7 +214,8 @@ static unsigned long memory_of_map(const struct bpf_map *map)
 	const unsigned long copies =
 		map->map_type == BPF_MAP_TYPE_PERCPU_ARRAY ? num_possible_cpus() : 1;
 
-	return PAGE_SIZE + map->max_entries * (copies * round_up(map->value_size, 8) + sizeof(void *));
+	return PAGE_SIZE +
+	       map->max_entries * (copies * round_up(map->value_size, 8) + sizeof(void *));
 }
 
 static unsigned long memory_of(const struct bpfilter_version *version)

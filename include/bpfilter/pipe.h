@@ -45,8 +45,8 @@
  *     1.1  TAP, IOC_GIVE.
  *     1.2  INIT's reply tells the number of threads. One request of a namespace at a time.
  *          COMMIT_NO_DEVICES, COMMIT_NO_LINK. Programs may call few helpers, kept are arrays.
- *     1.3  The header tells the deadline. IOC_REFUSE. DEVICES follows a COMMIT that asks for it: its REPLACE or REPLAY need not see to
- *          devices. REQUEST_UNSETTLED; EAGAIN to DEVICES. ADD_COUNTERS may COMMIT.
+ *     1.3  The header tells the deadline. IOC_REFUSE. DEVICES follows a COMMIT that asks for
+ *          it, and INIT; REQUEST_UNSETTLED, and EAGAIN to DEVICES. ADD_COUNTERS may COMMIT.
  *
  * ORDER AND LIFETIME
  *   Ids are unique for the life of the module, never 0. Requests may be answered in any
