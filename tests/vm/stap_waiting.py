@@ -185,7 +185,9 @@ def peeking_over_a_dropped_message() -> None:
 @test
 def before_there_is_a_connection() -> None:
     """To read and to ask then says nothing of the connection that comes."""
-    for family, look in ((4, lambda opened: error_of(lambda: opened.recv(10))), (6, unread), (4, readable)):
+    looks: list[tuple[int, Callable[[socket.socket], object]]] = [
+        (4, lambda opened: error_of(lambda: opened.recv(10))), (6, unread), (4, readable)]
+    for family, look in looks:
         with listening(family) as listener, socket.socket(listener.family) as one:
             drops_d(one)
             look(one)
