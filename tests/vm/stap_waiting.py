@@ -235,15 +235,35 @@ def set_peek_off(opened: socket.socket, value: int) -> bytes:
     return b"set"
 
 
+def can_peek_off(opened: socket.socket) -> None:
+    try:
+        set_peek_off(opened, 0)
+    except OSError as error:
+        raise Skip(f"no SO_PEEK_OFF for TCP here: {error}") from error
+
+
+@test
+def peeking_further_than_there_is() -> None:
+    """SO_PEEK_OFF is set while a peek waits: it goes on to wait, and does not run in circles."""
+    with connection() as (one, other):
+        drops_d(other)
+        can_peek_off(other)
+        peek = Call(lambda: other.recv(len(A), socket.MSG_PEEK))
+        wait_for(lambda: peek.tid and peek.is_in("wait_woken"), "a peek that waits")
+        set_peek_off(other, 2 * len(A))
+        one.sendall(A)
+        arrived(one)
+        wait_for(lambda: peek.is_in("wait_woken"), "the peek to wait again")
+        one.sendall(A + E)
+        expect_equal(peek.result(), E, "peeked")
+
+
 @test
 def peeking_further_meanwhile() -> None:
     """SO_PEEK_OFF is set while a peek waits for the socket: it ends at the gate nevertheless."""
     with connection() as (one, other):
         drops_d(other)
-        try:
-            set_peek_off(other, 0)
-        except OSError as error:
-            raise Skip(f"no SO_PEEK_OFF for TCP here: {error}") from error
+        can_peek_off(other)
         one.sendall(A + D + E)
         wait_for_data(other, len(A))
         hold = fault.Fault()
