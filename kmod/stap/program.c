@@ -130,8 +130,8 @@ static struct stap_finding parse(const struct stap_source *source, u32 offset, u
 			  usual > FIRST_LOOK && usual <= size ? usual : min(size, FIRST_LOOK);
 	struct stap_finding found = { .verdict = NOT_JUDGED };
 
-	if (direction->done == size)
-		return found; /* and nothing else is there */
+	if (direction->done && direction->done >= size)
+		return found; /* it wants to see more, and there is nothing else */
 	found = look(source, offset, first);
 	if (found.length || size == first)
 		return found;

@@ -142,15 +142,15 @@ static int read_all(struct stap *tap, struct msghdr *message, size_t size, int f
 	const int target = sock_rcvlowat(tap->sk, all, size);
 	const struct kvec control = { message->msg_control, message->msg_controllen };
 	long timeo = sock_rcvtimeo(tap->sk, flags & MSG_DONTWAIT);
-	const u32 skip = peeked(tap->sk, flags);
-	u32 least = peek ? skip + target : all ? 1 : target;
 	int copied = 0, result;
 
-	/* Not even a lock, if it is there. */
-	bool there = stap_gate_is_ready(tap, skip, least);
-
 	for (;;) {
-		if (there) {
+		/* Anew each time: SO_PEEK_OFF may be set while we wait. */
+		const u32 skip = peeked(tap->sk, flags);
+		const u32 least = peek ? skip + target : all || copied ? 1 : target;
+
+		/* Not even a lock, if it is there. */
+		if (stap_gate_is_ready(tap, skip, least)) {
 			result = read_more(tap, message, size - copied, flags, addr_len, &control);
 			if (result > 0)
 				copied += result;
@@ -163,12 +163,11 @@ static int read_all(struct stap *tap, struct msghdr *message, size_t size, int f
 			if (copied >= target ||
 			    (copied && (peek || (!all && !stap_gate_readable(tap)))))
 				break;
-			if (copied)
-				least = 1;
+			if (result > 0)
+				continue;
 		}
 		result = wait(tap, skip, least, &timeo);
-		there = result == 1;
-		if (there)
+		if (result == 1)
 			continue;
 		/* What there is, if it is fewer than were asked for. */
 		if (!copied && stap_gate_readable(tap) > skip)

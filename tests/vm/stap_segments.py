@@ -8,6 +8,7 @@ import threading
 
 from lib import bpf, tap
 from lib.check import expect, expect_equal, main, test
+from lib.iovec import splice
 from lib.peer import Peer, Wire
 from lib.tap import DROP, OK, load
 from lib.tcp import error_of, prefixed, readable, receive, unread
@@ -24,7 +25,7 @@ def spliced(opened: socket.socket, size: int) -> bytes:
     """receive(), by splice()."""
     data = b""
     reads, writes = os.pipe()
-    while len(data) < size and (some := os.splice(opened.fileno(), writes, size - len(data))):
+    while len(data) < size and (some := splice(opened.fileno(), writes, size - len(data))):
         data += os.read(reads, some)
     os.close(reads)
     os.close(writes)

@@ -10,7 +10,7 @@ import threading
 from lib import bpf, tap
 from lib.check import expect, expect_equal, main, test
 from lib.tap import DROP, OK, load
-from lib.tcp import connection, prefixed, receive, unread
+from lib.tcp import arrived, connection, prefixed, receive, unread
 
 
 def check_stream(data: bytes, parse: bpf.Code) -> None:
@@ -51,6 +51,28 @@ def views_of_many_pages() -> None:
                 sender.join()
                 expect(data == wanted, f"{len(data)} bytes of {len(wanted)}, or others, programs of type {kind}")
                 expect_equal(tap.info(end)[tapped].dropped, 2, "dropped")
+
+
+def resuming(size: int, most: int) -> bpf.Code:
+    """A parser: messages of one size, which counts their bytes, and wants to be shown none twice."""
+    return [(0xBF, 6, 1, 0, 0), (0x61, 0, 6, 0, 0), (0xB5, 0, 0, 2, most),
+            (0xB7, 0, 0, 0, -71), bpf.EXIT, (0x61, 1, 6, 48, 0), (0x0F, 0, 1, 0, 0), (0xA5, 0, 0, 2, size),
+            (0xB7, 0, 0, 0, size), bpf.EXIT, (0x63, 6, 0, 48, 0), (0xB7, 0, 0, 0, 0), bpf.EXIT]
+
+
+@test
+def a_parser_that_resumes() -> None:
+    """It is shown what is behind the bytes that it is done with, and nothing else, message after message."""
+    size, piece = 20_000, 1000
+    data = os.urandom(5 * size)
+    for tapped in (0, 1):
+        with connection() as (one, other):
+            tap.tap_all((one, other)[tapped], resuming(size, 4 * piece), bpf.by_length(size, DROP))
+            for at in range(0, len(data), piece):
+                one.sendall(data[at:at + piece])
+                arrived(one)
+            expect(receive(other, len(data)) == data, "other bytes")
+            expect_equal(tap.info((one, other)[tapped])[tapped][2:], (5, len(data), 0), "counted")
 
 
 SENT_DROPS, RECEIVED_DROPS = 7, 5  # by the first byte

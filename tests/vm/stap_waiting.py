@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: GPL-2.0
 """The socket tap: whoever waits for what is received learns of it, and of nothing else."""
 
+import contextlib
 import select
 import socket
 import threading
-from typing import Callable
+from typing import Callable, Iterator
 
 from lib import bpf, fault, tap
 from lib.check import Skip, expect, expect_equal, main, test, wait_for
@@ -53,6 +54,11 @@ class Call(threading.Thread):
         """Sleeps there, in the kernel."""
         with open(f"/proc/self/task/{self.tid}/stack", encoding="ascii") as file:
             return function in file.read()
+
+    def sleeps(self) -> int:
+        """How often it went to sleep."""
+        with open(f"/proc/self/task/{self.tid}/status", encoding="ascii") as file:
+            return next(int(line.split()[1]) for line in file if line.startswith("voluntary_ctxt_switches"))
 
 
 @test
@@ -185,7 +191,9 @@ def peeking_over_a_dropped_message() -> None:
 @test
 def before_there_is_a_connection() -> None:
     """To read and to ask then says nothing of the connection that comes."""
-    for family, look in ((4, lambda opened: error_of(lambda: opened.recv(10))), (6, unread), (4, readable)):
+    looks: list[tuple[int, Callable[[socket.socket], object]]] = [
+        (4, lambda opened: error_of(lambda: opened.recv(10))), (6, unread), (4, readable)]
+    for family, look in looks:
         with listening(family) as listener, socket.socket(listener.family) as one:
             drops_d(one)
             look(one)
@@ -233,30 +241,67 @@ def set_peek_off(opened: socket.socket, value: int) -> bytes:
     return b"set"
 
 
+def can_peek_off(opened: socket.socket) -> None:
+    try:
+        set_peek_off(opened, 0)
+    except OSError as error:
+        raise Skip(f"no SO_PEEK_OFF for TCP here: {error}") from error
+
+
+@test
+def peeking_further_than_there_is() -> None:
+    """SO_PEEK_OFF is set while a peek waits: it goes on to wait, and does not run in circles."""
+    with connection() as (one, other):
+        drops_d(other)
+        can_peek_off(other)
+        peek = Call(lambda: other.recv(len(A), socket.MSG_PEEK))
+        wait_for(lambda: peek.tid and peek.is_in("wait_woken"), "a peek that waits")
+        set_peek_off(other, 2 * len(A))
+        before = peek.sleeps()
+        one.sendall(A)
+        wait_for(lambda: peek.sleeps() > before, "the peek to wait again")
+        one.sendall(A + E)
+        expect_equal(peek.result(), E, "peeked")
+
+
+@contextlib.contextmanager
+def so_ulp_off() -> Iterator[None]:
+    """Its programs have the socket locked for each option."""
+    with open("/sys/module/stap/parameters/so_ulp", "w", encoding="ascii") as file:
+        file.write("N")
+    try:
+        yield
+    finally:
+        with open("/sys/module/stap/parameters/so_ulp", "w", encoding="ascii") as file:
+            file.write("Y")
+
+
+def peek_meanwhile(one: socket.socket, other: socket.socket) -> None:
+    one.sendall(A + D + E)
+    wait_for_data(other, len(A))
+    hold = fault.Fault()
+    holder = threading.Thread(target=fault.send, args=(other.fileno(), hold, 2), daemon=True)
+    holder.start()
+    wait_for(hold.is_met, "somebody who sends and has the socket")
+    peek = Call(lambda: other.recv(len(A), socket.MSG_PEEK))
+    wait_for(lambda: peek.tid and peek.is_in("__lock_sock"), "a peek that waits")
+    setting = Call(lambda: set_peek_off(other, len(A)))
+    wait_for(lambda: setting.tid and (not setting.is_alive() or setting.is_in("set_peek_off")), "SO_PEEK_OFF")
+    hold.go_on()
+    holder.join()
+    expect_equal(peek.result(), A, "peeked")
+    expect_equal(setting.result(), b"set", "SO_PEEK_OFF")
+    expect_equal(other.getsockopt(socket.SOL_SOCKET, SO_PEEK_OFF), len(A), "SO_PEEK_OFF in the end")
+
+
 @test
 def peeking_further_meanwhile() -> None:
     """SO_PEEK_OFF is set while a peek waits for the socket: it ends at the gate nevertheless."""
     with connection() as (one, other):
         drops_d(other)
-        try:
-            set_peek_off(other, 0)
-        except OSError as error:
-            raise Skip(f"no SO_PEEK_OFF for TCP here: {error}") from error
-        one.sendall(A + D + E)
-        wait_for_data(other, len(A))
-        hold = fault.Fault()
-        holder = threading.Thread(target=fault.send, args=(other.fileno(), hold, 2), daemon=True)
-        holder.start()
-        wait_for(hold.is_met, "somebody who sends and has the socket")
-        peek = Call(lambda: other.recv(len(A), socket.MSG_PEEK))
-        wait_for(lambda: peek.tid and peek.is_in("__lock_sock"), "a peek that waits")
-        setting = Call(lambda: set_peek_off(other, len(A)))
-        wait_for(lambda: setting.tid and (not setting.is_alive() or setting.is_in("set_peek_off")), "SO_PEEK_OFF")
-        hold.go_on()
-        holder.join()
-        expect_equal(peek.result(), A, "peeked")
-        expect_equal(setting.result(), b"set", "SO_PEEK_OFF")
-        expect_equal(other.getsockopt(socket.SOL_SOCKET, SO_PEEK_OFF), len(A), "SO_PEEK_OFF in the end")
+        can_peek_off(other)
+        with so_ulp_off():
+            peek_meanwhile(one, other)
 
 
 def controls(opened: socket.socket, sender: socket.socket) -> tuple[bytes, list[tuple[int, int, int]], int]:

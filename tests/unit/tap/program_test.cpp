@@ -197,7 +197,8 @@ TEST_F(TapProgram, DelimitersInPieces)
             for (std::size_t n = 1 + random() % (random() % 2 != 0 ? 200 : 3); n > 0; --n)
                 message.push_back(static_cast<std::byte>(random() % 5));
             length = run_behind(program, message, done);
-            ASSERT_EQ(length, expected_length(framing, message)) << message.size() << ", " << before;
+            ASSERT_EQ(length, expected_length(framing, message))
+                << message.size() << ", " << before;
             if (length == 0) {
                 ASSERT_LE(done, message.size());
                 ASSERT_LT(message.size() - done, framing.width);

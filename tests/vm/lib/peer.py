@@ -39,7 +39,7 @@ class Peer:
         self.sent = 0
         self.reset = False
         self._write(_FIRST, SYN, options=struct.pack("!BBH", 2, 4, mss))
-        wait_for(lambda: self._listen() or self._number, "SYN and ACK")
+        wait_for(lambda: self._listen()._number, "SYN and ACK")
         self.send(b"")
 
     def _write(self, sequence: int, flags: int, data: bytes = b"", urgent: int = 0, options: bytes = b"") -> None:
@@ -48,8 +48,8 @@ class Peer:
         whole = packet.ipv4(THERE, HERE, packet.TCP, head + options + data)
         os.write(self._device, packet.ethernet(packet.mac(_HERE), packet.mac(_THERE), whole))
 
-    def _listen(self) -> None:
-        """All that has come."""
+    def _listen(self) -> "Peer":
+        """Takes all that has come; itself."""
         while select.select([self._device], [], [], 0)[0]:
             came = os.read(self._device, 65536)[packet.ETH_HEADER:]
             if came[0] >> 4 != 4 or came[9] != packet.TCP:
@@ -66,6 +66,7 @@ class Peer:
             else:
                 self.acknowledged = max(self.acknowledged, _ahead(acknowledged, _FIRST + 1))
                 self._edge = max(self._edge, _ahead(acknowledged + window, _FIRST + 1))
+        return self
 
     def window(self) -> int:
         """So many bytes more may be sent."""
@@ -82,7 +83,7 @@ class Peer:
 
     def arrived(self) -> None:
         """All that was sent is in the socket's queue, and the tap has been told."""
-        wait_for(lambda: self._listen() or self.acknowledged >= self.sent, "an acknowledgement")
+        wait_for(lambda: self._listen().acknowledged >= self.sent, "an acknowledgement")
 
     def stream(self, data: bytes, size: int) -> None:
         """As a sender does who is not in a hurry: segments of so many bytes, if the window has room for them."""
