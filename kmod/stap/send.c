@@ -228,7 +228,7 @@ static ssize_t send_all(struct stap *tap, struct msghdr *message, int flags, lon
 	do {
 		some = send_more(tap, message, flags, waits, &timeo);
 		sent += max_t(ssize_t, some, 0);
-	} while (some > 0 && (waits || tap->send.parse));
+	} while (some > 0 && msg_data_left(message) && (waits || tap->send.parse));
 	/* A message ends with its call, wherever that had to end. */
 	if (!tap->send.parse && tap->pending.size && !can_send(tap))
 		stap_settle_pending(tap, 0, message);

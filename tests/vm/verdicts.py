@@ -127,7 +127,7 @@ def held_back(opened: socket.socket, data: bytes) -> None:
 def of_a_file(opened: socket.socket, data: bytes) -> None:
     with tempfile.TemporaryFile() as file:
         file.write(data)
-        file.flush()
+        file.seek(0)  # where python goes on by send() if sendfile() fails at once
         opened.sendfile(file)
 
 
