@@ -129,30 +129,6 @@ def who_polls_comes_back() -> None:
             expect_equal(receive(other, 6), prefixed(b"kept"), "what there was to be told of")
 
 
-@test
-def who_only_takes_the_lock_is_let_through() -> None:
-    """They ask for an option of the socket all the time; nobody is told to come back for that."""
-    with connection() as (one, other), programs() as its:
-        ended = threading.Event()
-
-        def ask() -> None:
-            while not ended.is_set():
-                other.getpeername()
-                other.setsockopt(socket.SOL_TCP, socket.TCP_NODELAY, 1)
-
-        threads = [threading.Thread(target=ask) for _ in range(3)]
-        for thread in threads:
-            thread.start()
-        try:
-            tap.tap(other, its)
-        finally:
-            ended.set()
-            for thread in threads:
-                thread.join()
-        one.sendall(WHOLE)
-        expect_equal(receive(other, 6), KEPT, "then")
-
-
 if __name__ == "__main__":
     load()
     main()

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """The socket tap: how much of the kernel's memory for programs the policies of one user may take."""
 
+import ctypes
 import fcntl
 import os
 import socket
@@ -17,6 +18,7 @@ from lib.tcp import error_of
 
 PARAMETER = "/sys/module/stap/parameters/policy_memory"
 USER = 1000
+PR_SET_DUMPABLE = 4
 SIOCSIFFLAGS, IFF_UP = 0x8914, 1
 LINES = delimiter(b"\n", 100)
 
@@ -48,12 +50,21 @@ def as_many_as_can_be(most: int) -> list[tuple[str, socket.socket]]:
     return made
 
 
+def enter(uid: int) -> None:
+    """A namespace of one's own, where one is root, and may make another within."""
+    unshare(CLONE_NEWUSER | CLONE_NEWNET)
+    for name, text in (("setgroups", "deny"), ("uid_map", f"0 {uid} 1"), ("gid_map", f"0 {uid} 1")):
+        with open(f"/proc/self/{name}", "w", encoding="ascii") as file:
+            file.write(text)
+
+
 def by_user(function: Callable[[], str], uid: int = USER) -> str:
     """What it says who has made a namespace for himself."""
     def first() -> str:
         os.setresgid(uid, uid, uid)
         os.setresuid(uid, uid, uid)
-        unshare(CLONE_NEWUSER | CLONE_NEWNET)
+        ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)  # its files in /proc are its own
+        enter(uid)
         return function()
 
     return said_by_child(first)
@@ -62,7 +73,7 @@ def by_user(function: Callable[[], str], uid: int = USER) -> str:
 def inside(function: Callable[[], str]) -> str:
     """The same in a namespace within that one."""
     def first() -> str:
-        unshare(CLONE_NEWUSER | CLONE_NEWNET)
+        enter(0)
         return function()
 
     return said_by_child(first)

@@ -74,7 +74,7 @@ Tap Tap::of_policy(std::span<const std::byte> policy)
         // In the namespace of the socket that is meant it may be another matter.
         if (errno == EPERM)
             return tap;
-        fail_with_errno("no programs of that policy");
+        fail_with_errno("cannot tap the socket");
     }
     const stap_info info = info_of(tap.first_.get());
     for (const auto id :
