@@ -193,14 +193,33 @@ def usual_work() -> float:
     return work
 
 
+@contextlib.contextmanager
+def beside(pid: int) -> Iterator[None]:
+    """On one processor with it, and before it there: it does not get on while we are kept from looking."""
+    processors = os.sched_getaffinity(0)
+
+    def stay_on(chosen: set[int]) -> None:
+        for task in (0, *map(int, os.listdir(f"/proc/{pid}/task"))):
+            os.sched_setaffinity(task, chosen)
+
+    stay_on({min(processors)})
+    os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+        stay_on(processors)
+
+
 def work_on(pid: int, seconds: float, restore: Restore) -> None:
     """A helper that stands still goes on for so much processor time, or until it has answered."""
     if not seconds:
         return
     until = used(pid) + seconds
-    os.kill(pid, signal.SIGCONT)
-    wait_for(lambda: used(pid) >= until or not restore.waits_for_replace(), "the helper to work")
-    expect_equal(helper.stop(), pid, "the helper that stands still")
+    with beside(pid):
+        os.kill(pid, signal.SIGCONT)
+        wait_for(lambda: used(pid) >= until or not restore.waits_for_replace(), "the helper to work")
+        expect_equal(helper.stop(), pid, "the helper that stands still")
 
 
 def replaces_under_way() -> Iterator[tuple[int, Restore, bool]]:
