@@ -139,10 +139,13 @@ def a_request_that_outlives_its_helper() -> None:
     wait_for(lambda: old not in helper.all_alive(), "the deadline")
     fake.parameter("deadline", 60)
     fake.order("FAULT wait")
-    expect_equal(Child(get_info).result(), 0, "GET_INFO of the next helper")
-    expect_equal(Child(lambda: replace()[0]).result(), 0, "REPLACE")
-    expect(not first.is_over(), "the listing has an answer already")
-    fake.order("FAULT take")
+    second = Child(get_info)
+    try:
+        expect_equal(second.result(), 0, "GET_INFO of the next helper")
+        expect_equal(replace()[0], 0, "REPLACE")
+        expect(not first.is_over(), "the listing has an answer already")
+    finally:
+        fake.order("FAULT take")
     fake.wait_for_line("OVER")
     expect_equal(first.result(), errno.EIO, "the listing")
     works()
