@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0
 """The limits of docs/limits.md, at them and beyond: an error with a reason, and the old rules stay.
 
-Its other rows: matches and targets are module.unsupported_rules', the size of a request pipe.lengths',
-the deadline helper_death.hung's and pipe.hang's, those of the tap the stap suites'.
+Its other rows: matches and targets are module.unsupported_rules', the size of a request pipe_caller.lengths',
+requests at a time the fairness suite's, the deadline helper_death.hung's and pipe_request.hang's, those of
+the tap the stap suites'.
 """
 
 import struct
