@@ -5,7 +5,7 @@
 import os
 import tempfile
 
-from lib import helper, system
+from lib import bpf, helper, system
 from lib import iptables as tables
 from lib.check import expect, expect_equal, expect_in, main, test, wait_for
 from lib.early import wait_xdp
@@ -91,6 +91,7 @@ def names_in_bpftool() -> None:
     maps = {one["name"] for one in objects("map")}
     for name in ("bf_context", "bf_counters", "bf_base"):
         expect_in(name, maps, "maps")
+    expect_equal(len(bpf.named("bf_")), len(objects("prog")) + len(objects("map")), "both, as other tests count them")
     dump = must("bpftool", "prog", "dump", "xlated", "name", "bf_filter_in")
     expect_in("; -A INPUT -s 192.0.2.1/32 -j DROP", dump, "the rule beside its instructions")
 

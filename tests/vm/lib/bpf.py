@@ -10,7 +10,7 @@ from typing import Iterator
 _libc = ctypes.CDLL(None, use_errno=True)
 _SYS_BPF = 321  # x86_64
 _MAP_CREATE, _MAP_UPDATE_ELEM, _PROG_LOAD, _PROG_ATTACH, _PROG_DETACH = 0, 2, 5, 8, 9
-_PROG_GET_FD_BY_ID = 13
+_PROG_GET_NEXT_ID, _MAP_GET_NEXT_ID, _PROG_GET_FD_BY_ID, _MAP_GET_FD_BY_ID, _GET_INFO = 11, 12, 13, 14, 15
 _SOCKMAP = 15
 SOCKET_FILTER, CGROUP_SKB, SK_SKB, CGROUP_SOCKOPT = 1, 8, 14, 25
 GETSOCKOPT, SETSOCKOPT = 21, 22  # of a control group
@@ -89,6 +89,29 @@ def by_id(number: int) -> int:
     if fd < 0:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
     return fd
+
+
+def _names(next_id: int, fd_by_id: int, at: int) -> Iterator[str]:
+    """Of all programs, or maps, by the commands for them and the name's place in what is known of one."""
+    number = ctypes.create_string_buffer(128)
+    while True:
+        if _libc.syscall(_SYS_BPF, next_id, number, len(number)):
+            return
+        _, found = struct.unpack_from("=II", number)
+        struct.pack_into("=I", number, 0, found)
+        fd = _call(fd_by_id, struct.pack("=I", found))
+        if fd < 0:
+            continue  # it has gone meanwhile
+        info = ctypes.create_string_buffer(256)
+        _call(_GET_INFO, struct.pack("=IIQ", fd, len(info), ctypes.addressof(info)))
+        os.close(fd)
+        yield info.raw[at:at + 16].partition(b"\0")[0].decode()
+
+
+def named(prefix: str) -> list[str]:
+    """Programs and maps whose names begin so. bpftool says the same, and takes minutes for thousands."""
+    return [name for kind in ((_PROG_GET_NEXT_ID, _PROG_GET_FD_BY_ID, 64), (_MAP_GET_NEXT_ID, _MAP_GET_FD_BY_ID, 24))
+            for name in _names(*kind) if name.startswith(prefix)]
 
 
 def runs_of(fd: int) -> int:
