@@ -160,45 +160,6 @@ def two_hundred_come_and_go() -> None:
     home.delete()
 
 
-def heap(pid: int) -> int:
-    """And stacks, in KiB; without what comes from its file."""
-    with open(f"/proc/{pid}/status", encoding="ascii") as file:
-        return next(int(line.split()[1]) for line in file if line.startswith("RssAnon:"))
-
-
-def refused(count: int) -> None:
-    """So many namespaces, each of which asks for a table that there is not, and goes."""
-    def work(number: int) -> None:
-        for _ in range(number, count, WORKERS):
-            unshare(CLONE_NEWNET)
-            with blob.raw_socket() as opened:
-                expect_equal(blob.info(opened, "unknown").status, "ENOENT", "GET_INFO")
-
-    workers = [fork.Process(target=work, args=(number,), daemon=True) for number in range(WORKERS)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    expect_equal([worker.exitcode for worker in workers], [0] * WORKERS, "status of workers")
-
-
-@test
-def refused_ones_are_forgotten() -> None:
-    """By a helper that knows nothing of them but that they asked. It once kept 430 bytes of each."""
-    system.only_ours()
-    count = int(os.environ.get("BPFILTER_SPACES", "1000" if "debug" not in os.uname().release else "200"))
-    refused(count)  # what is made once: threads, and what each of them keeps free
-    pid = helper.one()
-    before, slab = heap(pid), meminfo("SUnreclaim")
-    refused(count)
-    most = before + count * 200 // 1024
-    wait_for(lambda: heap(pid) <= most, f"the helper to have no more than {most} KiB, {before} before", 120)
-    expect_equal(helper.one(), pid, "the helper")
-    available()
-    print(f"# {count} namespaces: the helper {before} KiB before, {heap(pid)} KiB after; "
-          f"slabs of the kernel {slab} KiB before, {meminfo('SUnreclaim')} KiB after", flush=True)
-
-
 @test
 def they_are_destroyed() -> None:
     """The other end of a link goes with its device, and that with its namespace."""
