@@ -142,9 +142,18 @@ def used(child: socket.socket) -> str:
         return error_of(lambda: child.recv(100, socket.MSG_DONTWAIT))
 
 
+def sockets() -> int:
+    """Of TCP, whoever still has a reference to them; those that are free are given back first."""
+    with open("/sys/kernel/slab/TCP/shrink", "w", encoding="ascii") as file:
+        file.write("1")
+    with open("/proc/slabinfo", encoding="ascii") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("TCP "))
+
+
 @test
 def nothing_is_left_of_connections() -> None:
     """They come and go, are killed with what they hold, or are forgotten in a listener's backlog."""
+    before = sockets()
     with open("/proc/sys/net/ipv4/tcp_fin_timeout", "w", encoding="ascii") as file:
         file.write("1")  # or it is a minute until those are gone whose other side says nothing
     ends: set[str] = set()
@@ -158,6 +167,7 @@ def nothing_is_left_of_connections() -> None:
                     ends.add(used(listener.accept()[0]))
     expect({"OK", "ECONNABORTED"} <= ends, f"ends of those that were accepted: {ends}")
     tap.unload()
+    wait_for(lambda: sockets() <= before, f"no more than {before} sockets of TCP")
 
 
 if __name__ == "__main__":
