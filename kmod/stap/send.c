@@ -5,6 +5,7 @@
 #include <net/tcp.h>
 
 #include "buffer.h"
+#include "program.h"
 #include "proto.h"
 #include "send.h"
 #include "stap.h"
@@ -54,10 +55,10 @@ static ssize_t send_short(struct stap *tap, struct msghdr *message, int flags)
 	if (error || done == size)
 		return error ?: size;
 	accepted = done + keep(tap, data + done, size - done);
-	if (accepted == done)
-		tap->send.need = 0; /* it has not begun */
 	if (accepted == size)
 		mark(tap, flags);
+	else
+		stap_program_forget(&tap->send); /* the parser saw more of it than there is */
 	iov_iter_revert(&message->msg_iter, size - accepted);
 	return accepted ?: -ENOMEM;
 }
