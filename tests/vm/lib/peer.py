@@ -120,6 +120,8 @@ class Wire:
             peer = Peer(listener, self._device, self._port, mss)
             opened = listener.accept()[0]
         opened.settimeout(LIMIT)
+        # Nobody here acknowledges a FIN: it would be sent again for minutes, and keep the module.
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("=ii", 1, 0))
         return peer, opened
 
     def close(self) -> None:
