@@ -63,8 +63,9 @@ static void __net_exit net_pre_exit(struct net *net)
 /* A grace period later: the core sees to that. */
 static void __net_exit net_exit(struct net *net)
 {
-	bpfilter_news_exit(&bpfilter_net(net)->news);
 	bpfilter_table_free(net);
+	/* Until now who visits tables may have marked it. */
+	bpfilter_news_exit(&bpfilter_net(net)->news);
 	if (bpfilter_net(net)->gone)
 		bpfilter_queue_notify(bpfilter_net(net)->gone);
 	bpfilter_keeper_put(bpfilter_net(net)->keeper);
