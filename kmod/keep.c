@@ -54,32 +54,35 @@ static struct bpfilter_keeper *find(unsigned long key)
 	return NULL;
 }
 
-static struct bpfilter_keeper *add(unsigned long key)
+static void add(struct bpfilter_keeper *keeper, unsigned long key)
 {
-	struct bpfilter_keeper *keeper = kzalloc(sizeof(*keeper), GFP_KERNEL_ACCOUNT);
-
-	if (!keeper)
-		return ERR_PTR(-ENOMEM);
+	lockdep_assert_held(&keepers_mutex);
 	refcount_set(&keeper->refs, 1);
 	keeper->key = key;
 	list_add(&keeper->list, &keepers);
-	return keeper;
 }
 
 struct bpfilter_keeper *bpfilter_keeper_get(const struct net *net)
 {
 	const unsigned long key = bpfilter_user_key(net->user_ns);
-	struct bpfilter_keeper *keeper;
+	struct bpfilter_keeper *fresh, *keeper;
 
 	if (!key)
 		return NULL;
+	/* Before the mutex, for which others wait: his group may have to wait for its memory. */
+	fresh = kzalloc(sizeof(*fresh), GFP_KERNEL_ACCOUNT);
+	if (!fresh)
+		return ERR_PTR(-ENOMEM);
 	mutex_lock(&keepers_mutex);
 	keeper = find(key);
 	if (keeper)
 		refcount_inc(&keeper->refs);
 	else
-		keeper = add(key);
+		add(fresh, key);
 	mutex_unlock(&keepers_mutex);
+	if (!keeper)
+		return fresh;
+	kfree(fresh);
 	return keeper;
 }
 
@@ -111,7 +114,8 @@ int bpfilter_keeper_charge(struct bpfilter_keeper *keeper, unsigned long bytes,
 {
 	if (!keeper)
 		return 0;
-	if (atomic_long_add_return(bytes, &keeper->bytes) - instead <= limit())
+	/* Who has too much already, since there was more to be had, may have less. */
+	if (atomic_long_add_return(bytes, &keeper->bytes) - instead <= limit() || bytes <= instead)
 		return 0;
 	atomic_long_sub(bytes, &keeper->bytes);
 	pr_info_ratelimited("the tables of one user would take more than %lu MiB\n",
