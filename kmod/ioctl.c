@@ -15,6 +15,7 @@
 #include "queue.h"
 #include "request.h"
 #include "table.h"
+#include "tell.h"
 #include "version.h"
 #include "watch.h"
 
@@ -196,6 +197,8 @@ static long ioctl_refuse(struct bpfilter_session *session, const __u32 __user *a
 	request = bpfilter_queue_take(session, length, U32_MAX);
 	if (IS_ERR_OR_NULL(request))
 		return request ? PTR_ERR(request) : -EAGAIN;
+	if (request->header.opcode == BPFILTER_OP_DEVICES)
+		bpfilter_tell_again(request->net);
 	bpfilter_queue_finish(session, request, -ENOMEM);
 	return 0;
 }

@@ -138,7 +138,7 @@ static ssize_t pipe_write(struct kiocb *iocb, struct iov_iter *from)
 	}
 	if (error)
 		pr_warn_ratelimited("the helper gave a malformed reply\n");
-	if (request->header.opcode == BPFILTER_OP_DEVICES && !error && reply.error == -EAGAIN)
+	if (request->header.opcode == BPFILTER_OP_DEVICES && (error || reply.error))
 		bpfilter_tell_again(request->net);
 	if (request->header.opcode == BPFILTER_OP_INIT)
 		bpfilter_helper_greet(session, request, error ? error : reply.error);

@@ -119,7 +119,8 @@ static bool is_affordable(const struct bpfilter_request *request)
 	const unsigned long bytes =
 		(unsigned long)request->body_length + request->header.reply_limit;
 
-	return bytes <= BPFILTER_LIGHT_MAX ||
+	/* What is asked behind a COMMIT is not refused. */
+	return bytes <= BPFILTER_LIGHT_MAX || request->header.opcode == BPFILTER_OP_OLD_COUNTERS ||
 	       bytes / PAGE_SIZE * HELPER_FACTOR <= (unsigned long)si_mem_available() / 2;
 }
 

@@ -232,6 +232,12 @@ static int swap_version(struct bpfilter_table *table, struct bpfilter_request *r
 	return 0;
 }
 
+/* What of the request stays with the version, here and at the helper. */
+static u32 payload_length(const struct bpfilter_request *request)
+{
+	return request->header.opcode == BPFILTER_OP_REPLACE ? request->body_length : 0;
+}
+
 int bpfilter_table_commit(struct bpfilter_request *request, const struct bpfilter_commit *commit)
 {
 	struct bpfilter_version *version = bpfilter_version_new(commit, request->header.family);
@@ -244,7 +250,7 @@ int bpfilter_table_commit(struct bpfilter_request *request, const struct bpfilte
 	mutex_lock(&tables_mutex);
 	table = find_table(request->net, request->header.family, commit->table);
 	error = bpfilter_version_charge(version, bpfilter_net(request->net)->keeper,
-					request->body_length, table ? version_of(table) : NULL);
+					payload_length(request), table ? version_of(table) : NULL);
 	if (!error && table)
 		error = swap_version(table, request, commit, version);
 	else if (!error)
