@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "umh/load/limit.h"
 
+#include "umh/util/fd.h"
+
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <condition_variable>
 #include <csignal>
-#include <fstream>
 #include <mutex>
-#include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
+#include <fcntl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -35,26 +38,29 @@ void be_interruptible()
 }
 
 // A line of /proc/meminfo, in bytes; nothing if it is not there.
-std::size_t meminfo(const std::string &name)
+std::size_t line_of(std::string_view text, std::string_view name)
 {
-    std::ifstream file("/proc/meminfo");
-    for (std::string line; std::getline(file, line);) {
-        if (!line.starts_with(name + ':'))
-            continue;
-        const auto digits = line.find_first_of("0123456789");
-        std::size_t kib = 0;
-        if (digits != std::string::npos)
-            std::from_chars(line.data() + digits, line.data() + line.size(), kib);
-        return kib * 1024;
-    }
-    return 0;
+    const auto at = text.find(name);
+    if (at == std::string_view::npos)
+        return 0;
+    const auto digits = text.find_first_of("0123456789", at);
+    std::size_t kib = 0;
+    if (digits != std::string_view::npos)
+        std::from_chars(text.data() + digits, text.data() + text.size(), kib);
+    return kib * 1024;
 }
 
+// Takes no memory: there may be none.
 bool is_memory_short()
 {
-    static const std::size_t reserve = memory_reserve(meminfo("MemTotal"));
-    const std::size_t available = meminfo("MemAvailable");
-    return available != 0 && available < reserve;
+    std::array<char, 512> text{}; // what is asked for stands at its beginning
+    const UniqueFd file(open("/proc/meminfo", O_RDONLY | O_CLOEXEC));
+    const ssize_t size = file ? read(file.get(), text.data(), text.size()) : -1;
+    if (size < 0)
+        return false;
+    const std::string_view beginning(text.data(), static_cast<std::size_t>(size));
+    const std::size_t available = line_of(beginning, "MemAvailable:");
+    return available != 0 && available < memory_reserve(line_of(beginning, "MemTotal:"));
 }
 
 } // namespace

@@ -6,9 +6,11 @@
 #include <spdlog/spdlog.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <malloc.h>
 #include <new>
+#include <thread>
 #include <utility>
 
 #include <sys/ioctl.h>
@@ -18,6 +20,13 @@
 namespace bpfilter::pipe {
 
 namespace asio = boost::asio;
+
+namespace {
+
+// Before the next try, when there was no memory to wait for requests.
+constexpr std::chrono::milliseconds pause(10);
+
+} // namespace
 
 Channel::Channel(int fd, Handler handler, unsigned threads)
     : pipe_(io_, fd), handler_(std::move(handler)), pool_(threads)
@@ -33,7 +42,20 @@ Result<> Channel::run()
     return ended_;
 }
 
+// That may take memory, too.
 void Channel::wait()
+{
+    for (;;) {
+        try {
+            start_to_wait();
+            return;
+        } catch (const std::bad_alloc &) {
+            std::this_thread::sleep_for(pause);
+        }
+    }
+}
+
+void Channel::start_to_wait()
 {
     pipe_.async_wait(asio::posix::stream_descriptor::wait_read,
                      [this](const boost::system::error_code &error) {
@@ -53,6 +75,16 @@ namespace {
 
 // When one of this size has been dealt with, the kernel is given back what is free.
 constexpr std::size_t heavy_size = 1UL << 20;
+
+// May have to do without the reason.
+Outcome failed(const std::exception &e)
+{
+    try {
+        return fail(EIO, fmt::format("the helper failed: {}", e.what()));
+    } catch (const std::bad_alloc &) {
+        return fail(ENOMEM, "no memory");
+    }
+}
 
 // What a read that gave nothing means.
 Result<bool> without_message(ssize_t got)
@@ -125,7 +157,7 @@ void Channel::answer(Request &request)
         } catch (const std::bad_alloc &) {
             return fail(ENOMEM, "no memory"); // short enough to need none
         } catch (const std::exception &e) {
-            return fail(EIO, fmt::format("the helper failed: {}", e.what()));
+            return failed(e);
         }
     }();
     // Before the answer: the module gives us another one for it.

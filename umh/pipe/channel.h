@@ -38,6 +38,7 @@ private:
     using Strand = boost::asio::strand<boost::asio::thread_pool::executor_type>;
 
     void wait();
+    void start_to_wait();
     Result<bool> read_one();
     // There is not even memory for the request: its caller is told.
     Result<bool> refuse_one(std::uint32_t length);

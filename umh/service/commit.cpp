@@ -32,7 +32,7 @@ Result<UniqueFd> make_context_map(const ir::Table &table)
 LoadDeadline load_deadline(const pipe::Request &request)
 {
     const auto seconds = request.header.seconds != 0 ? request.header.seconds : 60;
-    return std::chrono::steady_clock::now() + std::chrono::seconds(seconds) / 2;
+    return std::chrono::steady_clock::now() + std::chrono::milliseconds(seconds * 500UL);
 }
 
 Result<std::vector<HookProgram>> make_programs(const ir::Table &table, const ProgramMaps &maps,
