@@ -248,13 +248,16 @@ Outcome Namespace::replay(Request &request)
     if (!state)
         return fail(std::move(state.error()));
     const Key key(state->decoded.table.family, state->decoded.table.name);
-    update_devices(request, tables_.insert_or_assign(key, std::move(*state)).first->second);
+    const auto &there = tables_.insert_or_assign(key, std::move(*state)).first->second;
+    if (settings_.minor < 3) // since then DEVICES follows
+        update_devices(request, there);
     return pipe::Buffer();
 }
 
 Outcome Namespace::devices(Request &request)
 {
-    if (request.header.flags & BPFILTER_REQUEST_UNSETTLED)
+    unsettled_ = (request.header.flags & BPFILTER_REQUEST_UNSETTLED) != 0;
+    if (unsettled_)
         attachments_.clear();
     else
         serve_all_devices(request);
@@ -303,7 +306,7 @@ void Namespace::serve_devices(const Request &request, const TableState &state)
     const bool attached = !attachments_.devices().empty();
     const auto netns = kernel_.netns(request.header.id);
     const auto counters = state.open_counters();
-    if (netns && counters && wants_devices(state.decoded.table)) {
+    if (!unsettled_ && netns && counters && wants_devices(state.decoded.table)) {
         const auto messages =
             attachments_.update(netns->get(), state.decoded.table, ir::Hook::local_in,
                                 xdp_mode(request), counters->get());

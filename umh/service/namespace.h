@@ -51,7 +51,8 @@ private:
     const Settings &settings_;
     std::map<Key, TableState> tables_;
     xdp::Attachments attachments_;
-    bool hidden_ = false; // early hooks, when last looked at
+    bool hidden_ = false;    // early hooks, when last looked at
+    bool unsettled_ = false; // its devices, as the module has said last
 };
 
 } // namespace bpfilter::service

@@ -5,8 +5,10 @@
 #include "umh/xdp/lead.h"
 
 #include <algorithm>
+#include <atomic>
 #include <bpf/bpf.h>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <linux/if_link.h>
 #include <set>
@@ -15,6 +17,12 @@
 namespace bpfilter::xdp {
 
 namespace {
+
+// Nobody is to wait longer than this for what devices may do for him; the others go without.
+constexpr std::chrono::seconds time_for_all(5);
+// Of one namespace, and of all: each is a descriptor of the helper.
+constexpr std::size_t devices_max = 64;
+constexpr std::size_t links_max = 1024;
 
 // What to try, in this order.
 std::vector<std::uint32_t> attach_flags(bpfilter_xdp_mode mode)
@@ -54,8 +62,11 @@ public:
             return std::unexpected(program.error());
         return load_program(
             *program,
-            ProgramMaps{.context = context_.get(), .counters = counters_, .local = local_.get()});
+            ProgramMaps{.context = context_.get(), .counters = counters_, .local = local_.get()},
+            deadline_);
     }
+
+    [[nodiscard]] bool is_late() const { return std::chrono::steady_clock::now() >= deadline_; }
 
 private:
     Workshop(UniqueFd context, UniqueFd local, int counters)
@@ -66,6 +77,7 @@ private:
     UniqueFd context_;
     UniqueFd local_;
     int counters_;
+    LoadDeadline deadline_ = std::chrono::steady_clock::now() + time_for_all;
 };
 
 std::string sentence(const std::string &device, const Error &error)
@@ -74,6 +86,24 @@ std::string sentence(const std::string &device, const Error &error)
 }
 
 } // namespace
+
+namespace {
+
+std::atomic<std::size_t> links; // of all namespaces
+
+} // namespace
+
+LinkPlace::LinkPlace() : held_(links.fetch_add(1) < links_max)
+{
+    if (!held_)
+        --links;
+}
+
+LinkPlace::~LinkPlace()
+{
+    if (held_)
+        --links;
+}
 
 // Attaches, or has the link that is there run the new program.
 Result<> Attachments::serve(const Device &device, int program, bpfilter_xdp_mode mode)
@@ -88,12 +118,16 @@ Result<> Attachments::serve(const Device &device, int program, bpfilter_xdp_mode
             return {};
         attachments_.erase(found);
     }
+    LinkPlace place;
+    if (!place)
+        return fail(EMFILE, "there are as many links as there may be");
     int error = EOPNOTSUPP;
     for (const std::uint32_t flags : choices) {
         LIBBPF_OPTS(bpf_link_create_opts, options, .flags = flags);
         UniqueFd link(bpf_link_create(program, device.index, BPF_XDP, &options));
         if (link) {
-            attachments_[device.index] = Attachment{std::move(link), device.name, mode};
+            attachments_[device.index] =
+                Attachment{std::move(link), std::move(place), device.name, mode};
             return {};
         }
         error = errno;
@@ -131,6 +165,10 @@ std::vector<std::string> Attachments::update(int netns_fd, const ir::Table &tabl
     for (const Device &device : around->devices) {
         if (!std::ranges::binary_search(names, device.name))
             continue;
+        if (served.size() == devices_max || workshop->is_late()) {
+            sentences.push_back("xdp: some devices are left to netfilter: it would take too much");
+            break;
+        }
         const std::vector<ir::Rule> special = specialise(lead, device.name);
         if (special.empty())
             continue;

@@ -23,9 +23,30 @@
 
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace bpfilter::xdp {
+
+// One of as many links as all namespaces may have together, if there was one left.
+class LinkPlace {
+public:
+    LinkPlace();
+    LinkPlace(LinkPlace &&other) noexcept : held_(std::exchange(other.held_, false)) {}
+    LinkPlace &operator=(LinkPlace &&other) noexcept
+    {
+        std::swap(held_, other.held_);
+        return *this;
+    }
+    LinkPlace(const LinkPlace &) = delete;
+    LinkPlace &operator=(const LinkPlace &) = delete;
+    ~LinkPlace();
+
+    explicit operator bool() const { return held_; }
+
+private:
+    bool held_;
+};
 
 class Attachments {
 public:
@@ -48,6 +69,7 @@ public:
 private:
     struct Attachment {
         UniqueFd link;
+        LinkPlace place;
         std::string device;
         bpfilter_xdp_mode mode = BPFILTER_XDP_OFF; // the setting it was made under
     };
