@@ -3,8 +3,8 @@
  * The application writes: a copy, judged message by message, whose pages go to TCP. A message
  * that has passed is given to TCP as a whole, however full its buffer is by then; who is to wait
  * for room waits before more is accepted. What is pending is not judged yet, and is the tap's, not
- * the sender's: he may sleep, end or be interrupted, and the next one goes on; but not before he has
- * left.
+ * the sender's: he may sleep, end or be interrupted, and the next one goes on; but not before he
+ * has left.
  */
 #ifndef KMOD_STAP_SEND_H
 #define KMOD_STAP_SEND_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * A stretch of what is sent: the bytes that are pending, or a few that are not and need no page yet.
- * It is judged, as far as it has whole messages; those that pass go to TCP at once, each as a whole.
- * With the socket locked, all the time.
+ * A stretch of what is sent: the bytes that are pending, or a few that are not and need no page
+ * yet. It is judged, as far as it has whole messages; those that pass go to TCP at once, each as a
+ * whole. With the socket locked, all the time.
  */
 #ifndef KMOD_STAP_STRETCH_H
 #define KMOD_STAP_STRETCH_H

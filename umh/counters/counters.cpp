@@ -20,7 +20,9 @@ constexpr std::size_t batch_bytes = std::size_t{4} << 20;
 std::unexpected<Error> failed(const char *what, int code)
 {
     const bool short_of = code == ENOMEM || code == EMFILE || code == ENFILE;
-    return fail(short_of ? ENOMEM : code == EPERM ? EPERM : EIO,
+    return fail(short_of        ? ENOMEM
+                : code == EPERM ? EPERM
+                                : EIO,
                 std::string("cannot ") + what + ": " + std::strerror(code));
 }
 

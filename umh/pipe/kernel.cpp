@@ -21,7 +21,8 @@ std::unexpected<Error> refused(const char *what)
         return fail(ECANCELED);
     // No caller knows of our descriptors.
     const bool short_of = code == EMFILE || code == ENFILE;
-    return fail(short_of ? ENOMEM : code, fmt::format("the module refused {}: {}", what, std::strerror(code)));
+    return fail(short_of ? ENOMEM : code,
+                fmt::format("the module refused {}: {}", what, std::strerror(code)));
 }
 
 } // namespace
