@@ -114,6 +114,9 @@ int stap_child_adopt_accepted(struct sock *listener, struct sock *sk)
 
 	if (stap_is_ours(sk))
 		return 0;
+	/* For which there was no memory, as a child: it has nothing to pass on. */
+	if (!parent)
+		return -ECONNABORTED;
 	programs = stap_programs_get(rcu_access_pointer(parent->programs));
 	error = stap_attach(sk, programs);
 	if (error)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <linux/rcupdate.h>
+#include <linux/sched/signal.h>
 #include <linux/skbuff.h>
 #include <linux/tcp.h>
 #include <net/tcp.h>
@@ -58,16 +59,31 @@ static u32 end_of_data(const struct stap *tap)
  * before, but may begin with bytes that were there already, and need not be the same ones. New
  * skbs come last.
  */
-static const struct sk_buff *skb_at(const struct stap *tap, u32 sequence)
+static const struct sk_buff *search(const struct sk_buff_head *queue, u32 sequence)
 {
 	const struct sk_buff *skb, *found = NULL;
 
-	skb_queue_reverse_walk(&tap->sk->sk_receive_queue, skb) {
+	skb_queue_reverse_walk(queue, skb) {
 		if (!after(end_of(skb), sequence))
 			break;
 		found = skb;
 	}
 	return found;
+}
+
+/* The same, on from where the last look began: messages are short, and the queue may be long. */
+static const struct sk_buff *skb_at(struct stap *tap, u32 sequence)
+{
+	const struct sk_buff_head *queue = &tap->sk->sk_receive_queue;
+	const struct sk_buff *skb = tap->cursor;
+
+	if (!skb || before(sequence, tap->cursor_at))
+		skb = search(queue, sequence);
+	while (skb && !after(end_of(skb), sequence))
+		skb = skb_queue_is_last(queue, skb) ? NULL : skb_queue_next(queue, skb);
+	tap->cursor = skb;
+	tap->cursor_at = sequence;
+	return skb;
 }
 
 /* Where the bytes are if they are in one piece; most short messages are. */
@@ -98,7 +114,7 @@ static int copy(const struct sk_buff *skb, u32 offset, void *to, u32 size)
 /* What a program is to see, from the gate on. */
 static int fill(const struct stap_source *source, struct stap_view *view, u32 offset, u32 size)
 {
-	const struct stap *tap = container_of(source, struct stap, incoming);
+	struct stap *tap = container_of(source, struct stap, incoming);
 	const bool copied = size <= STAP_VIEW_COPIED;
 	u8 *to = copied ? stap_view_put(view, size) : NULL;
 	u32 sequence = tap->limit + offset;
@@ -184,6 +200,7 @@ static bool eat(struct stap *tap)
 
 	if (tp->copied_seq != tap->limit)
 		return false;
+	tap->cursor = NULL;
 	/* It would stop at an urgent byte. */
 	if (tp->urg_data && tp->urg_seq - tp->copied_seq < tap->drop)
 		forget_mark(sk);
@@ -285,8 +302,11 @@ void stap_gate_init(struct stap *tap)
 	};
 }
 
-/* Whether anybody may be waiting for what has changed. */
-static bool move(struct stap *tap)
+/*
+ * Whether anybody may be waiting for what has changed. A process may find any amount there; what
+ * it leaves when it is killed nobody has judged, and nobody reads.
+ */
+static bool move(struct stap *tap, bool is_process)
 {
 	bool moved = false;
 
@@ -295,16 +315,21 @@ static bool move(struct stap *tap)
 	/* An application may clear it. Urgent data are in the stream, where they are judged. */
 	if (!sock_flag(tap->sk, SOCK_URGINLINE))
 		sock_set_flag(tap->sk, SOCK_URGINLINE);
+	tap->cursor = NULL;
 	do {
 		if (tap->error || (tap->drop && !eat(tap)))
 			break;
+		if (is_process && fatal_signal_pending(current))
+			break;
+		if (is_process)
+			cond_resched();
 	} while (next(tap, &moved));
 	return moved && stap_gate_readable(tap);
 }
 
 void stap_gate_advance(struct stap *tap)
 {
-	if (move(tap))
+	if (move(tap, true))
 		tap->data_ready(tap->sk);
 }
 
@@ -346,9 +371,10 @@ void stap_gate_data_ready(struct sock *sk)
 	/*
 	 * Without a tap: a child for which there was no memory. Nobody can read it either. With
 	 * SO_RCVLOWAT what was too little may be enough now, as there is no room for more.
+	 * A listener's is called without its lock, and it may be none any more by then.
 	 */
-	if (tap && (sk->sk_state == TCP_LISTEN || !stap_is_tapped(&tap->recv) || move(tap) ||
-		    (sk->sk_shutdown & RCV_SHUTDOWN) || sk->sk_err ||
+	if (tap && (READ_ONCE(tap->listens) || !stap_is_tapped(&tap->recv) ||
+		    move(tap, false) || (sk->sk_shutdown & RCV_SHUTDOWN) || sk->sk_err ||
 		    (sk->sk_rcvlowat > 1 && stap_gate_readable(tap))))
 		tap->data_ready(sk);
 	rcu_read_unlock();

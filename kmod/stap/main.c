@@ -152,6 +152,7 @@ static int attach(struct sock *sk, struct stap_programs *programs)
 		return -ENOMEM;
 	if (programs)
 		stap_programs_install(tap, programs);
+	tap->listens = sk->sk_state == TCP_LISTEN;
 	stap_make_ours(sk, tap);
 	adopt_children(sk);
 	stap_proto_put_on(sk);

@@ -89,12 +89,41 @@ static void shutdown(struct sock *sk, int how)
 		stap_base(sk)->shutdown(sk, how);
 }
 
+/* Before anybody can see it listen. That it does not in the end is found out by connect(). */
+static int listen(struct socket *sock, int backlog)
+{
+	struct sock *sk = sock->sk;
+	struct stap *tap;
+
+	lock_sock(sk);
+	tap = stap_of(sk);
+	if (tap && sock->state == SS_UNCONNECTED)
+		WRITE_ONCE(tap->listens, true);
+	release_sock(sk);
+	return stap_base_ops(sk)->listen(sock, backlog);
+}
+
+/*
+ * With the socket locked. Who found it listening may be about to call its data_ready(), as for a
+ * listener, without that lock; they all are within RCU, and there come no more.
+ */
+static int connect(struct sock *sk, struct sockaddr *address, int size)
+{
+	struct stap *tap = stap_of(sk);
+
+	if (tap && tap->listens) {
+		synchronize_rcu();
+		WRITE_ONCE(tap->listens, false);
+	}
+	return stap_base(sk)->connect(sk, address, size);
+}
+
 /* With the socket locked. A listener's is also called for children that it forgets. */
 static int disconnect(struct sock *sk, int flags)
 {
 	struct stap *tap = stap_of(sk);
 
-	if (tap) {
+	if (tap && stap_is_ours(sk)) {
 		stap_send_forget(tap);
 		tap->started = false;
 		stap_program_forget(&tap->recv);
@@ -237,6 +266,7 @@ static void build_proto(struct proto *proto, const struct proto *base)
 	*proto = *base;
 	proto->close = close;
 	proto->shutdown = shutdown;
+	proto->connect = connect;
 	proto->disconnect = disconnect;
 	proto->ioctl = ioctl;
 	proto->getsockopt = getsockopt;
@@ -251,6 +281,7 @@ static void build_ops(struct proto_ops *to, const struct proto_ops *base)
 {
 	*to = *base;
 	to->accept = accept;
+	to->listen = listen;
 	to->poll = poll;
 	to->setsockopt = setsockopt;
 	to->splice_read = stap_splice_read;
@@ -269,6 +300,8 @@ static void build_ops(struct proto_ops *to, const struct proto_ops *base)
 
 static void use_gate(struct sock *sk)
 {
+	/* Of a connection before. The next connect() would wait for data, which wait for it. */
+	tcp_sk(sk)->fastopen_connect = 0;
 	write_lock_bh(&sk->sk_callback_lock);
 	sk->sk_data_ready = stap_gate_data_ready;
 	write_unlock_bh(&sk->sk_callback_lock);

@@ -73,6 +73,7 @@ struct stap_buffer {
 	u32 count; /* behind the last */
 	u32 room; /* pieces allocated */
 	u32 size; /* bytes */
+	struct page_frag space; /* its own, for what is not next to what is pending */
 };
 
 /*
@@ -89,10 +90,13 @@ struct stap {
 
 	struct stap_direction recv;
 	struct stap_source incoming;
+	bool listens; /* TCP may call data_ready() without the lock; until it connects */
 	bool started; /* limit has a meaning */
 	u32 limit; /* sequence number up to which the application may read */
 	u32 drop; /* bytes from there on that are to be taken away */
 	u32 incomplete; /* bytes there were of the message there when they did not suffice */
+	const struct sk_buff *cursor; /* where the last look began, while the gate moves; or NULL */
+	u32 cursor_at; /* with this sequence number */
 	struct mutex reader; /* one reader at a time spends what is between */
 
 	struct stap_direction send;
