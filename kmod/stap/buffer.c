@@ -20,7 +20,7 @@ static int make_room(struct stap_buffer *buffer)
 
 	if (buffer->count < buffer->room)
 		return 0;
-	piece = kvmalloc_array(room, sizeof(*piece), GFP_KERNEL);
+	piece = kvmalloc_array(room, sizeof(*piece), GFP_KERNEL_ACCOUNT);
 	if (!piece)
 		return -ENOMEM;
 	memcpy(piece, buffer->piece + buffer->first, used * sizeof(*piece));
@@ -32,13 +32,42 @@ static int make_room(struct stap_buffer *buffer)
 	return 0;
 }
 
+static struct bio_vec *last_piece(const struct stap_buffer *buffer)
+{
+	return buffer->count > buffer->first ? &buffer->piece[buffer->count - 1] : NULL;
+}
+
+static bool is_behind(const struct bio_vec *last, const struct page *page, u32 offset)
+{
+	return last && last->bv_page == page && last->bv_offset + last->bv_len == offset;
+}
+
+/*
+ * The sender's page is shared with all else that he sends. A message that comes by the byte between
+ * others would be a piece and a page for each, so it goes on in pages of its own.
+ */
+static struct page_frag *space_of(struct sock *sk, struct stap_buffer *buffer)
+{
+	struct page_frag *space = sk_page_frag(sk);
+
+	if (!buffer->size || is_behind(last_piece(buffer), space->page, space->offset))
+		return space;
+	return &buffer->space;
+}
+
+static void forget_space(struct stap_buffer *buffer)
+{
+	if (buffer->space.page)
+		put_page(buffer->space.page);
+	memset(&buffer->space, 0, sizeof(buffer->space));
+}
+
 static void add(struct stap_buffer *buffer, struct page *page, u32 offset, u32 size)
 {
-	struct bio_vec *last = buffer->count > buffer->first ?
-				       &buffer->piece[buffer->count - 1] : NULL;
+	struct bio_vec *last = last_piece(buffer);
 
 	buffer->size += size;
-	if (last && last->bv_page == page && last->bv_offset + last->bv_len == offset) {
+	if (is_behind(last, page, offset)) {
 		last->bv_len += size;
 		return;
 	}
@@ -95,7 +124,7 @@ static u32 charge(struct sock *sk, const struct stap_buffer *buffer, u32 size)
 ssize_t stap_buffer_append(struct sock *sk, struct stap_buffer *buffer, struct iov_iter *from,
 			   size_t size)
 {
-	struct page_frag *space = sk_page_frag(sk);
+	struct page_frag *space = space_of(sk, buffer);
 	int error;
 
 	error = make_room(buffer);
@@ -163,6 +192,7 @@ void stap_buffer_skip(struct stap_buffer *buffer, u32 size)
 	if (buffer->first == buffer->count) {
 		buffer->first = 0;
 		buffer->count = 0;
+		forget_space(buffer);
 	}
 }
 
@@ -176,6 +206,7 @@ void stap_buffer_free(struct sock *sk, struct stap_buffer *buffer)
 {
 	if (buffer->size)
 		stap_buffer_drop(sk, buffer, buffer->size);
+	forget_space(buffer);
 	kvfree(buffer->piece);
 	memset(buffer, 0, sizeof(*buffer));
 }
