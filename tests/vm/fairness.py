@@ -213,7 +213,9 @@ def _among(uids: list[int], what: str) -> None:
         users.end()
     print(f"# {what}: root's listings took {min(times):.2f} to {max(times):.2f} s, "
           f"{behind} tables of theirs came first", flush=True)
-    expect(behind <= LISTINGS * THREADS, f"root waited for {behind} tables of others in {LISTINGS} listings")
+    # What is with the helper goes on meanwhile, and so it does while root's is. Of all that wait, twice in
+    # a listing, none may come before.
+    expect(behind < LISTINGS * CALLERS * USERS // 2, f"root waited for {behind} tables of others in {LISTINGS} listings")
     expect_equal(helper.one(), before, "the helper")
 
 

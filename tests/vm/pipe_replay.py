@@ -23,7 +23,7 @@ def rules_survive_the_helper() -> None:
         expect_equal(fake.wait_for_line("REPLAY")["size"], 32 + REPLACE + SIZE, f"payload, step {step}")
         expect_equal(fake.wait_for_line("KEPT"), {"count": 2}, f"kept, step {step}")
         expect_equal(fake.wait_for_line("NETNS"), {"own": 1}, f"namespace, step {step}")
-        expect_equal([line.what for line in fake.log()], ["INIT", "REPLAY", "KEPT", "NETNS"], f"all, step {step}")
+        expect_equal([line.what for line in fake.log()], ["INIT", "MODE", "REPLAY", "KEPT", "NETNS"], f"all, step {step}")
         expect(not passes(), "the table that drops is not in force")
     works()
 
