@@ -16,7 +16,7 @@
 #include "umh/codegen/assembler.h"
 #include "umh/codegen/flow.h"
 #include "umh/codegen/match.h"
-#include "umh/ir/table.h"
+#include "umh/core/ir/table.h"
 
 namespace bpfilter::codegen {
 

@@ -9,7 +9,7 @@
 #include "umh/codegen/match.h"
 #include "umh/codegen/prologue.h"
 #include "umh/codegen/rule.h"
-#include "umh/ir/names.h"
+#include "umh/core/ir/names.h"
 
 #include <algorithm>
 #include <array>

@@ -3,7 +3,7 @@
 // codegen: which rules a packet can come to from a hook, and by which ways.
 #pragma once
 
-#include "umh/ir/table.h"
+#include "umh/core/ir/table.h"
 
 #include <vector>
 

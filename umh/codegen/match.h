@@ -9,8 +9,8 @@
 
 #include "umh/codegen/assembler.h"
 #include "umh/codegen/key.h"
-#include "umh/ir/match.h"
-#include "umh/ir/table.h"
+#include "umh/core/ir/match.h"
+#include "umh/core/ir/table.h"
 
 #include <array>
 #include <cstdint>

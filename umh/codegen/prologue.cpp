@@ -2,7 +2,7 @@
 #include "umh/codegen/prologue.h"
 
 #include "umh/codegen/key.h"
-#include "umh/ir/counters.h"
+#include "umh/core/ir/counters.h"
 
 #include <cstddef>
 #include <cstdint>

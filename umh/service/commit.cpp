@@ -94,7 +94,7 @@ bool wants_devices(const ir::Table &table)
            !xdp::lead_devices(xdp::find_lead(table, ir::Hook::local_in)).empty();
 }
 
-Result<TableState> put_in_force(decode::DecodedTable decoded, std::uint64_t request,
+Result<TableState> put_in_force(blob::DecodedTable decoded, std::uint64_t request,
                                 pipe::Kernel &kernel, const Settings &settings)
 {
     const ir::Table &table = decoded.table;

@@ -14,7 +14,7 @@ namespace bpfilter::service {
 
 // Behind this, the table is in force, its counters are at zero, and no packet is in the
 // programs of the one before. ECANCELED: the caller is gone.
-Result<TableState> put_in_force(decode::DecodedTable decoded, std::uint64_t request,
+Result<TableState> put_in_force(blob::DecodedTable decoded, std::uint64_t request,
                                 pipe::Kernel &kernel, const Settings &settings);
 
 // Is this the table whose rules a device may decide?

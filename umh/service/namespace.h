@@ -37,7 +37,7 @@ private:
 
     // The table, with its first contents if it was not there.
     Result<TableState *> table(const pipe::Request &request, std::string_view name);
-    Result<std::uint32_t> current_rule_count(const decode::DecodedTable &decoded) const;
+    Result<std::uint32_t> current_rule_count(const blob::DecodedTable &decoded) const;
     TableState &store(TableState state);
     [[nodiscard]] bool hidden(const pipe::Request &request) const;
     bpfilter_xdp_mode xdp_mode(const pipe::Request &request);

@@ -5,7 +5,7 @@
 #pragma once
 
 #include "umh/counters/counters.h"
-#include "umh/decode/table.h"
+#include "umh/core/blob/table.h"
 #include "umh/util/fd.h"
 #include "umh/util/result.h"
 
@@ -18,7 +18,7 @@ namespace bpfilter::service {
 enum Kept : std::size_t { kept_counters, kept_base, kept_count };
 
 struct TableState {
-    decode::DecodedTable decoded;
+    blob::DecodedTable decoded;
     UniqueFd counters; // bf_counters
     UniqueFd base;     // bf_base
 

@@ -11,7 +11,7 @@
 // ask of device names is answered beforehand, and rules that cannot match are gone.
 #pragma once
 
-#include "umh/ir/table.h"
+#include "umh/core/ir/table.h"
 
 #include <string>
 #include <string_view>

@@ -6,7 +6,7 @@
 
 #include "tests/unit/support/packet.h"
 #include "tests/unit/support/reference.h"
-#include "umh/ir/match.h"
+#include "umh/core/ir/match.h"
 
 #include <cstddef>
 #include <memory>

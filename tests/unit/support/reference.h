@@ -7,8 +7,8 @@
 
 #include "bpfilter/context.h"
 #include "tests/unit/support/packet.h"
-#include "umh/ir/counters.h"
-#include "umh/ir/table.h"
+#include "umh/core/ir/counters.h"
+#include "umh/core/ir/table.h"
 
 #include <cstdint>
 #include <string>

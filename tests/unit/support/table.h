@@ -10,7 +10,7 @@
 //     const ir::Table table = t.build();
 #pragma once
 
-#include "umh/ir/table.h"
+#include "umh/core/ir/table.h"
 
 #include <optional>
 #include <string>

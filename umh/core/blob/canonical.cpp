@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "umh/core/blob/canonical.h"
+
+#include "umh/core/extension/extension.h"
+
+namespace bpfilter::blob {
+
+namespace {
+
+void put_extension(MutableBytes blob, std::size_t offset, const ExtensionView &view,
+                   const extension::Extension &extension)
+{
+    const auto size = static_cast<std::uint16_t>(view.size());
+    store(blob, offset, size);
+    store_bytes(blob, offset + extension_name_offset, std::as_bytes(std::span(extension.name)));
+    store(blob, offset + extension_revision_offset, extension.revision);
+    store_bytes(blob, offset + extension_header_size,
+                slice(view.payload(), 0, extension.listed_size()));
+}
+
+void put_entry(MutableBytes blob, const Entry &entry, const Layout &layout, std::uint32_t reach)
+{
+    store_bytes(blob, 0, slice(entry.bytes(), 0, layout.counters));
+    store(blob, layout.comefrom, reach);
+    if (entry.protocol() != 0)
+        blob[layout.flags] |= std::byte{layout.protocol_flag};
+    entry.each_match([&](const ExtensionView &view, std::size_t offset) {
+        if (const auto match = find_match(layout.family, view))
+            put_extension(blob, offset, view, **match);
+        return true;
+    });
+    const auto view = entry.target();
+    if (const auto target = find_target(layout.family, view))
+        put_extension(blob, entry.target_offset(), view, **target);
+}
+
+} // namespace
+
+std::vector<std::byte> canonical_entries(const Entries &entries, const Layout &layout,
+                                         std::span<const std::uint32_t> reach)
+{
+    const std::size_t size =
+        entries.list.empty() ? 0 : entries.offsets.back() + entries.list.back().size();
+    std::vector<std::byte> blob(size);
+    for (std::size_t id = 0; id < entries.list.size(); ++id) {
+        const Entry &entry = entries.list[id];
+        put_entry(MutableBytes(blob).subspan(entries.offsets[id], entry.size()), entry, layout,
+                  reach[id]);
+    }
+    return blob;
+}
+
+} // namespace bpfilter::blob

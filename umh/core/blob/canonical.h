@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// The canonical blob: entries as a listing gives them back.
+#pragma once
+
+#include "umh/core/blob/entry.h"
+#include "umh/util/bytes.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace bpfilter::blob {
+
+// All bytes up to the counters as the caller gave them, but for `comefrom`, which is the
+// mask of hooks in `reach`, and IPv6's flag that a protocol is asked, if one is given; counters
+// zero; of each extension size, name, revision, and the payload as far as users may see it; all
+// else zero. Extensions must be known.
+std::vector<std::byte> canonical_entries(const Entries &entries, const Layout &layout,
+                                         std::span<const std::uint32_t> reach);
+
+} // namespace bpfilter::blob
