@@ -22,11 +22,4 @@ Flow find_flow(const ir::Table &table, ir::Hook hook);
 // Table::stack_depth, where it is dropped.
 std::uint32_t stack_need(const ir::Table &table);
 
-// A jump to the next rule: what a rule without a target is.
-inline bool falls_to_next(const ir::Rule &rule)
-{
-    const auto *jump = std::get_if<ir::Jump>(&rule.verdict);
-    return jump != nullptr && !jump->push && jump->target == rule.id + 1;
-}
-
 } // namespace bpfilter::codegen

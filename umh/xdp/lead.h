@@ -19,7 +19,7 @@
 
 namespace bpfilter::xdp {
 
-// The lead, in order. Empty for a table without that hook, or without such rules. An
+// The lead, in order. Empty for IPv6, for a table without that hook, or without such rules. An
 // unconditional verdict ends it and is included.
 std::vector<ir::Rule> find_lead(const ir::Table &table, ir::Hook hook);
 

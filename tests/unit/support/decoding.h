@@ -55,6 +55,12 @@ inline ir::Rule rule_of(const Rule &rule, ir::Family family = ir::Family::ipv4)
     return decoded(Blob(family).rule("INPUT", rule).build()).table.rules.at(0);
 }
 
+// What a rule asks.
+inline std::string asked(Rule rule, ir::Family family = ir::Family::ipv4)
+{
+    return ir::text(rule_of(rule.accept(), family).conditions);
+}
+
 inline int error_of(const Rule &rule, ir::Family family = ir::Family::ipv4)
 {
     return error_of(Blob(family).rule("INPUT", rule).build());

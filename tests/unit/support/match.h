@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// IR: what a rule asks of a packet. Plain values, one type per question, in the order
-// in which iptables asks them. Addresses are in network byte order, numbers in host order.
+// What a rule asks of a packet, as tests say it: plain values, one type per question. The
+// reference (reference.h) answers them by looking at the packet; programs have them lowered
+// (lower.h). Addresses are in network byte order, numbers in host order.
 //
 // Semantics are those of ip_tables, given beside each type. Three outcomes exist: the
 // packet matches, it does not, or it is dropped on the spot ("hotdrop": the header that
@@ -10,17 +11,16 @@
 // Where IPv6 has its transport header is told in match6.h.
 #pragma once
 
-#include "umh/core/ir/address.h"
-#include "umh/core/ir/match6.h"
+#include "tests/unit/support/match6.h"
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
 #include <variant>
 
-namespace bpfilter::ir {
+namespace bpfilter::test {
 
-// ((address & mask) == value) != invert. A value with bits outside the mask never equals.
+// ((address & mask) == value) != invert. IPv4: a value with bits outside the mask equals nothing.
 struct SourceAddress {
     Address value{};
     Address mask{};
@@ -117,4 +117,4 @@ using Match = std::variant<SourceAddress, DestinationAddress, InInterface, OutIn
                            Fragment, Never, Tcp, Udp, Icmp, Icmp6, Mobility, HopLimit, HeaderSet,
                            FragmentHeader, Authentication, Options, Routing, Eui64>;
 
-} // namespace bpfilter::ir
+} // namespace bpfilter::test

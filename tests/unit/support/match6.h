@@ -1,29 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// IR: what only a rule for IPv6 asks. Part of match.h, which see.
-//
-// THE WALK over the extension headers, of which there are hop-by-hop options, routing,
-// fragment, authentication and destination options. Of each its first two bytes must be
-// there (routing and fragment: four), and all that its length says, but for kernels that do
-// not ask this (BPFILTER_QUIRK_WALK); a packet where they are not is *bad*. The walk ends behind
-// the last of them, or at a fragment header with an offset other than 0. Then the transport
-// header is
-//   - where the walk ended, unless it was there;
-//   - for a later fragment: unknown but for its number, if the fragment header says that
-//     none of the five follows; the number "no next header" (59) is as good as any;
-//   - else missing: who asks for it or for its number has the packet dropped.
-// A match that asks for one extension header sees the first of its kind, if the walk comes
-// to its first bytes; else, if the packet is bad, the packet is dropped; else it does not
-// match.
+// What only a rule for IPv6 asks. Part of match.h, which see.
+// The walk over the extension headers is told in umh/core/ir/parse6.cpp.
 #pragma once
 
-#include "umh/core/ir/address.h"
-
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <vector>
 
-namespace bpfilter::ir {
+namespace bpfilter::test {
+
+// In network byte order. IPv4 uses the first four bytes.
+using Address = std::array<std::byte, 16>;
 
 // (min <= number <= max) != invert
 struct NumberRange {
@@ -151,4 +141,4 @@ struct Eui64 {
     bool operator==(const Eui64 &) const = default;
 };
 
-} // namespace bpfilter::ir
+} // namespace bpfilter::test

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "umh/core/blob/canonical.h"
 
-#include "umh/core/extension/extension.h"
-
 namespace bpfilter::blob {
 
 namespace {
@@ -24,28 +22,24 @@ void put_entry(MutableBytes blob, const Entry &entry, const Layout &layout, std:
     store(blob, layout.comefrom, reach);
     if (entry.protocol() != 0)
         blob[layout.flags] |= std::byte{layout.protocol_flag};
-    entry.each_match([&](const ExtensionView &view, std::size_t offset) {
-        if (const auto match = find_match(layout.family, view))
-            put_extension(blob, offset, view, **match);
-        return true;
-    });
-    const auto view = entry.target();
-    if (const auto target = find_target(layout.family, view))
-        put_extension(blob, entry.target_offset(), view, **target);
 }
 
 } // namespace
 
-std::vector<std::byte> canonical_entries(const Entries &entries, const Layout &layout,
-                                         std::span<const std::uint32_t> reach)
+std::vector<std::byte> canonical_entries(const Entries &entries, const Uses &uses,
+                                         const Layout &layout, std::span<const std::uint32_t> reach)
 {
     const std::size_t size =
         entries.list.empty() ? 0 : entries.offsets.back() + entries.list.back().size();
     std::vector<std::byte> blob(size);
     for (std::size_t id = 0; id < entries.list.size(); ++id) {
         const Entry &entry = entries.list[id];
-        put_entry(MutableBytes(blob).subspan(entries.offsets[id], entry.size()), entry, layout,
-                  reach[id]);
+        const auto out = MutableBytes(blob).subspan(entries.offsets[id], entry.size());
+        put_entry(out, entry, layout, reach[id]);
+        each_extension(entry, id, uses,
+                       [&out](const auto &extension, const ExtensionView &view, std::size_t at) {
+                           put_extension(out, at, view, extension);
+                       });
     }
     return blob;
 }

@@ -3,7 +3,7 @@
 // The canonical blob: entries as a listing gives them back.
 #pragma once
 
-#include "umh/core/blob/entry.h"
+#include "umh/core/blob/uses.h"
 #include "umh/util/bytes.h"
 
 #include <cstddef>
@@ -16,8 +16,9 @@ namespace bpfilter::blob {
 // All bytes up to the counters as the caller gave them, but for `comefrom`, which is the
 // mask of hooks in `reach`, and IPv6's flag that a protocol is asked, if one is given; counters
 // zero; of each extension size, name, revision, and the payload as far as users may see it; all
-// else zero. Extensions must be known.
-std::vector<std::byte> canonical_entries(const Entries &entries, const Layout &layout,
+// else zero.
+std::vector<std::byte> canonical_entries(const Entries &entries, const Uses &uses,
+                                         const Layout &layout,
                                          std::span<const std::uint32_t> reach);
 
 } // namespace bpfilter::blob

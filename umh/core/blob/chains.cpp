@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "umh/core/blob/chains.h"
 
-#include "umh/core/extension/extension.h"
 #include "umh/core/extension/text.h"
 #include "umh/core/ir/names.h"
 
@@ -29,38 +28,34 @@ std::string error_name(const Entry &entry)
     return std::string(load_string(entry.target().payload().first(error_name_size)));
 }
 
-std::string verdict_text(const ir::Rule &rule, const Chains &chains, bool go_to)
-{
-    const char *option = go_to ? " -g " : " -j ";
-    struct Visitor {
-        const ir::Rule &rule;
-        const Chains &chains;
+// " -j ACCEPT"; nothing for a rule without a target.
+class VerdictText {
+public:
+    VerdictText(const Chains &chains, bool go_to) : chains_(chains), go_to_(go_to) {}
 
-        std::string operator()(const ir::Accept &) const { return "ACCEPT"; }
-        std::string operator()(const ir::Drop &) const { return "DROP"; }
-        std::string operator()(const ir::Queue &) const { return "QUEUE"; }
-        std::string operator()(const ir::Return &) const { return "RETURN"; }
-        std::string operator()(const ir::Jump &jump) const
-        {
-            // A rule without target is a jump to the next.
-            return jump.target == rule.id + 1 ? "" : chains.target_name(jump.target);
-        }
-    };
-    const auto name = std::visit(Visitor{rule, chains}, rule.verdict);
-    return name.empty() ? "" : option + name;
-}
+    std::string operator()(const ir::Accept & /*verdict*/) const { return named("ACCEPT"); }
+    std::string operator()(const ir::Drop & /*verdict*/) const { return named("DROP"); }
+    std::string operator()(const ir::Queue & /*verdict*/) const { return named("QUEUE"); }
+    std::string operator()(const ir::Return & /*verdict*/) const { return named("RETURN"); }
+    std::string operator()(const ir::Continue & /*verdict*/) const { return {}; }
+    std::string operator()(const ir::Jump &jump) const
+    {
+        return named(chains_.target_name(jump.target));
+    }
+    std::string operator()(const ir::Goto &jump) const
+    {
+        return named(chains_.target_name(jump.target));
+    }
 
-std::string matches_text(const Entry &entry, ir::Family family)
-{
-    std::string text;
-    entry.each_match([&](const ExtensionView &match, std::size_t) {
-        text += " -m " + extension::printable(match.name());
-        if (const auto known = find_match(family, match))
-            text += (*known)->text(match.payload());
-        return true;
-    });
-    return text;
-}
+private:
+    [[nodiscard]] std::string named(const std::string &name) const
+    {
+        return (go_to_ ? " -g " : " -j ") + name;
+    }
+
+    const Chains &chains_;
+    bool go_to_; // what the entry says, whatever the verdict
+};
 
 } // namespace
 
@@ -104,8 +99,7 @@ Chains find_chains(const Request &request, const Entries &entries, const HookTab
     return chains;
 }
 
-std::string rule_text(const Entry &entry, const ir::Rule &rule, const Chains &chains,
-                      ir::Family family, bool policy)
+std::string rule_text(const Entry &entry, const ir::Rule &rule, const Chains &chains, bool policy)
 {
     const auto index = chains.of_rule[rule.id];
     const auto chain = index == Chains::none ? "?" : extension::printable(chains.list[index].name);
@@ -114,8 +108,8 @@ std::string rule_text(const Entry &entry, const ir::Rule &rule, const Chains &ch
     if (policy)
         return "-P " + chain +
                (std::holds_alternative<ir::Accept>(rule.verdict) ? " ACCEPT" : " DROP");
-    return "-A " + chain + entry.ip_text() + matches_text(entry, family) +
-           verdict_text(rule, chains, entry.go_to());
+    return "-A " + chain + entry.ip_text() + rule.text +
+           std::visit(VerdictText(chains, entry.go_to()), rule.verdict);
 }
 
 } // namespace bpfilter::blob

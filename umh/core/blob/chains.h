@@ -33,8 +33,7 @@ struct Chains {
 Chains find_chains(const Request &request, const Entries &entries, const HookTable &hooks);
 
 // The rule as `iptables -S` prints it; "-P INPUT ACCEPT" for policies, "-N c1" for ERROR
-// nodes. All of `rule` but its text is there, and its extensions are known.
-std::string rule_text(const Entry &entry, const ir::Rule &rule, const Chains &chains,
-                      ir::Family family, bool policy);
+// nodes. The text that `rule` has so far is that of its matches.
+std::string rule_text(const Entry &entry, const ir::Rule &rule, const Chains &chains, bool policy);
 
 } // namespace bpfilter::blob

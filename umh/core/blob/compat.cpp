@@ -21,6 +21,7 @@ struct Survey {
     };
     std::vector<Growing> list;
     Deltas deltas;
+    Uses uses;
 };
 
 Result<> check_count(const Request &request)
@@ -29,6 +30,26 @@ Result<> check_count(const Request &request)
         return fail(EINVAL, fmt::format("{} entries of a 32-bit caller", request.num_entries));
     if (request.num_entries > max_table_size / delta_size)
         return fail(ENOMEM, fmt::format("too many entries: {}", request.num_entries));
+    return {};
+}
+
+// ENOENT: an extension of the entry is not supported; EINVAL: has a name without end.
+Result<> find_uses(const Entry &entry, const Layout &compat, Uses &uses)
+{
+    Result<> known;
+    entry.each_match([&](const ExtensionView &view, std::size_t) {
+        if (auto match = find_match(compat.family, view))
+            uses.add(*match);
+        else
+            known = fail(std::move(match.error()));
+        return known.has_value();
+    });
+    if (!known)
+        return known;
+    const auto target = find_target(compat.family, entry.target());
+    if (!target)
+        return fail(target.error());
+    uses.add(*target);
     return {};
 }
 
@@ -42,14 +63,14 @@ Result<Survey> survey(const Request &request, const Layout &compat)
         auto entry = read_entry(request.entries, offset, id, compat);
         if (!entry)
             return fail(std::move(entry.error()));
-        auto delta = growth(*entry, compat);
-        if (!delta)
-            return fail(delta.error().code, fmt::format("entry {} at offset {}: {}", id, offset,
-                                                        delta.error().message));
+        if (auto found = find_uses(*entry, compat, seen.uses); !found)
+            return fail(found.error().code, fmt::format("entry {} at offset {}: {}", id, offset,
+                                                        found.error().message));
+        const auto delta = growth(*entry, id, seen.uses, compat);
         if (id >= request.num_entries)
             return fail(EINVAL, fmt::format("more than {} entries", request.num_entries));
-        seen.list.push_back({*entry, *delta});
-        seen.deltas.add(offset, *delta);
+        seen.list.push_back({*entry, delta});
+        seen.deltas.add(offset, delta);
         offset += entry->size();
     }
     if (seen.list.size() != request.num_entries)
@@ -74,23 +95,26 @@ void put_extension(MutableBytes native, const ExtensionView &view,
 // Writes entries one after the other, in their native layout.
 class Writer {
 public:
-    Writer(NativeRequest &native, const Layout &compat, const Deltas &deltas)
-        : native_(native), compat_(compat), deltas_(deltas)
+    Writer(NativeRequest &native, const Layout &compat, const Deltas &deltas, const Uses &uses)
+        : native_(native), compat_(compat), deltas_(deltas), uses_(uses)
     {
     }
 
-    void put(const Entry &entry, std::uint32_t delta)
+    void put(const Entry &entry, std::size_t id, std::uint32_t delta)
     {
         const auto out =
             MutableBytes(native_.bytes).subspan(position_, std::size_t{entry.size()} + delta);
         store_bytes(out, 0, slice(entry.bytes(), 0, compat_.native->comefrom));
         std::size_t at = compat_.native->entry_size;
-        entry.each_match([&](const ExtensionView &view, std::size_t) {
-            at += put_one(out.subspan(at), view, **find_match(compat_.family, view));
-            return true;
-        });
-        put_target(out.subspan(at), entry);
-        store(out, compat_.target_offset, static_cast<std::uint16_t>(at));
+        std::size_t target = at;
+        each_extension(entry, id, uses_,
+                       [&](const auto &extension, const ExtensionView &view, std::size_t) {
+                           target = at;
+                           at += put_one(out.subspan(at), view, extension);
+                       });
+        if (entry.is_standard())
+            put_verdict(out.subspan(target), entry);
+        store(out, compat_.target_offset, static_cast<std::uint16_t>(target));
         store(out, compat_.next_offset, static_cast<std::uint16_t>(out.size()));
         move_hooks(native_.request.hook_entry, delta);
         move_hooks(native_.request.underflow, delta);
@@ -99,23 +123,19 @@ public:
 
 private:
     std::size_t put_one(MutableBytes out, const ExtensionView &view,
-                        const extension::Extension &extension)
+                        const extension::Extension &extension) const
     {
         const auto size = view.size() + extra(extension, compat_);
         put_extension(out.first(size), view, extension, compat_);
         return size;
     }
 
-    void put_target(MutableBytes out, const Entry &entry)
+    // It overflows as the kernel's does, and is no verdict then.
+    void put_verdict(MutableBytes target, const Entry &entry) const
     {
-        const auto view = entry.target();
-        put_one(out, view, **find_target(compat_.family, view));
-        if (!entry.is_standard())
-            return;
-        // It overflows as the kernel's does, and is no verdict then.
         const auto offset = static_cast<std::uint32_t>(entry.verdict());
         const auto moved = entry.verdict() > 0 ? offset + deltas_.before(offset) : offset;
-        store(out, extension_header_size, moved);
+        store(target, extension_header_size, moved);
     }
 
     // Offsets behind this entry are so much larger now; they were translated as far as to it.
@@ -128,6 +148,7 @@ private:
     NativeRequest &native_;
     const Layout &compat_;
     const Deltas &deltas_;
+    const Uses &uses_;
     std::uint32_t position_ = 0;
 };
 
@@ -163,43 +184,35 @@ std::size_t extra(const extension::Extension &extension, const Layout &compat)
     return compat.native->align(extension.size) - compat.align(size);
 }
 
-Result<std::uint32_t> growth(const Entry &entry, const Layout &compat)
+std::uint32_t growth(const Entry &entry, std::size_t id, const Uses &uses, const Layout &compat)
 {
     std::size_t sum = compat.native->entry_size - compat.entry_size;
-    Result<> known;
-    entry.each_match([&](const ExtensionView &view, std::size_t) {
-        if (auto match = find_match(compat.family, view))
-            sum += extra(**match, compat);
-        else
-            known = fail(std::move(match.error()));
-        return known.has_value();
-    });
-    if (!known)
-        return fail(std::move(known.error()));
-    const auto target = find_target(compat.family, entry.target());
-    if (!target)
-        return fail(target.error());
-    return static_cast<std::uint32_t>(sum + extra(**target, compat));
+    each_extension(entry, id, uses,
+                   [&](const extension::Extension &extension, const ExtensionView &, std::size_t) {
+                       sum += extra(extension, compat);
+                   });
+    return static_cast<std::uint32_t>(sum);
 }
 
 Result<NativeRequest> make_native(const Request &request, const Layout &compat)
 {
-    const auto seen = survey(request, compat);
+    auto seen = survey(request, compat);
     if (!seen)
         return fail(seen.error());
     const auto size = request.entries.size() + seen->deltas.total();
     if (size + compat.table_overhead >= max_table_size)
         return fail(ENOMEM, fmt::format("table too large: {} bytes", size));
 
-    NativeRequest native{.bytes = std::vector<std::byte>(size), .request = request};
-    Writer writer(native, compat, seen->deltas);
+    NativeRequest native{.bytes = std::vector<std::byte>(size), .request = request, .uses = {}};
+    Writer writer(native, compat, seen->deltas, seen->uses);
     for (std::size_t id = 0; id < seen->list.size(); ++id) {
         const auto &[entry, delta] = seen->list[id];
         if (const char *why = untranslatable(entry, delta, id + 1 == seen->list.size()))
             return fail(EINVAL, fmt::format("entry {}: {}", id, why));
-        writer.put(entry, delta);
+        writer.put(entry, id, delta);
     }
     native.request.entries = native.bytes;
+    native.uses = std::move(seen->uses);
     return native;
 }
 

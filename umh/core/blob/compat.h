@@ -8,9 +8,8 @@
 // middle of a rule, stays as wrong as it was, and is found where a native one would be.
 #pragma once
 
-#include "umh/core/blob/entry.h"
 #include "umh/core/blob/request.h"
-#include "umh/core/extension/extension.h"
+#include "umh/core/blob/uses.h"
 #include "umh/util/bytes.h"
 #include "umh/util/result.h"
 
@@ -38,13 +37,13 @@ private:
 // xt_compat_match_offset.
 std::size_t extra(const extension::Extension &extension, const Layout &compat);
 
-// By how much an entry, of either layout, is larger natively. ENOENT: an extension of it is
-// not supported; EINVAL: has a name without end.
-Result<std::uint32_t> growth(const Entry &entry, const Layout &compat);
+// By how much an entry, of either layout, is larger natively.
+std::uint32_t growth(const Entry &entry, std::size_t id, const Uses &uses, const Layout &compat);
 
 struct NativeRequest {
     std::vector<std::byte> bytes;
     Request request; // its entries are `bytes`
+    Uses uses;
 };
 
 // What check_compat_entry_size_and_hooks and translate_compat_table check before they hand

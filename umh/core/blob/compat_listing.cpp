@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "umh/core/blob/compat_listing.h"
 
-#include "umh/core/extension/extension.h"
 #include "umh/core/ir/counters.h"
 
 namespace bpfilter::blob {
@@ -31,29 +30,35 @@ std::size_t put_extension(MutableBytes out, const ExtensionView &view,
     return size;
 }
 
-void put_target(MutableBytes out, const Entry &entry, const Layout &compat, const Deltas &deltas)
+void put_verdict(MutableBytes target, const Entry &entry, const Deltas &deltas)
 {
-    const auto view = entry.target();
-    put_extension(out, view, **find_target(compat.family, view), compat);
     if (!entry.is_standard() || entry.verdict() <= 0)
         return;
     const auto offset = static_cast<std::uint32_t>(entry.verdict());
-    store(out, extension::extension_header_size, offset - deltas.before(offset));
+    store(target, extension_header_size, offset - deltas.before(offset));
 }
 
 // The fixed part is the same up to the counters, wherever these begin.
-void put_entry(MutableBytes out, const Entry &entry, const Layout &compat, const Deltas &deltas)
+void put_fixed(MutableBytes out, const Entry &entry, const Layout &compat)
 {
     const Layout &native = *compat.native;
     store_bytes(out, 0, slice(entry.bytes(), 0, native.comefrom + sizeof(std::uint32_t)));
     store(out, compat.counters, load<ir::Counters>(entry.bytes(), native.counters));
+}
+
+void put_entry(MutableBytes out, const Entry &entry, std::size_t id, const Uses &uses,
+               const Layout &compat, const Deltas &deltas)
+{
+    put_fixed(out, entry, compat);
     std::size_t at = compat.entry_size;
-    entry.each_match([&](const ExtensionView &view, std::size_t) {
-        at += put_extension(out.subspan(at), view, **find_match(compat.family, view), compat);
-        return true;
-    });
-    put_target(out.subspan(at), entry, compat, deltas);
-    store(out, compat.target_offset, static_cast<std::uint16_t>(at));
+    std::size_t target = at;
+    each_extension(entry, id, uses,
+                   [&](const auto &extension, const ExtensionView &view, std::size_t) {
+                       target = at;
+                       at += put_extension(out.subspan(at), view, extension, compat);
+                   });
+    put_verdict(out.subspan(target), entry, deltas);
+    store(out, compat.target_offset, static_cast<std::uint16_t>(target));
     store(out, compat.next_offset, static_cast<std::uint16_t>(out.size()));
 }
 
@@ -65,7 +70,8 @@ Deltas differences(const DecodedTable &decoded, const Layout &layout)
     if (!layout.native)
         return deltas;
     for (std::size_t id = 0; id < decoded.offsets.size(); ++id)
-        deltas.add(decoded.offsets[id], *growth(entry_of(decoded, decoded.entries, id), layout));
+        deltas.add(decoded.offsets[id],
+                   growth(entry_of(decoded, decoded.entries, id), id, decoded.uses, layout));
     return deltas;
 }
 
@@ -77,8 +83,8 @@ std::vector<std::byte> narrow_entries(const DecodedTable &decoded, Bytes native,
     auto rest = MutableBytes(bytes);
     for (std::size_t id = 0; id < decoded.offsets.size(); ++id) {
         const Entry entry = entry_of(decoded, native, id);
-        const auto size = entry.size() - *growth(entry, compat);
-        put_entry(rest.first(size), entry, compat, deltas);
+        const auto size = entry.size() - growth(entry, id, decoded.uses, compat);
+        put_entry(rest.first(size), entry, id, decoded.uses, compat, deltas);
         rest = rest.subspan(size);
     }
     return bytes;

@@ -27,7 +27,7 @@ public:
     std::uint32_t size() const { return static_cast<std::uint32_t>(bytes_.size()); }
     Bytes bytes() const { return bytes_; }
     Bytes ip() const { return bytes_.first(layout_->ip_size); }
-    std::vector<ir::Match> ip_matches() const { return layout_->ip_matches(ip()); }
+    ir::Conditions ip_conditions() const { return layout_->ip_conditions(ip()); }
     std::string ip_text() const { return layout_->ip_text(ip()); }
     std::uint16_t protocol() const;
     bool protocol_inverted() const;

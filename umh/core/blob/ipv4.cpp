@@ -3,6 +3,7 @@
 
 #include "umh/core/blob/conditional.h"
 #include "umh/core/extension/text.h"
+#include "umh/core/ir/lower.h"
 #include "umh/core/ir/names.h"
 
 #include <fmt/format.h>
@@ -16,24 +17,7 @@ namespace bpfilter::blob {
 
 namespace {
 
-using ir::Match;
-
 using Address4 = std::array<std::uint8_t, 4>;
-
-void ask_protocol(Collector &collector, std::uint16_t value, bool invert)
-{
-    // Protocol 0 asks nothing, inverted or not.
-    if (value == 0)
-        return;
-    collector.add(value > 0xff ? constant(invert) : Answer::depends, ir::Protocol{value, invert});
-}
-
-// The inversion applies to "asked for a fragment, and this is none": without the question
-// it is an answer that is always no.
-void ask_fragment(Collector &collector, bool asked, bool invert)
-{
-    collector.add(asked ? Answer::depends : constant(!invert), ir::Fragment{invert});
-}
 
 std::string dotted(const Address4 &address)
 {
@@ -58,29 +42,36 @@ std::string address_text(const char *option, Bytes ip, std::size_t value_offset,
 
 } // namespace
 
-std::vector<Match> ipv4_matches(Bytes ip)
+ir::Conditions ipv4_conditions(Bytes ip)
 {
     const auto inverted = load<std::uint8_t>(ip, offsetof(ipt_ip, invflags));
     const auto flags = load<std::uint8_t>(ip, offsetof(ipt_ip, flags));
+    const auto protocol = load<std::uint16_t>(ip, offsetof(ipt_ip, proto));
     const auto inverts = [inverted](unsigned flag) { return (inverted & flag) != 0; };
-    Collector collector;
+    ir::Conditions conditions;
 
-    ask_address<ir::SourceAddress>(collector, ip, offsetof(ipt_ip, src), offsetof(ipt_ip, smsk),
-                                   sizeof(Address4), StrayBits::compared, inverts(IPT_INV_SRCIP));
-    ask_address<ir::DestinationAddress>(collector, ip, offsetof(ipt_ip, dst),
-                                        offsetof(ipt_ip, dmsk), sizeof(Address4),
-                                        StrayBits::compared, inverts(IPT_INV_DSTIP));
-    ask_interface<ir::InInterface>(collector, ip, offsetof(ipt_ip, iniface),
-                                   offsetof(ipt_ip, iniface_mask), inverts(IPT_INV_VIA_IN));
-    ask_interface<ir::OutInterface>(collector, ip, offsetof(ipt_ip, outiface),
-                                    offsetof(ipt_ip, outiface_mask), inverts(IPT_INV_VIA_OUT));
-    ask_protocol(collector, load<std::uint16_t>(ip, offsetof(ipt_ip, proto)),
-                 inverts(IPT_INV_PROTO));
-    ask_fragment(collector, flags & IPT_F_FRAG, inverts(IPT_INV_FRAG));
+    ask_address(conditions, ir::Field::source, ip, offsetof(ipt_ip, src), offsetof(ipt_ip, smsk),
+                sizeof(Address4), StrayBits::compared, inverts(IPT_INV_SRCIP));
+    ask_address(conditions, ir::Field::destination, ip, offsetof(ipt_ip, dst),
+                offsetof(ipt_ip, dmsk), sizeof(Address4), StrayBits::compared,
+                inverts(IPT_INV_DSTIP));
+    ask_interface(conditions, ir::Field::in_0, ip, offsetof(ipt_ip, iniface),
+                  offsetof(ipt_ip, iniface_mask), inverts(IPT_INV_VIA_IN));
+    ask_interface(conditions, ir::Field::out_0, ip, offsetof(ipt_ip, outiface),
+                  offsetof(ipt_ip, outiface_mask), inverts(IPT_INV_VIA_OUT));
+    // Protocol 0 asks nothing, inverted or not.
+    if (protocol != 0)
+        ask_number(conditions, ir::Field::protocol, protocol, inverts(IPT_INV_PROTO));
+    // The inversion applies to "asked for a fragment, and this is none": without the question
+    // it is an answer that is always no.
+    if (flags & IPT_F_FRAG)
+        ask_number(conditions, ir::Field::fragment, 0, !inverts(IPT_INV_FRAG));
+    else if (inverts(IPT_INV_FRAG))
+        conditions.emplace_back(ir::Never{});
 
-    if (collector.never)
+    if (never(conditions))
         return {ir::Never{}};
-    return std::move(collector.matches);
+    return conditions;
 }
 
 std::string ipv4_text(Bytes ip)

@@ -3,6 +3,7 @@
 
 #include "umh/core/blob/conditional.h"
 #include "umh/core/extension/text.h"
+#include "umh/core/ir/lower.h"
 #include "umh/core/ir/names.h"
 
 #include <netinet/in.h> // the kernel's headers give way to it, if it comes first
@@ -49,30 +50,34 @@ std::string address_text(const char *option, Bytes ip, std::size_t value, std::s
 
 } // namespace
 
-std::vector<ir::Match> ipv6_matches(Bytes ip)
+ir::Conditions ipv6_conditions(Bytes ip)
 {
     const auto inverted = load<std::uint8_t>(ip, offsetof(ip6t_ip6, invflags));
     const auto flags = load<std::uint8_t>(ip, offsetof(ip6t_ip6, flags));
     const auto inverts = [inverted](unsigned flag) { return (inverted & flag) != 0; };
-    Collector collector;
+    ir::Conditions conditions;
 
-    ask_address<ir::SourceAddress>(collector, ip, offsetof(ip6t_ip6, src), offsetof(ip6t_ip6, smsk),
-                                   address_size, StrayBits::ignored, inverts(IP6T_INV_SRCIP));
-    ask_address<ir::DestinationAddress>(collector, ip, offsetof(ip6t_ip6, dst),
-                                        offsetof(ip6t_ip6, dmsk), address_size, StrayBits::ignored,
-                                        inverts(IP6T_INV_DSTIP));
-    ask_interface<ir::InInterface>(collector, ip, offsetof(ip6t_ip6, iniface),
-                                   offsetof(ip6t_ip6, iniface_mask), inverts(IP6T_INV_VIA_IN));
-    ask_interface<ir::OutInterface>(collector, ip, offsetof(ip6t_ip6, outiface),
-                                    offsetof(ip6t_ip6, outiface_mask), inverts(IP6T_INV_VIA_OUT));
-    if (collector.never)
+    ask_address(conditions, ir::Field::source, ip, offsetof(ip6t_ip6, src),
+                offsetof(ip6t_ip6, smsk), address_size, StrayBits::ignored,
+                inverts(IP6T_INV_SRCIP));
+    ask_address(conditions, ir::Field::destination, ip, offsetof(ip6t_ip6, dst),
+                offsetof(ip6t_ip6, dmsk), address_size, StrayBits::ignored,
+                inverts(IP6T_INV_DSTIP));
+    ask_interface(conditions, ir::Field::in_0, ip, offsetof(ip6t_ip6, iniface),
+                  offsetof(ip6t_ip6, iniface_mask), inverts(IP6T_INV_VIA_IN));
+    ask_interface(conditions, ir::Field::out_0, ip, offsetof(ip6t_ip6, outiface),
+                  offsetof(ip6t_ip6, outiface_mask), inverts(IP6T_INV_VIA_OUT));
+    if (never(conditions))
         return {ir::Never{}};
 
     // Asked even where the answer is known: the packet is dropped if it has no such header.
+    // Protocol 0 matches all others, inverted or not.
     const auto protocol = load<std::uint16_t>(ip, offsetof(ip6t_ip6, proto));
     if (protocol != 0 || (flags & IP6T_F_PROTO))
-        collector.matches.emplace_back(ir::Protocol{protocol, inverts(IP6T_INV_PROTO)});
-    return std::move(collector.matches);
+        conditions.emplace_back(ir::Require{ir::Field::transport});
+    if (protocol != 0)
+        ask_number(conditions, ir::Field::protocol, protocol, inverts(IP6T_INV_PROTO));
+    return conditions;
 }
 
 std::string ipv6_text(Bytes ip)

@@ -4,15 +4,14 @@
 // functions these are.
 #pragma once
 
-#include "umh/core/ir/match.h"
+#include "umh/core/ir/condition.h"
 #include "umh/util/bytes.h"
 
 #include <string>
-#include <vector>
 
 namespace bpfilter::blob {
 
-std::vector<ir::Match> ipv6_matches(Bytes ip);
+ir::Conditions ipv6_conditions(Bytes ip);
 std::string ipv6_text(Bytes ip);
 
 } // namespace bpfilter::blob

@@ -54,7 +54,7 @@ constexpr Layout ipv4{
     .inverted_protocol = IPT_INV_PROTO,
     .protocol = offsetof(ipt_ip, proto),
     .protocol_flag = 0,
-    .ip_matches = ipv4_matches,
+    .ip_conditions = ipv4_conditions,
     .ip_text = ipv4_text,
 };
 
@@ -77,7 +77,7 @@ constexpr Layout ipv6{
     .inverted_protocol = IP6T_INV_PROTO,
     .protocol = offsetof(ip6t_ip6, proto),
     .protocol_flag = IP6T_F_PROTO,
-    .ip_matches = ipv6_matches,
+    .ip_conditions = ipv6_conditions,
     .ip_text = ipv6_text,
 };
 

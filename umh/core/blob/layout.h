@@ -9,7 +9,6 @@
 #pragma once
 
 #include "umh/core/extension/view.h"
-#include "umh/core/ir/match.h"
 #include "umh/core/ir/table.h"
 #include "umh/util/bytes.h"
 #include "umh/util/result.h"
@@ -59,8 +58,8 @@ struct Layout {
     std::uint8_t protocol_flag; // of flags, set by the kernel if there is a protocol
 
     // The questions of the conditional part, in the order in which ip_tables asks them. A
-    // part that can never match gives one Never, one that always matches gives nothing.
-    std::vector<ir::Match> (*ip_matches)(Bytes ip);
+    // part that can never match, whatever the packet, gives one Never.
+    ir::Conditions (*ip_conditions)(Bytes ip);
     // The same as iptables options: " -s 10.0.0.0/8 -i eth0".
     std::string (*ip_text)(Bytes ip);
 

@@ -1,105 +1,146 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "umh/core/blob/rules.h"
 
-#include "umh/core/extension/extension.h"
+#include "umh/core/blob/conditional.h"
 #include "umh/core/extension/text.h"
 
-#include <fmt/format.h>
-
-#include <cerrno>
+#include <algorithm>
+#include <iterator>
+#include <utility>
 
 namespace bpfilter::blob {
 
 namespace {
 
+using extension::MatchExtension;
+using extension::TargetExtension;
 using ir::RuleId;
 
-extension::ExtensionUse use_of(const RuleContext &context, RuleId id,
-                               const ExtensionView &extension)
-{
-    const Entry &entry = context.entries.list[id];
-    return {
-        .payload_size = extension.payload().size(),
-        .table = context.table,
-        .hooks = context.reach[id],
-        .protocol = entry.protocol(),
-        .protocol_inverted = entry.protocol_inverted(),
-    };
-}
+// One rule after the other: a packet's questions and what becomes of it.
+class Decoder {
+public:
+    Decoder(const RuleContext &context, const Uses *known)
+        : context_(context), family_(context.layout.family), known_(known)
+    {
+    }
 
-Result<ir::Match> decode_match(const RuleContext &context, RuleId id, const ExtensionView &view)
-{
-    auto match = find_match(context.layout.family, view);
-    if (!match)
-        return fail(std::move(match.error()));
-    if (auto right = check_use("match", **match, context.layout.align((*match)->size),
-                               use_of(context, id, view));
-        !right)
-        return fail(std::move(right.error()));
-    return (*match)->decode(view.payload());
-}
+    Result<ir::Rule> rule(RuleId id)
+    {
+        const Entry &entry = context_.entries.list[id];
+        ir::Rule rule{
+            .id = id, .conditions = entry.ip_conditions(), .verdict = ir::Drop{}, .text = {}};
+        const bool asks = !never(rule.conditions);
+        Result<> checked;
+        std::size_t n = 0;
+        entry.each_match([&](const ExtensionView &view, std::size_t) {
+            auto meaning = match(id, n++, view);
+            if (!meaning) {
+                checked = fail(std::move(meaning.error()));
+                return false;
+            }
+            // A rule that never matches asks nothing more; its extensions are checked all the same.
+            if (asks)
+                std::ranges::move(meaning->conditions, std::back_inserter(rule.conditions));
+            rule.text += " -m " + extension::printable(view.name()) + meaning->text;
+            return true;
+        });
+        if (!checked)
+            return fail(std::move(checked.error()));
+        auto verdict = target(id);
+        if (!verdict)
+            return fail(std::move(verdict.error()));
+        rule.verdict = *verdict;
+        return rule;
+    }
 
-Result<ir::Verdict> decode_target(const RuleContext &context, RuleId id)
-{
-    const Entry &entry = context.entries.list[id];
-    const auto view = entry.target();
-    auto target = find_target(context.layout.family, view);
-    if (!target)
-        return fail(std::move(target.error()));
-    if (auto right = check_use("target", **target, context.layout.align((*target)->size),
-                               use_of(context, id, view));
-        !right)
-        return fail(std::move(right.error()));
-    return (*target)->decode({
-        .payload = view.payload(),
-        .rule = id,
-        .go_to = entry.go_to(),
-        .offsets = context.entries.offsets,
-    });
-}
+    Uses take_uses() && { return std::move(found_); }
 
-// A rule that never matches asks nothing more; its extensions are checked all the same.
-bool never(const ir::Rule &rule)
-{
-    return !rule.matches.empty() && std::holds_alternative<ir::Never>(rule.matches.front());
-}
-
-Result<ir::Rule> decode_rule(const RuleContext &context, RuleId id)
-{
-    const Entry &entry = context.entries.list[id];
-    ir::Rule rule{.id = id, .matches = entry.ip_matches(), .verdict = ir::Drop{}, .text = {}};
-    Result<> checked;
-    entry.each_match([&](const ExtensionView &view, std::size_t) {
-        auto match = decode_match(context, id, view);
+private:
+    Result<extension::Meaning> match(RuleId id, std::size_t n, const ExtensionView &view)
+    {
+        const auto match = find(id, n, view);
         if (!match)
-            checked = fail(std::move(match.error()));
-        else if (!never(rule))
-            rule.matches.push_back(*match);
-        return checked.has_value();
-    });
-    if (!checked)
-        return fail(std::move(checked.error()));
-    auto verdict = decode_target(context, id);
-    if (!verdict)
-        return fail(std::move(verdict.error()));
-    rule.verdict = *verdict;
-    return rule;
-}
+            return fail(match.error());
+        const MatchExtension &row = **match;
+        found_.add(&row);
+        if (auto right = check("match", row, id, view); !right)
+            return fail(std::move(right.error()));
+        auto meaning = row.read(view.payload());
+        if (!meaning)
+            return fail(meaning.error().code,
+                        extension::describe("match", row) + ": " + meaning.error().message);
+        return meaning;
+    }
+
+    Result<ir::Verdict> target(RuleId id)
+    {
+        const Entry &entry = context_.entries.list[id];
+        const auto view = entry.target();
+        const auto target = find(id, view);
+        if (!target)
+            return fail(target.error());
+        const TargetExtension &row = **target;
+        found_.add(&row);
+        if (auto right = check("target", row, id, view); !right)
+            return fail(std::move(right.error()));
+        return row.read({
+            .payload = view.payload(),
+            .rule = id,
+            .go_to = entry.go_to(),
+            .offsets = context_.entries.offsets,
+        });
+    }
+
+    Result<const MatchExtension *> find(RuleId id, std::size_t n, const ExtensionView &view) const
+    {
+        if (known_)
+            return known_->matches(id)[n];
+        return find_match(family_, view);
+    }
+
+    Result<const TargetExtension *> find(RuleId id, const ExtensionView &view) const
+    {
+        if (known_)
+            return &known_->target(id);
+        return find_target(family_, view);
+    }
+
+    Result<> check(std::string_view kind, const extension::Extension &row, RuleId id,
+                   const ExtensionView &view) const
+    {
+        const Entry &entry = context_.entries.list[id];
+        return check_use(kind, row, context_.layout.align(row.size),
+                         {
+                             .payload_size = view.payload().size(),
+                             .table = context_.table,
+                             .hooks = context_.reach[id],
+                             .protocol = entry.protocol(),
+                             .protocol_inverted = entry.protocol_inverted(),
+                         });
+    }
+
+    const RuleContext &context_;
+    ir::Family family_;
+    const Uses *known_;
+    Uses found_;
+};
 
 } // namespace
 
-Result<std::vector<ir::Rule>> decode_rules(const RuleContext &context)
+Result<Rules> decode_rules(const RuleContext &context, const Uses *known)
 {
-    std::vector<ir::Rule> rules;
-    rules.reserve(context.entries.list.size());
+    Decoder decoder(context, known);
+    Rules rules;
+    rules.list.reserve(context.entries.list.size());
     for (RuleId id = 0; id < context.entries.list.size(); ++id) {
-        auto rule = decode_rule(context, id);
+        auto rule = decoder.rule(id);
         if (!rule) {
             auto &error = rule.error();
             return fail(error.code, context.chains.rule_name(id) + ": " + error.message);
         }
-        rules.push_back(std::move(*rule));
+        rules.list.push_back(std::move(*rule));
     }
+    rules.uses = std::move(decoder).take_uses();
     return rules;
 }
 

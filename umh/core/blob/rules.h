@@ -5,7 +5,7 @@
 #pragma once
 
 #include "umh/core/blob/chains.h"
-#include "umh/core/blob/entry.h"
+#include "umh/core/blob/uses.h"
 #include "umh/core/ir/table.h"
 #include "umh/util/result.h"
 
@@ -25,7 +25,13 @@ struct RuleContext {
     const Chains &chains;
 };
 
-// Without texts. ENOENT: an extension is not supported; EINVAL: one is used wrongly.
-Result<std::vector<ir::Rule>> decode_rules(const RuleContext &context);
+struct Rules {
+    std::vector<ir::Rule> list; // their texts: those of their matches
+    Uses uses;
+};
+
+// `known`: the uses, if they were found before. ENOENT: an extension is not supported; EINVAL:
+// one is used wrongly.
+Result<Rules> decode_rules(const RuleContext &context, const Uses *known);
 
 } // namespace bpfilter::blob

@@ -59,11 +59,10 @@ void set_hooks(DecodedTable &decoded, const Request &request, const HookTable &h
 void set_texts(ir::Table &table, const Entries &entries, const Chains &chains)
 {
     for (auto &rule : table.rules)
-        rule.text =
-            rule_text(entries.list[rule.id], rule, chains, table.family, is_policy(table, rule.id));
+        rule.text = rule_text(entries.list[rule.id], rule, chains, is_policy(table, rule.id));
 }
 
-Result<DecodedTable> decode_native(const Request &request, const Layout &layout)
+Result<DecodedTable> decode_native(const Request &request, const Layout &layout, const Uses *known)
 {
     auto entries = walk_entries(request, layout);
     if (!entries)
@@ -75,7 +74,7 @@ Result<DecodedTable> decode_native(const Request &request, const Layout &layout)
     if (!reach)
         return fail(reach.error());
     Chains chains = find_chains(request, *entries, *hooks);
-    auto rules = decode_rules({layout, request.table, *entries, *reach, chains});
+    auto rules = decode_rules({layout, request.table, *entries, *reach, chains}, known);
     if (!rules)
         return fail(std::move(rules.error()));
     const auto properties = check_table(request);
@@ -89,10 +88,11 @@ Result<DecodedTable> decode_native(const Request &request, const Layout &layout)
     decoded.table.name = request.table;
     decoded.table.family = layout.family;
     decoded.table.stack_depth = entries->errors;
-    decoded.table.rules = std::move(*rules);
+    decoded.table.rules = std::move(rules->list);
+    decoded.uses = std::move(rules->uses);
     set_hooks(decoded, request, *hooks);
     set_texts(decoded.table, *entries, chains);
-    decoded.entries = canonical_entries(*entries, layout, *reach);
+    decoded.entries = canonical_entries(*entries, decoded.uses, layout, *reach);
     decoded.table.chains = std::move(chains.list);
     decoded.offsets = std::move(entries->offsets);
     return decoded;
@@ -106,11 +106,11 @@ Result<DecodedTable> decode_replace(Bytes payload, const Layout &layout)
     if (!request)
         return fail(request.error());
     if (!layout.native)
-        return decode_native(*request, layout);
+        return decode_native(*request, layout, nullptr);
     const auto native = make_native(*request, layout);
     if (!native)
         return fail(native.error());
-    return decode_native(native->request, *layout.native);
+    return decode_native(native->request, *layout.native, &native->uses);
 }
 
 } // namespace bpfilter::blob

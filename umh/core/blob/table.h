@@ -14,6 +14,7 @@
 #include "umh/core/blob/layout.h"
 #include "umh/core/blob/request.h"
 #include "umh/core/blob/tables.h"
+#include "umh/core/blob/uses.h"
 #include "umh/core/ir/table.h"
 #include "umh/util/bytes.h"
 #include "umh/util/result.h"
@@ -26,6 +27,7 @@ namespace bpfilter::blob {
 
 struct DecodedTable {
     ir::Table table;
+    Uses uses;
     const Layout *layout = nullptr; // native
     const TableProperties *properties = nullptr;
 

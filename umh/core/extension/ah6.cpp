@@ -1,35 +1,36 @@
 // SPDX-License-Identifier: GPL-2.0
 //
 // -m ah of IPv6: the authentication header.
-#include "umh/core/extension/extension.h"
+#include "umh/core/extension/list.h"
 #include "umh/core/extension/text.h"
+#include "umh/core/ir/lower.h"
 
 #include <linux/netfilter_ipv6/ip6t_ah.h>
-
-#include <cerrno>
 
 namespace bpfilter::extension {
 
 namespace {
 
-Result<ir::Match> decode_ah(Bytes payload)
+std::string wrong_ah(const ip6t_ah &ah)
 {
-    const auto ah = load<ip6t_ah>(payload, 0);
-    if (ah.invflags & ~IP6T_AH_INV_MASK)
-        return fail(EINVAL, "match ah: unknown inversion flags");
-    ir::Authentication match{
-        .spi = {ah.spis[0], ah.spis[1], (ah.invflags & IP6T_AH_INV_SPI) != 0},
-        .length = std::nullopt,
-        .reserved = ah.hdrres != 0,
-    };
-    if (ah.hdrlen != 0)
-        match.length = ir::Number{ah.hdrlen, (ah.invflags & IP6T_AH_INV_LEN) != 0};
-    return match;
+    return ah.invflags & ~IP6T_AH_INV_MASK ? "unknown inversion flags" : "";
 }
 
-std::string ah_text(Bytes payload)
+ir::Conditions lower_ah(const ip6t_ah &ah)
 {
-    const auto ah = load<ip6t_ah>(payload, 0);
+    ir::Conditions conditions{ir::Require{ir::Field::ah}};
+    ask_range(conditions, ir::Field::ah_spi, ah.spis[0], ah.spis[1],
+              (ah.invflags & IP6T_AH_INV_SPI) != 0);
+    if (ah.hdrlen != 0)
+        ask_number(conditions, ir::Field::ah_length, ah.hdrlen,
+                   (ah.invflags & IP6T_AH_INV_LEN) != 0);
+    if (ah.hdrres != 0)
+        ask_number(conditions, ir::Field::ah_reserved, 0);
+    return conditions;
+}
+
+std::string ah_text(const ip6t_ah &ah)
+{
     std::string text;
     if (ah.spis[0] != 0 || ah.spis[1] != 0xffffffff)
         text = range_text("--ahspi", ah.spis[0], ah.spis[1], ah.invflags & IP6T_AH_INV_SPI);
@@ -44,8 +45,7 @@ std::string ah_text(Bytes payload)
 
 constexpr MatchExtension ah6_match{
     {.name = "ah", .family = ir::Family::ipv6, .size = sizeof(ip6t_ah)},
-    decode_ah,
-    ah_text,
+    reader<wrong_ah, lower_ah, ah_text>,
 };
 
 } // namespace bpfilter::extension

@@ -2,7 +2,7 @@
 //
 // The target ERROR: it marks the head of a user chain, which it names, and the end of the
 // table. A packet that gets there (by a hand-made jump) is dropped.
-#include "umh/core/extension/extension.h"
+#include "umh/core/extension/list.h"
 
 namespace bpfilter::extension {
 

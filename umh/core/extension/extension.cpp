@@ -1,23 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "umh/core/extension/extension.h"
 
+#include "umh/core/extension/list.h"
 #include "umh/core/extension/text.h"
 #include "umh/core/ir/names.h"
 
 #include <fmt/format.h>
 
-#include <array>
 #include <cerrno>
 
 namespace bpfilter::extension {
 
 namespace {
-
-// Newest first, as the kernel lists them.
-const std::array matches{&eui64_match, &rt_match,         &dst_match,  &hbh_match,  &ah6_match,
-                         &frag_match,  &ipv6header_match, &hl_match,   &mh_match,   &udplite_match,
-                         &udp_match,   &tcp_match,        &icmp_match, &icmp6_match};
-const std::array targets{&error_target, &standard_target};
 
 template <typename T>
 Result<const T *> find(std::span<const T *const> rows, std::string_view kind, ir::Family family,
@@ -33,15 +27,18 @@ Result<const T *> find(std::span<const T *const> rows, std::string_view kind, ir
 
 } // namespace
 
+std::string describe(std::string_view kind, const Extension &extension)
+{
+    const std::string_view name = extension.name.empty() ? "standard" : extension.name;
+    return extension.revision ? fmt::format("{} {} revision {}", kind, name, extension.revision)
+                              : fmt::format("{} {}", kind, name);
+}
+
 Result<> check_use(std::string_view kind, const Extension &extension, std::size_t size,
                    const ExtensionUse &use)
 {
     const auto refuse = [&](const std::string &why) {
-        return fail(
-            EINVAL,
-            fmt::format("{} {}{}: {}", kind, extension.name.empty() ? "standard" : extension.name,
-                        extension.revision ? fmt::format(" revision {}", extension.revision) : "",
-                        why));
+        return fail(EINVAL, describe(kind, extension) + ": " + why);
     };
     if (use.payload_size != size)
         return refuse(fmt::format("invalid size {}, not {}", use.payload_size, size));
@@ -59,13 +56,13 @@ Result<> check_use(std::string_view kind, const Extension &extension, std::size_
 Result<const MatchExtension *> find_match(ir::Family family, std::string_view name,
                                           std::uint8_t revision)
 {
-    return find<MatchExtension>(matches, "match", family, name, revision);
+    return find(all_matches(), "match", family, name, revision);
 }
 
 Result<const TargetExtension *> find_target(ir::Family family, std::string_view name,
                                             std::uint8_t revision)
 {
-    return find<TargetExtension>(targets, "target", family, name, revision);
+    return find(all_targets(), "target", family, name, revision);
 }
 
 Result<const MatchExtension *> find_match(ir::Family family, const ExtensionView &view)

@@ -2,10 +2,11 @@
 //
 // Extensions: the matches and targets that rules may use, as xt_match and xt_target
 // describe them in the kernel. A row says what a use of it must look like; its functions
-// read its payload. A new one is a file with its row, and a line in extension.cpp.
+// say what is wrong with its payload, what it asks (as conditions, umh/core/ir/condition.h), and
+// how iptables prints it. A new one is a file with its row, and a line in list.def.
 //
 // A use is checked in the order of xt_check_match: payload size, table, hooks, protocol
-// (each EINVAL), then the extension's own checks (`decode`).
+// (each EINVAL), then the extension's own checks (read).
 #pragma once
 
 #include "umh/core/extension/view.h"
@@ -13,6 +14,7 @@
 #include "umh/util/bytes.h"
 #include "umh/util/result.h"
 
+#include <cerrno>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -41,10 +43,15 @@ struct Extension {
     std::size_t listed_size() const { return user_size ? user_size : size; }
 };
 
+// What a payload says.
+struct Meaning {
+    ir::Conditions conditions;
+    std::string text; // as iptables prints it behind "-m NAME": " --dport 80"
+};
+
 struct MatchExtension : Extension {
-    Result<ir::Match> (*decode)(Bytes payload) = nullptr;
-    // As iptables prints it behind "-m NAME": " --dport 80".
-    std::string (*text)(Bytes payload) = nullptr;
+    // EINVAL: it says what the kernel does not accept.
+    Result<Meaning> (*read)(Bytes payload) = nullptr;
 };
 
 // Where a target stands.
@@ -58,8 +65,28 @@ struct TargetUse {
 struct TargetExtension : Extension {
     // Offsets of jumps were checked where that matters; one that leads nowhere in a rule
     // that is never reached gives any verdict.
-    Result<ir::Verdict> (*decode)(const TargetUse &use) = nullptr;
+    Result<ir::Verdict> (*read)(const TargetUse &use) = nullptr;
 };
+
+// MatchExtension::read, made of what an extension has to say about its structure Info:
+//     std::string wrong(const Info &)     why the kernel would refuse it; empty: it would not
+//     ir::Conditions lower(const Info &)
+//     std::string text(const Info &)
+// The functions behind `wrong` are for those that it lets pass.
+template <auto wrong, auto lower, auto text> struct Reader;
+template <typename Info, std::string (*wrong)(const Info &), ir::Conditions (*lower)(const Info &),
+          std::string (*text)(const Info &)>
+struct Reader<wrong, lower, text> {
+    static Result<Meaning> read(Bytes payload)
+    {
+        const auto info = load<Info>(payload, 0);
+        if (std::string why = wrong(info); !why.empty())
+            return fail(EINVAL, std::move(why));
+        return Meaning{lower(info), text(info)};
+    }
+};
+template <auto wrong, auto lower, auto text>
+inline constexpr auto reader = Reader<wrong, lower, text>::read;
 
 // How a rule uses an extension.
 struct ExtensionUse {
@@ -69,6 +96,9 @@ struct ExtensionUse {
     std::uint16_t protocol = 0;
     bool protocol_inverted = false;
 };
+
+// "match tcp", "target standard", "match set revision 4": for messages.
+std::string describe(std::string_view kind, const Extension &extension);
 
 // `kind` is "match" or "target", for the message; `size`: of the payload, aligned.
 Result<> check_use(std::string_view kind, const Extension &extension, std::size_t size,
@@ -83,23 +113,5 @@ Result<const TargetExtension *> find_target(ir::Family family, std::string_view 
 // The same for what stands in an entry. EINVAL: its name is not terminated.
 Result<const MatchExtension *> find_match(ir::Family family, const ExtensionView &view);
 Result<const TargetExtension *> find_target(ir::Family family, const ExtensionView &view);
-
-// The rows, one per file.
-extern const MatchExtension tcp_match;
-extern const MatchExtension udp_match;
-extern const MatchExtension udplite_match;
-extern const MatchExtension icmp_match;
-extern const MatchExtension icmp6_match;
-extern const MatchExtension mh_match;
-extern const MatchExtension hl_match;
-extern const MatchExtension ipv6header_match;
-extern const MatchExtension frag_match;
-extern const MatchExtension ah6_match;
-extern const MatchExtension hbh_match;
-extern const MatchExtension dst_match;
-extern const MatchExtension rt_match;
-extern const MatchExtension eui64_match;
-extern const TargetExtension standard_target;
-extern const TargetExtension error_target;
 
 } // namespace bpfilter::extension

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 //
 // -m icmp: type and code.
-#include "umh/core/extension/extension.h"
+#include "umh/core/extension/list.h"
 #include "umh/core/extension/text.h"
+#include "umh/core/ir/lower.h"
 
 #include <linux/in.h>
 #include <linux/netfilter_ipv4/ip_tables.h>
-
-#include <cerrno>
 
 namespace bpfilter::extension {
 
@@ -15,22 +14,26 @@ namespace {
 
 constexpr std::uint8_t any_type = 0xff;
 
-Result<ir::Match> decode_icmp(Bytes payload)
+std::string wrong_icmp(const ipt_icmp &icmp)
 {
-    const auto icmp = load<ipt_icmp>(payload, 0);
-    if (icmp.invflags & ~IPT_ICMP_INV)
-        return fail(EINVAL, "match icmp: unknown inversion flags");
-    return ir::Icmp{
-        .type = icmp.type,
-        .code_min = icmp.code[0],
-        .code_max = icmp.code[1],
-        .invert = (icmp.invflags & IPT_ICMP_INV) != 0,
-    };
+    return icmp.invflags & ~IPT_ICMP_INV ? "unknown inversion flags" : "";
 }
 
-std::string icmp_text(Bytes payload)
+// Type and code are two bytes in a row.
+ir::Conditions lower_icmp(const ipt_icmp &icmp)
 {
-    const auto icmp = load<ipt_icmp>(payload, 0);
+    const bool invert = (icmp.invflags & IPT_ICMP_INV) != 0;
+    ir::Conditions conditions{ir::Require{ir::Field::ports}};
+    if (icmp.type == any_type)
+        ask_range(conditions, ir::Field::source_port, 0, 0xffff, invert);
+    else
+        ask_range(conditions, ir::Field::source_port, icmp.type << 8 | icmp.code[0],
+                  icmp.type << 8 | icmp.code[1], invert);
+    return conditions;
+}
+
+std::string icmp_text(const ipt_icmp &icmp)
+{
     std::string value = "any";
     if (icmp.type != any_type) {
         value = std::to_string(icmp.type);
@@ -47,8 +50,7 @@ constexpr MatchExtension icmp_match{
      .family = ir::Family::ipv4,
      .size = sizeof(ipt_icmp),
      .protocol = IPPROTO_ICMP},
-    decode_icmp,
-    icmp_text,
+    reader<wrong_icmp, lower_icmp, icmp_text>,
 };
 
 } // namespace bpfilter::extension

@@ -1,29 +1,32 @@
 // SPDX-License-Identifier: GPL-2.0
 //
 // -m mh: the type of a mobility header.
-#include "umh/core/extension/extension.h"
+#include "umh/core/extension/list.h"
 #include "umh/core/extension/text.h"
+#include "umh/core/ir/lower.h"
 
 #include <linux/in.h>
 #include <linux/netfilter_ipv6/ip6t_mh.h>
-
-#include <cerrno>
 
 namespace bpfilter::extension {
 
 namespace {
 
-Result<ir::Match> decode_mh(Bytes payload)
+std::string wrong_mh(const ip6t_mh &mh)
 {
-    const auto mh = load<ip6t_mh>(payload, 0);
-    if (mh.invflags & ~IP6T_MH_INV_MASK)
-        return fail(EINVAL, "match mh: unknown inversion flags");
-    return ir::Mobility{{mh.types[0], mh.types[1], (mh.invflags & IP6T_MH_INV_TYPE) != 0}};
+    return mh.invflags & ~IP6T_MH_INV_MASK ? "unknown inversion flags" : "";
 }
 
-std::string mh_text(Bytes payload)
+ir::Conditions lower_mh(const ip6t_mh &mh)
 {
-    const auto mh = load<ip6t_mh>(payload, 0);
+    ir::Conditions conditions{ir::Require{ir::Field::mobility}};
+    ask_range(conditions, ir::Field::mobility_type, mh.types[0], mh.types[1],
+              (mh.invflags & IP6T_MH_INV_TYPE) != 0);
+    return conditions;
+}
+
+std::string mh_text(const ip6t_mh &mh)
+{
     if (mh.types[0] == 0 && mh.types[1] == 0xff)
         return {};
     return range_text("--mh-type", mh.types[0], mh.types[1], mh.invflags & IP6T_MH_INV_TYPE);
@@ -36,8 +39,7 @@ constexpr MatchExtension mh_match{
      .family = ir::Family::ipv6,
      .size = sizeof(ip6t_mh),
      .protocol = 135}, // IPPROTO_MH
-    decode_mh,
-    mh_text,
+    reader<wrong_mh, lower_mh, mh_text>,
 };
 
 } // namespace bpfilter::extension

@@ -1,21 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0
 //
 // -m rt: the routing header.
-#include "umh/core/extension/extension.h"
+#include "umh/core/extension/list.h"
 #include "umh/core/extension/text.h"
+#include "umh/core/ir/lower.h"
 
 #include <netinet/in.h> // the kernel's headers give way to it, if it comes first
 
 #include <linux/netfilter_ipv6/ip6t_rt.h>
 
-#include <bit>
-#include <cerrno>
+#include <arpa/inet.h>
+#include <utility>
 
 namespace bpfilter::extension {
 
 namespace {
 
-const char *wrong_rt(const ip6t_rt &rt)
+std::string wrong_rt(const ip6t_rt &rt)
 {
     if (rt.invflags & ~IP6T_RT_INV_MASK)
         return "unknown inversion flags";
@@ -26,34 +27,44 @@ const char *wrong_rt(const ip6t_rt &rt)
     if ((rt.flags & (IP6T_RT_RES | IP6T_RT_FST_MASK)) &&
         (!(rt.flags & IP6T_RT_TYP) || rt.rt_type != 0 || (rt.invflags & IP6T_RT_INV_TYP)))
         return "--rt-0-res and --rt-0-addrs need --rt-type 0";
-    return nullptr;
+    return {};
 }
 
-Result<ir::Match> decode_rt(Bytes payload)
+ir::Listed::Item words_of(const in6_addr &address)
 {
-    const auto rt = load<ip6t_rt>(payload, 0);
-    if (const char *why = wrong_rt(rt))
-        return fail(EINVAL, std::string("match rt: ") + why);
-    ir::Routing match{
-        .type = std::nullopt,
-        .left = {rt.segsleft[0], rt.segsleft[1], (rt.invflags & IP6T_RT_INV_SGS) != 0},
-        .length = std::nullopt,
-        .reserved = (rt.flags & IP6T_RT_RES) != 0,
-        .addresses = {},
-        .strict = !(rt.flags & IP6T_RT_FST_NSTRICT),
-    };
-    if (rt.flags & IP6T_RT_TYP)
-        match.type = ir::Number{rt.rt_type, (rt.invflags & IP6T_RT_INV_TYP) != 0};
+    ir::Listed::Item words{};
+    for (std::size_t i = 0; i < words.size(); ++i)
+        words[i] = ntohl(address.s6_addr32[i]);
+    return words;
+}
+
+// Strict: exactly these addresses; else these in this order, any others before, between, behind.
+ir::Conditions lower_rt(const ip6t_rt &rt)
+{
+    ir::Conditions conditions{ir::Require{ir::Field::routing}};
+    ask_range(conditions, ir::Field::routing_left, rt.segsleft[0], rt.segsleft[1],
+              (rt.invflags & IP6T_RT_INV_SGS) != 0);
     if (rt.flags & IP6T_RT_LEN)
-        match.length = ir::Number{rt.hdrlen, (rt.invflags & IP6T_RT_INV_LEN) != 0};
-    for (unsigned i = 0; (rt.flags & IP6T_RT_FST) && i < rt.addrnr; ++i)
-        match.addresses.push_back(std::bit_cast<ir::Address>(rt.addrs[i]));
-    return match;
+        ask_number(conditions, ir::Field::routing_length, rt.hdrlen,
+                   (rt.invflags & IP6T_RT_INV_LEN) != 0);
+    if (rt.flags & IP6T_RT_TYP)
+        ask_number(conditions, ir::Field::routing_type, rt.rt_type,
+                   (rt.invflags & IP6T_RT_INV_TYP) != 0);
+    if (rt.flags & IP6T_RT_RES)
+        ask_number(conditions, ir::Field::routing_reserved, 0);
+    if (!(rt.flags & IP6T_RT_FST))
+        return conditions;
+    if (!(rt.flags & IP6T_RT_FST_NSTRICT))
+        ask_number(conditions, ir::Field::routing_addresses, rt.addrnr);
+    ir::Listed listed{.list = ir::List::route, .items = {}};
+    for (unsigned i = 0; i < rt.addrnr; ++i)
+        listed.items.push_back(words_of(rt.addrs[i]));
+    conditions.emplace_back(std::move(listed));
+    return conditions;
 }
 
-std::string rt_text(Bytes payload)
+std::string rt_text(const ip6t_rt &rt)
 {
-    const auto rt = load<ip6t_rt>(payload, 0);
     std::string text;
     if (rt.flags & IP6T_RT_TYP)
         text = option_text("--rt-type", rt.invflags & IP6T_RT_INV_TYP, std::to_string(rt.rt_type));
@@ -77,8 +88,7 @@ std::string rt_text(Bytes payload)
 
 constexpr MatchExtension rt_match{
     {.name = "rt", .family = ir::Family::ipv6, .size = sizeof(ip6t_rt)},
-    decode_rt,
-    rt_text,
+    reader<wrong_rt, lower_rt, rt_text>,
 };
 
 } // namespace bpfilter::extension

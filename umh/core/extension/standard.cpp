@@ -3,7 +3,7 @@
 // The standard target, whose name is empty: verdicts and jumps.
 #include "umh/core/extension/standard.h"
 
-#include "umh/core/extension/extension.h"
+#include "umh/core/extension/list.h"
 
 #include <algorithm>
 
@@ -18,7 +18,10 @@ ir::Verdict jump(std::uint32_t offset, const TargetUse &use)
     if (found == use.offsets.end() || *found != offset)
         return ir::Drop{};
     const auto target = static_cast<ir::RuleId>(found - use.offsets.begin());
-    return ir::Jump{.target = target, .push = !use.go_to && target != use.rule + 1};
+    // To the next rule: what a rule without a target is.
+    if (target == use.rule + 1)
+        return ir::Continue{};
+    return use.go_to ? ir::Verdict(ir::Goto{target}) : ir::Verdict(ir::Jump{target});
 }
 
 Result<ir::Verdict> decode_standard(const TargetUse &use)

@@ -20,7 +20,7 @@ enum class Part : std::uint8_t {
 class Parts {
 public:
     constexpr Parts() = default;
-    constexpr Parts(Part part) : bits_(1U << static_cast<unsigned>(part)) {} // NOLINT: a set of one
+    constexpr Parts(Part part) : bits_(1U << static_cast<unsigned>(part)) {} // a set of one
 
     constexpr Parts &operator|=(Parts other)
     {

@@ -9,13 +9,13 @@
 // behind a rule that does not decide comes the next in the list.
 #pragma once
 
-#include "umh/core/ir/match.h"
+#include "umh/core/ir/condition.h"
+#include "umh/core/ir/verdict.h"
 
 #include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <variant>
 #include <vector>
 
 namespace bpfilter::ir {
@@ -25,34 +25,9 @@ enum class Family : std::uint8_t { ipv4 = 2, ipv6 = 10 }; // NFPROTO_*
 enum class Hook : std::uint8_t { pre_routing, local_in, forward, local_out, post_routing };
 inline constexpr std::size_t hook_count = 5;
 
-using RuleId = std::uint32_t;
-
-struct Accept {
-    bool operator==(const Accept &) const = default;
-};
-struct Drop {
-    bool operator==(const Drop &) const = default;
-};
-struct Queue {
-    bool operator==(const Queue &) const = default;
-};
-// Back behind the rule that jumped here; with an empty stack, to the hook's underflow.
-struct Return {
-    bool operator==(const Return &) const = default;
-};
-// Go on at `target`. With push, a RETURN comes back behind this rule; a full stack (more
-// than Table::stack_depth pushes) drops the packet. Without: goto, or a rule without target.
-struct Jump {
-    RuleId target = 0;
-    bool push = false;
-    bool operator==(const Jump &) const = default;
-};
-
-using Verdict = std::variant<Accept, Drop, Queue, Return, Jump>;
-
 struct Rule {
     RuleId id = 0;
-    std::vector<Match> matches; // all must match, asked in this order
+    Conditions conditions;
     Verdict verdict;
     std::string text; // as `iptables -S` would say it, for people: "-A INPUT -i lo -j DROP"
 };
@@ -79,7 +54,16 @@ struct Table {
     std::array<std::optional<HookEntry>, hook_count> hooks;
     std::vector<Chain> chains;
     std::vector<Rule> rules;
-    std::uint32_t stack_depth = 0;
+    std::uint32_t stack_depth = 0; // how many places to come back to a packet may have
 };
+
+// The parts of the key that the rules of a table ask for, complete (part.h).
+Parts parts_of(const Table &table);
+
+// A rule a line: its id, its conditions, its verdict; entries and underflows of hooks.
+//     filter ipv4 depth 1
+//     INPUT 0 policy 1
+//     0: source in 0xa000000..0xaffffff, require tcp -> jump 3
+std::string text(const Table &table);
 
 } // namespace bpfilter::ir

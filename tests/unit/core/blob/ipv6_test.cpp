@@ -10,13 +10,11 @@ namespace bpfilter::test {
 
 namespace {
 
-using Matches = std::vector<ir::Match>;
-
 constexpr auto ipv6 = ir::Family::ipv6;
 
-Matches matches_of(Rule rule)
+std::string asked6(const Rule &rule)
 {
-    return rule_of(rule.accept(), ipv6).matches;
+    return asked(rule, ipv6);
 }
 
 std::string text_of(const Rule &rule)
@@ -24,78 +22,66 @@ std::string text_of(const Rule &rule)
     return rule_of(rule, ipv6).text;
 }
 
-ir::Address address(const char *text)
-{
-    ir::Address value{};
-    EXPECT_EQ(inet_pton(AF_INET6, text, value.data()), 1);
-    return value;
-}
-
-const Matches never{ir::Never{}};
-
 TEST(Ipv6, NothingAsked)
 {
-    EXPECT_EQ(matches_of(Rule()), Matches{});
+    EXPECT_EQ(asked6(Rule()), "always");
     EXPECT_EQ(text_of(Rule().accept()), "-A INPUT -j ACCEPT");
 }
 
 TEST(Ipv6, Addresses)
 {
-    EXPECT_EQ(matches_of(Rule().source("2001:db8::5/64")),
-              Matches{(ir::SourceAddress{address("2001:db8::"), address("ffff:ffff:ffff:ffff::"),
-                                         false})});
-    EXPECT_EQ(
-        matches_of(Rule().destination("1:2:3:4:5:6:7:8/ffff:0:ffff::1", true)),
-        Matches{(ir::DestinationAddress{address("1:0:3::"), address("ffff:0:ffff::1"), true})});
+    EXPECT_EQ(asked6(Rule().source("2001:db8::5/64")), "source = 0x20010db8, source_1 = 0x0");
+    EXPECT_EQ(asked6(Rule().source("2001:db8::5/30")), "source in 0x20010db8..0x20010dbb");
+    EXPECT_EQ(asked6(Rule().source("2001:db8::5/30", true)), "source in 0x20010dbc..0x20010db7");
+    EXPECT_EQ(asked6(Rule().destination("1:2:3:4:5:6:7:8/ffff:0:ffff::1", true)),
+              "not (destination in 0x10000..0x1ffff, destination_1 in 0x30000..0x3ffff, "
+              "destination_3 & 0x1 = 0x0)");
 }
 
 TEST(Ipv6, AddressesUnderNoMask)
 {
-    EXPECT_EQ(matches_of(Rule().source("::/0")), Matches{});
-    EXPECT_EQ(matches_of(Rule().source("::/0", true)), never);
-    EXPECT_EQ(matches_of(Rule().destination("::/0", true)), never);
+    EXPECT_EQ(asked6(Rule().source("::/0")), "always");
+    EXPECT_EQ(asked6(Rule().source("::/0", true)), "never");
+    EXPECT_EQ(asked6(Rule().destination("::/0", true)), "never");
 }
 
 TEST(Ipv6, AddressesOutsideTheirMask)
 {
     Rule rule = Rule().source("2001::/16");
     rule.ip6().src.s6_addr[15] = 1; // ip6_tables does not look at it
-    EXPECT_EQ(matches_of(rule),
-              Matches{(ir::SourceAddress{address("2001::"), address("ffff::"), false})});
+    EXPECT_EQ(asked6(rule), "source in 0x20010000..0x2001ffff");
     rule.ip6().invflags = IP6T_INV_SRCIP;
-    EXPECT_EQ(matches_of(rule),
-              Matches{(ir::SourceAddress{address("2001::"), address("ffff::"), true})});
+    EXPECT_EQ(asked6(rule), "source in 0x20020000..0x2000ffff");
 
     Rule anybody = Rule().destination("::/0");
     anybody.ip6().dst.s6_addr[0] = 1;
-    EXPECT_EQ(matches_of(anybody), Matches{});
+    EXPECT_EQ(asked6(anybody), "always");
     anybody.ip6().invflags = IP6T_INV_DSTIP;
-    EXPECT_EQ(matches_of(anybody), never);
+    EXPECT_EQ(asked6(anybody), "never");
 }
 
 TEST(Ipv6, Interfaces)
 {
-    const auto matches = matches_of(Rule().in("eth0").out("eth+", true));
-    ASSERT_EQ(matches.size(), 2U);
-    EXPECT_EQ(std::get<ir::InInterface>(matches[0]).mask[4], static_cast<char>(0xff));
-    EXPECT_TRUE(std::get<ir::OutInterface>(matches[1]).invert);
-    EXPECT_EQ(matches_of(Rule().in("+", true)), never);
+    EXPECT_EQ(asked6(Rule().in("eth0").out("eth+", true)),
+              "in_0 = 0x65746830, in_1 in 0x0..0xffffff, out_0 in 0x65746900..0x657467ff");
+    EXPECT_EQ(asked6(Rule().in("+", true)), "never");
 }
 
 TEST(Ipv6, Protocols)
 {
-    EXPECT_EQ(matches_of(Rule().protocol(17)), Matches{(ir::Protocol{17, false})});
-    EXPECT_EQ(matches_of(Rule().protocol(17, true)), Matches{(ir::Protocol{17, true})});
-    EXPECT_EQ(matches_of(Rule().protocol(300, true)), Matches{(ir::Protocol{300, true})});
+    EXPECT_EQ(asked6(Rule().protocol(17)), "require transport, protocol = 17");
+    EXPECT_EQ(asked6(Rule().protocol(17, true)), "require transport, protocol in 18..16");
+    EXPECT_EQ(asked6(Rule().protocol(300, true)), "require transport");
+    EXPECT_EQ(asked6(Rule().protocol(300)), "require transport, never");
     EXPECT_EQ(text_of(Rule().protocol(17)), "-A INPUT -p udp");
 }
 
 TEST(Ipv6, AnyProtocolIsAskedByTheFlag)
 {
     Rule rule = Rule().protocol(0);
-    EXPECT_EQ(matches_of(rule), Matches{(ir::Protocol{0, false})});
+    EXPECT_EQ(asked6(rule), "require transport");
     rule.ip6().flags = 0;
-    EXPECT_EQ(matches_of(rule), Matches{});
+    EXPECT_EQ(asked6(rule), "always");
 }
 
 // The kernel sets it, and lists it.
@@ -103,7 +89,7 @@ TEST(Ipv6, AProtocolIsAskedWithoutTheFlag)
 {
     Rule rule = Rule().tcp().accept();
     rule.ip6().flags = IP6T_F_TOS;
-    EXPECT_EQ(matches_of(rule), (Matches{ir::Protocol{6, false}, ir::Tcp{}}));
+    EXPECT_EQ(asked6(rule), "require transport, protocol = 6, require tcp");
     const auto table = decoded(Blob(ipv6).rule("INPUT", rule).build());
     EXPECT_EQ(load<std::uint8_t>(table.entries, offsetof(ip6t_ip6, flags)),
               IP6T_F_PROTO | IP6T_F_TOS);
@@ -120,20 +106,16 @@ TEST(Ipv6, WhatIsNotAsked)
     rule.ip6().flags = IP6T_F_TOS;
     rule.ip6().tos = 8;
     rule.ip6().invflags = IP6T_INV_TOS | IP6T_INV_FRAG;
-    EXPECT_EQ(matches_of(rule), Matches{});
+    EXPECT_EQ(asked6(rule), "always");
     EXPECT_EQ(text_of(rule), "-A INPUT ! -? 8");
 }
 
 TEST(Ipv6, AskedInTheOrderOfTheKernel)
 {
-    const auto matches = matches_of(Rule().out("b").in("a").tcp().destination("::1").source("::2"));
-    ASSERT_EQ(matches.size(), 6U);
-    EXPECT_TRUE(std::holds_alternative<ir::SourceAddress>(matches[0]));
-    EXPECT_TRUE(std::holds_alternative<ir::DestinationAddress>(matches[1]));
-    EXPECT_TRUE(std::holds_alternative<ir::InInterface>(matches[2]));
-    EXPECT_TRUE(std::holds_alternative<ir::OutInterface>(matches[3]));
-    EXPECT_TRUE(std::holds_alternative<ir::Protocol>(matches[4]));
-    EXPECT_TRUE(std::holds_alternative<ir::Tcp>(matches[5]));
+    EXPECT_EQ(asked6(Rule().out("b+").in("a+").tcp().destination("::1/8").source("::2/8")),
+              "source in 0x0..0xffffff, destination in 0x0..0xffffff, "
+              "in_0 in 0x61000000..0x61ffffff, out_0 in 0x62000000..0x62ffffff, "
+              "require transport, protocol = 6, require tcp");
 }
 
 TEST(Ipv6, Flags)
@@ -156,10 +138,10 @@ TEST(Ipv6, GotoIsAnotherFlag)
         rule.ip6().flags = flags;
         const auto table =
             decoded(Blob(ipv6).chain("c1").rule("INPUT", rule).rule("INPUT", Rule()).build());
-        return std::get<ir::Jump>(table.table.rules.at(0).verdict);
+        return ir::text(table.table.rules.at(0).verdict);
     };
-    EXPECT_TRUE(verdict(IP6T_F_TOS).push);
-    EXPECT_FALSE(verdict(IP6T_F_GOTO).push);
+    EXPECT_EQ(verdict(IP6T_F_TOS), "jump 6");
+    EXPECT_EQ(verdict(IP6T_F_GOTO), "goto 6");
 }
 
 TEST(Ipv6, Text)

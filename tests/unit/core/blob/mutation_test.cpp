@@ -73,6 +73,9 @@ void expect_sound(const blob::DecodedTable &decoded)
         if (const auto *jump = std::get_if<ir::Jump>(&rule.verdict)) {
             ASSERT_LT(jump->target, table.rules.size());
         }
+        if (const auto *jump = std::get_if<ir::Goto>(&rule.verdict)) {
+            ASSERT_LT(jump->target, table.rules.size());
+        }
     }
     for (const auto &hook : table.hooks) {
         if (hook) {

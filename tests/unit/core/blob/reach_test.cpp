@@ -50,22 +50,22 @@ TEST(Reach, JumpsBecomeRuleIds)
     const auto verdict = [](std::int32_t offset) {
         return decoded(jump_to(offset)).table.rules[0].verdict;
     };
-    EXPECT_EQ(verdict(offset_of(5)), ir::Verdict(ir::Jump{5, true}));
-    EXPECT_EQ(verdict(offset_of(4)), ir::Verdict(ir::Jump{4, true}));
-    EXPECT_EQ(verdict(offset_of(1)), ir::Verdict(ir::Jump{1, false}));
-    EXPECT_EQ(verdict(offset_of(2)), ir::Verdict(ir::Jump{2, true}));
+    EXPECT_EQ(verdict(offset_of(5)), ir::Verdict(ir::Jump{5}));
+    EXPECT_EQ(verdict(offset_of(4)), ir::Verdict(ir::Jump{4}));
+    EXPECT_EQ(verdict(offset_of(1)), ir::Verdict(ir::Continue{}));
+    EXPECT_EQ(verdict(offset_of(2)), ir::Verdict(ir::Jump{2}));
 }
 
 TEST(Reach, GotoDoesNotPush)
 {
     const auto table = decoded(Blob().rule("INPUT", Rule().go_to("c1")).chain("c1").build());
-    EXPECT_EQ(table.table.rules[0].verdict, ir::Verdict(ir::Jump{5, false}));
+    EXPECT_EQ(table.table.rules[0].verdict, ir::Verdict(ir::Goto{5}));
 }
 
 TEST(Reach, ARuleWithoutTargetGoesOn)
 {
     const auto table = decoded(Blob().rule("INPUT", Rule()).build());
-    EXPECT_EQ(table.table.rules[0].verdict, ir::Verdict(ir::Jump{1, false}));
+    EXPECT_EQ(table.table.rules[0].verdict, ir::Verdict(ir::Continue{}));
 }
 
 TEST(Reach, Loops)

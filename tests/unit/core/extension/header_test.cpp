@@ -26,9 +26,9 @@ template <typename T> Rule rule_with(std::string_view name, const T &info)
     return Rule().match(name, 0, bytes_of(info));
 }
 
-template <typename T> ir::Match match_of(std::string_view name, const T &info)
+template <typename T> std::string asked_with(std::string_view name, const T &info)
 {
-    return rule_of(rule_with(name, info).accept(), ipv6).matches.at(0);
+    return asked(rule_with(name, info), ipv6);
 }
 
 template <typename T> int error_with(std::string_view name, const T &info)
@@ -77,8 +77,12 @@ TEST(HeaderMatches, SizesAreTheKernels)
 TEST(HeaderMatches, HopLimit)
 {
     const auto with = [](std::uint8_t mode) { return ip6t_hl_info{mode, 5}; };
-    EXPECT_EQ(match_of("hl", with(IP6T_HL_GT)),
-              ir::Match(ir::HopLimit{ir::HopLimit::Test::greater, 5}));
+    EXPECT_EQ(asked_with("hl", with(IP6T_HL_EQ)), "ttl = 5");
+    EXPECT_EQ(asked_with("hl", with(IP6T_HL_NE)), "ttl in 6..4");
+    EXPECT_EQ(asked_with("hl", with(IP6T_HL_LT)), "ttl in 0..4");
+    EXPECT_EQ(asked_with("hl", with(IP6T_HL_GT)), "ttl in 6..255");
+    EXPECT_EQ(asked_with("hl", ip6t_hl_info{IP6T_HL_LT, 0}), "never");
+    EXPECT_EQ(asked_with("hl", ip6t_hl_info{IP6T_HL_GT, 255}), "never");
     EXPECT_EQ(error_with("hl", with(4)), EINVAL);
     EXPECT_EQ(text_with("hl", with(IP6T_HL_EQ)), "hl --hl-eq 5");
     EXPECT_EQ(text_with("hl", with(IP6T_HL_NE)), "hl ! --hl-eq 5");
@@ -90,8 +94,8 @@ TEST(HeaderMatches, Mobility)
 {
     const auto with = [](const ip6t_mh &mh) { return rule_with("mh", mh).protocol(135).accept(); };
     const auto text = [&with](const ip6t_mh &mh) { return rule_of(with(mh), ipv6).text; };
-    EXPECT_EQ(rule_of(with({{1, 3}, 1}), ipv6).matches.at(1),
-              ir::Match(ir::Mobility{{1, 3, true}}));
+    EXPECT_EQ(asked(with({{1, 3}, 1}), ipv6),
+              "require transport, protocol = 135, require mobility, mobility_type in 4..0");
     EXPECT_EQ(error_of(with({{1, 3}, 2}), ipv6), EINVAL);
     EXPECT_EQ(error_with("mh", ip6t_mh{}), EINVAL); // without -p
     EXPECT_EQ(text({{1, 1}, 0}), "-A INPUT -p mobility-header -m mh --mh-type 1 -j ACCEPT");
@@ -101,10 +105,9 @@ TEST(HeaderMatches, Mobility)
 
 TEST(HeaderMatches, Authentication)
 {
-    EXPECT_EQ(match_of("ah", ip6t_ah{{1, 5}, 16, 1, 3}),
-              ir::Match(ir::Authentication{{1, 5, true}, ir::Number{16, true}, true}));
-    EXPECT_EQ(match_of("ah", ip6t_ah{{0, any}, 0, 0, 2}),
-              ir::Match(ir::Authentication{{0, any, false}, std::nullopt, false}));
+    EXPECT_EQ(asked_with("ah", ip6t_ah{{1, 5}, 16, 1, 3}),
+              "require ah, ah_spi in 0x6..0x0, ah_length in 17..15, ah_reserved = 0");
+    EXPECT_EQ(asked_with("ah", ip6t_ah{{0, any}, 0, 0, 2}), "require ah");
     EXPECT_EQ(error_with("ah", ip6t_ah{{0, any}, 0, 0, 4}), EINVAL);
     EXPECT_EQ(text_with("ah", ip6t_ah{{1, 1}, 0, 0, 0}), "ah --ahspi 1");
     EXPECT_EQ(text_with("ah", ip6t_ah{{1, 5}, 16, 1, 3}), "ah ! --ahspi 1:5 ! --ahlen 16 --ahres");
@@ -113,10 +116,11 @@ TEST(HeaderMatches, Authentication)
 
 TEST(HeaderMatches, Fragment)
 {
-    EXPECT_EQ(match_of("frag", ip6t_frag{{1, 5}, 8, IP6T_FRAG_RES | IP6T_FRAG_MF, 1}),
-              ir::Match(ir::FragmentHeader{{1, 5, true}, true, false, true, false}));
-    EXPECT_EQ(match_of("frag", ip6t_frag{{0, any}, 8, IP6T_FRAG_FST | IP6T_FRAG_NMF, 2}),
-              ir::Match(ir::FragmentHeader{{0, any, false}, false, true, false, true}));
+    EXPECT_EQ(asked_with("frag", ip6t_frag{{1, 5}, 8, IP6T_FRAG_RES | IP6T_FRAG_MF, 1}),
+              "require frag, frag_id in 0x6..0x0, frag_bits & 0xff0006 = 0x0, "
+              "frag_bits & 0x1 = 0x1");
+    EXPECT_EQ(asked_with("frag", ip6t_frag{{0, any}, 8, IP6T_FRAG_FST | IP6T_FRAG_NMF, 2}),
+              "require frag, frag_bits & 0xfff8 = 0x0, frag_bits & 0x1 = 0x0");
     EXPECT_EQ(error_with("frag", ip6t_frag{{0, any}, 0, 0xff, 0}), 0);
     EXPECT_EQ(error_with("frag", ip6t_frag{{0, any}, 0, 0, 4}), EINVAL);
     EXPECT_EQ(text_with("frag", ip6t_frag{{1, 5}, 0, 0x1c, 0}),
@@ -130,13 +134,15 @@ TEST(HeaderMatches, Fragment)
 TEST(HeaderMatches, Options)
 {
     const ip6t_opts opts{8, IP6T_OPTS_LEN | IP6T_OPTS_OPTS, 1, {0x0102, 0x05ff}, 2};
-    const ir::Options expected{
-        ir::Options::Header::hop, ir::Number{8, true}, {{1, 2}, {5, ir::Options::any_length}}};
-    EXPECT_EQ(match_of("hbh", opts), ir::Match(expected));
-    EXPECT_EQ(std::get<ir::Options>(match_of("dst", opts)).header,
-              ir::Options::Header::destination);
-    EXPECT_EQ(match_of("hbh", ip6t_opts{8, 0, 0, {0x0102}, 1}),
-              ir::Match(ir::Options{ir::Options::Header::hop, std::nullopt, {}}));
+    EXPECT_EQ(asked_with("hbh", opts),
+              "require hop, hop_length in 9..7, hop_options in 2..16, hop_option_0 = 258, "
+              "hop_option_1 in 1280..1535");
+    EXPECT_EQ(asked_with("dst", opts),
+              "require dst, dst_length in 9..7, dst_options in 2..16, dst_option_0 = 258, "
+              "dst_option_1 in 1280..1535");
+    EXPECT_EQ(asked_with("dst", ip6t_opts{8, IP6T_OPTS_OPTS, 0, {0x0003}, 1}),
+              "require dst, dst_options in 1..16, dst_option_0 in 0..255");
+    EXPECT_EQ(asked_with("hbh", ip6t_opts{8, 0, 0, {0x0102}, 1}), "require hop");
     EXPECT_EQ(error_with("hbh", ip6t_opts{8, 4, 0, {}, 0}), EINVAL);
     EXPECT_EQ(error_with("dst", ip6t_opts{8, 0, 2, {}, 0}), EINVAL);
     EXPECT_EQ(error_with("dst", ip6t_opts{8, 0, 0, {}, 16}), 0);
@@ -157,21 +163,21 @@ TEST(HeaderMatches, Routing)
                .addrnr = 2};
     EXPECT_EQ(text_with("rt", rt), "rt --rt-type 0 --rt-segsleft 1:2 --rt-len 40 --rt-0-res "
                                    "--rt-0-addrs ::1,2001:db8::2");
-    auto match = std::get<ir::Routing>(match_of("rt", rt));
-    EXPECT_EQ(match.type, (ir::Number{0, false}));
-    EXPECT_EQ(match.length, (ir::Number{40, false}));
-    EXPECT_EQ(match.left, (ir::NumberRange{1, 2, false}));
-    EXPECT_TRUE(match.reserved && match.strict);
-    EXPECT_EQ(match.addresses.size(), 2U);
+    EXPECT_EQ(asked_with("rt", rt),
+              "require routing, routing_left in 1..2, routing_length = 40, routing_type = 0, "
+              "routing_reserved = 0x0, routing_addresses = 2, "
+              "route has 00000000:00000000:00000000:00000001 20010db8:00000000:00000000:00000002");
 
     rt.flags = IP6T_RT_TYP | IP6T_RT_LEN | IP6T_RT_FST | IP6T_RT_FST_NSTRICT;
     rt.invflags = IP6T_RT_INV_SGS | IP6T_RT_INV_LEN;
     rt.addrnr = 1;
     EXPECT_EQ(text_with("rt", rt), "rt --rt-type 0 ! --rt-segsleft 1:2 ! --rt-len 40 "
                                    "--rt-0-addrs ::1 --rt-0-not-strict");
-    EXPECT_FALSE(std::get<ir::Routing>(match_of("rt", rt)).strict);
+    EXPECT_EQ(asked_with("rt", rt),
+              "require routing, routing_left in 3..0, routing_length in 41..39, routing_type = 0, "
+              "route has 00000000:00000000:00000000:00000001");
     rt.flags = IP6T_RT_TYP | IP6T_RT_FST_NSTRICT; // without a list it asks nothing
-    EXPECT_TRUE(std::get<ir::Routing>(match_of("rt", rt)).addresses.empty());
+    EXPECT_EQ(asked_with("rt", rt), "require routing, routing_left in 3..0, routing_type = 0");
     rt = {};
     rt.segsleft[1] = any;
     EXPECT_EQ(text_with("rt", rt), "rt");
@@ -204,8 +210,12 @@ TEST(HeaderMatches, RoutingRefused)
 
 TEST(HeaderMatches, HeaderSet)
 {
-    EXPECT_EQ(match_of("ipv6header", ip6t_ipv6header_info{0x81, 0x80, 1}),
-              ir::Match(ir::HeaderSet{0x81, 0x80, true}));
+    EXPECT_EQ(asked_with("ipv6header", ip6t_ipv6header_info{0x81, 0x80, 1}),
+              "header_set & 0x181 = 0x1");
+    EXPECT_EQ(asked_with("ipv6header", ip6t_ipv6header_info{0x81, 0, 0}),
+              "header_set in 0..255, header_set = 129");
+    EXPECT_EQ(asked_with("ipv6header", ip6t_ipv6header_info{0x81, 0xff, 0}),
+              "header_set in 0..255, header_set in 130..128");
     EXPECT_EQ(error_with("ipv6header", ip6t_ipv6header_info{0x81, 0x80, 0}), EINVAL);
     EXPECT_EQ(error_with("ipv6header", ip6t_ipv6header_info{0x81, 0xff, 0}), 0);
     EXPECT_EQ(text_with("ipv6header", ip6t_ipv6header_info{0xff, 0, 0}),
@@ -224,6 +234,7 @@ TEST(HeaderMatches, Eui64WantsAnInput)
     EXPECT_EQ(error_in("FORWARD"), 0);
     EXPECT_EQ(error_in("OUTPUT"), EINVAL);
     EXPECT_EQ(text_with("eui64", 0), "eui64");
+    EXPECT_EQ(asked_with("eui64", 0), "require eui64");
 }
 
 } // namespace
