@@ -46,6 +46,7 @@ public:
         });
         if (!checked)
             return fail(std::move(checked.error()));
+        rule.conditions.shrink_to_fit();
         auto verdict = target(id);
         if (!verdict)
             return fail(std::move(verdict.error()));
@@ -94,7 +95,7 @@ private:
     Result<const MatchExtension *> find(RuleId id, std::size_t n, const ExtensionView &view) const
     {
         if (known_)
-            return known_->matches(id)[n];
+            return &known_->match(id, n);
         return find_match(family_, view);
     }
 

@@ -10,15 +10,13 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <span>
+#include <stdexcept>
 #include <vector>
 
 namespace bpfilter::blob {
 
 class Uses {
 public:
-    using Matches = std::span<const extension::MatchExtension *const>;
-
     // Of the next entry: its matches in order, then its target.
     void add(const extension::MatchExtension *match) { matches_.push_back(match); }
     void add(const extension::TargetExtension *target)
@@ -27,11 +25,13 @@ public:
         ends_.push_back(static_cast<std::uint32_t>(matches_.size()));
     }
 
-    [[nodiscard]] std::size_t size() const { return targets_.size(); }
-    [[nodiscard]] Matches matches(std::size_t entry) const
+    // The n-th of an entry, which has so many.
+    [[nodiscard]] const extension::MatchExtension &match(std::size_t entry, std::size_t n) const
     {
         const std::size_t begin = entry == 0 ? 0 : ends_.at(entry - 1);
-        return Matches(matches_).subspan(begin, ends_.at(entry) - begin);
+        if (n >= ends_.at(entry) - begin)
+            throw std::out_of_range("an entry has fewer matches");
+        return *matches_.at(begin + n);
     }
     [[nodiscard]] const extension::TargetExtension &target(std::size_t entry) const
     {
@@ -49,7 +49,7 @@ template <typename F> void each_extension(const Entry &entry, std::size_t id, co
 {
     std::size_t n = 0;
     entry.each_match([&](const ExtensionView &view, std::size_t offset) {
-        f(static_cast<const extension::Extension &>(*uses.matches(id)[n++]), view, offset);
+        f(static_cast<const extension::Extension &>(uses.match(id, n++)), view, offset);
         return true;
     });
     f(static_cast<const extension::Extension &>(uses.target(id)), entry.target(),

@@ -5,6 +5,7 @@
 
 #include "umh/core/ir/part.h"
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
@@ -17,11 +18,13 @@ enum class Field : std::uint8_t {
 #undef BPFILTER_FIELD
 };
 
-inline constexpr std::size_t field_count = 0
-#define BPFILTER_FIELD(name, part, place, bits) +1
+// Of each field's word in the key.
+inline constexpr auto field_places = std::to_array<std::uint8_t>({
+#define BPFILTER_FIELD(name, part, place, bits) place,
 #include "umh/core/ir/fields.def"
 #undef BPFILTER_FIELD
-    ;
+});
+inline constexpr std::size_t field_count = field_places.size();
 
 struct FieldRow {
     std::string_view name;
