@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //
 // What IPv6 rules ask of the fixed header and of the transport header, and the way there.
-#include "tests/unit/codegen/checking.h"
+#include "tests/unit/support/checking.h"
 #include "tests/unit/support/packet6.h"
 
 #include <netinet/in.h>
@@ -119,20 +119,6 @@ TEST_F(Match6, Transport)
     CHECK((Matches{protocol(17), dns}), {Packet6().udp(1, 53), yes}, {chain().udp(1, 53), yes},
           {chain().udp(1, 54), no}, {chain().udp(1, 53), hotdrop, {}, 1},
           {Packet6().fragment(9, false).udp(1, 53), no});
-}
-
-TEST_F(Match6, Icmp)
-{
-    test::Icmp6 match{.type = 3, .code_min = 1, .code_max = 2};
-    const test::Match asked = protocol(IPPROTO_ICMPV6);
-    CHECK((Matches{asked, match}), {Packet6().icmp(3, 0), no}, {Packet6().icmp(3, 1), yes},
-          {Packet6().icmp(3, 2), yes}, {Packet6().icmp(3, 3), no}, {Packet6().icmp(4, 1), no},
-          {Packet6().icmp(3, 1), hotdrop, {}, 1}, {chain().icmp(3, 1), yes},
-          {Packet6().fragment(9, false).icmp(3, 1), no});
-    match.invert = true;
-    CHECK((Matches{asked, match}), {Packet6().icmp(3, 0), yes}, {Packet6().icmp(3, 1), no});
-    match = {.type = 255};
-    CHECK((Matches{asked, match}), {Packet6().icmp(255, 0), yes}, {Packet6().icmp(254, 0), no});
 }
 
 // Decode has it asked always, but a program must not depend on that.

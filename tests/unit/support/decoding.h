@@ -66,6 +66,33 @@ inline int error_of(const Rule &rule, ir::Family family = ir::Family::ipv4)
     return error_of(Blob(family).rule("INPUT", rule).build());
 }
 
+// Rules of IPv6 with one match, by its structure: what they ask, what error they are, and what is
+// printed of the match.
+inline constexpr auto family6 = ir::Family::ipv6;
+
+template <typename T> Rule rule_with(std::string_view name, const T &info)
+{
+    return Rule().match(name, 0, bytes_of(info));
+}
+
+template <typename T> std::string asked_with(std::string_view name, const T &info)
+{
+    return asked(rule_with(name, info), family6);
+}
+
+template <typename T> int error_with(std::string_view name, const T &info)
+{
+    return error_of(rule_with(name, info), family6);
+}
+
+template <typename T> std::string text_with(std::string_view name, const T &info)
+{
+    const auto text = rule_of(rule_with(name, info).accept(), family6).text;
+    constexpr std::string_view before = "-A INPUT -m ";
+    constexpr std::string_view behind = " -j ACCEPT";
+    return text.substr(before.size(), text.size() - before.size() - behind.size());
+}
+
 // Where things are in an entry.
 inline constexpr std::size_t target_at = sizeof(ipt_entry); // without matches
 inline constexpr std::size_t verdict_at = target_at + sizeof(xt_entry_target);

@@ -10,57 +10,6 @@ namespace bpfilter::test {
 
 namespace {
 
-TEST(Extension, Tcp)
-{
-    EXPECT_EQ(asked(Rule().tcp()), "protocol = 6, require tcp");
-    EXPECT_EQ(asked(Rule().tcp({{1, 2}, {3, 4}, 8, 0x17, 0x02, 0x00})),
-              "protocol = 6, require tcp, source_port in 1..2, destination_port in 3..4, "
-              "flags & 0x17 = 0x2, require tcp_options, tcp_option_kinds_0 & 0x100 = 0x100");
-    EXPECT_EQ(asked(Rule().tcp({{1, 2}, {3, 4}, 33, 0x17, 0x02, 0x0f})),
-              "protocol = 6, require tcp, source_port in 3..0, destination_port in 5..2, "
-              "flags & 0x17 in 0x3..0x1, require tcp_options, tcp_option_kinds_1 & 0x2 = 0x0");
-    EXPECT_EQ(asked(Rule().tcp({.dport = {3, 4}, .option = 8, .invert = XT_TCP_INV_OPTION})),
-              "protocol = 6, require tcp, destination_port in 3..4, require tcp_options, "
-              "tcp_option_kinds_0 & 0x100 = 0x0");
-    EXPECT_EQ(error_of(Rule().tcp({.invert = 0x10}).accept()), EINVAL);
-    EXPECT_EQ(error_of(Rule().tcp({.invert = 0xf0}).accept()), EINVAL);
-}
-
-// A packet without the header is dropped all the same, so it has to be asked for.
-TEST(Extension, TcpThatNeverMatches)
-{
-    EXPECT_EQ(asked(Rule().tcp({.dport = {4, 3}})), "protocol = 6, require tcp, never");
-    EXPECT_EQ(asked(Rule().tcp({.dport = {4, 3}, .invert = XT_TCP_INV_DSTPT})),
-              "protocol = 6, require tcp");
-    EXPECT_EQ(asked(Rule().tcp({.flags_mask = 1, .flags = 2})), "protocol = 6, require tcp, never");
-}
-
-TEST(Extension, Udp)
-{
-    EXPECT_EQ(asked(Rule().udp({{1, 2}, {3, 4}, XT_UDP_INV_DSTPT})),
-              "protocol = 17, require ports, source_port in 1..2, destination_port in 5..2");
-    EXPECT_EQ(error_of(Rule().udp({.invert = 0x04}).accept()), EINVAL);
-}
-
-TEST(Extension, UdpLiteIsUdp)
-{
-    const xt_udp udp{.spts = {1, 2}, .dpts = {3, 4}, .invflags = 0};
-    EXPECT_EQ(asked(Rule().protocol(IPPROTO_UDPLITE).match("udplite", 0, bytes_of(udp))),
-              "protocol = 136, require ports, source_port in 1..2, destination_port in 3..4");
-}
-
-TEST(Extension, Icmp)
-{
-    EXPECT_EQ(asked(Rule().icmp({8, {1, 2}, 0})),
-              "protocol = 1, require ports, source_port in 2049..2050");
-    EXPECT_EQ(asked(Rule().icmp({8, {1, 2}, IPT_ICMP_INV})),
-              "protocol = 1, require ports, source_port in 2051..2048");
-    EXPECT_EQ(asked(Rule().icmp({255, {1, 2}, 0})), "protocol = 1, require ports");
-    EXPECT_EQ(asked(Rule().icmp({255, {1, 2}, IPT_ICMP_INV})),
-              "protocol = 1, require ports, never");
-    EXPECT_EQ(error_of(Rule().icmp({.invert = 0x02}).accept()), EINVAL);
-}
-
 TEST(Extension, ProtocolIsRequired)
 {
     EXPECT_EQ(error_of(Rule().tcp().accept()), 0);

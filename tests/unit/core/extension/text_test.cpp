@@ -39,35 +39,6 @@ TEST(Text, Protocols)
     EXPECT_EQ(text_of(Rule().fragment(true).accept()), "-A INPUT ! -f -j ACCEPT");
 }
 
-TEST(Text, Tcp)
-{
-    EXPECT_EQ(text_of(Rule().tcp().accept()), "-A INPUT -p tcp -m tcp -j ACCEPT");
-    EXPECT_EQ(text_of(Rule().tcp({.dport = {22, 22}}).accept()),
-              "-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT");
-    EXPECT_EQ(text_of(Rule().tcp({.sport = {1, 1023}, .dport = {0, 0xffff}, .invert = 3}).accept()),
-              "-A INPUT -p tcp -m tcp ! --sport 1:1023 ! --dport 0:65535 -j ACCEPT");
-    EXPECT_EQ(text_of(Rule().tcp({.option = 8, .flags_mask = 0x17, .flags = 0x02}).accept()),
-              "-A INPUT -p tcp -m tcp --tcp-option 8 --tcp-flags FIN,SYN,RST,ACK SYN -j ACCEPT");
-    EXPECT_EQ(text_of(Rule().tcp({.flags_mask = 0xff, .flags = 0, .invert = 0x0c}).accept()),
-              "-A INPUT -p tcp -m tcp ! --tcp-option 0 "
-              "! --tcp-flags FIN,SYN,RST,PSH,ACK,URG,0x40,0x80 NONE -j ACCEPT");
-}
-
-TEST(Text, Udp)
-{
-    EXPECT_EQ(text_of(Rule().udp({.sport = {53, 53}, .invert = XT_UDP_INV_SRCPT}).drop()),
-              "-A INPUT -p udp -m udp ! --sport 53 -j DROP");
-}
-
-TEST(Text, Icmp)
-{
-    EXPECT_EQ(text_of(Rule().icmp().drop()), "-A INPUT -p icmp -m icmp --icmp-type any -j DROP");
-    EXPECT_EQ(text_of(Rule().icmp({.type = 8}).drop()),
-              "-A INPUT -p icmp -m icmp --icmp-type 8 -j DROP");
-    EXPECT_EQ(text_of(Rule().icmp({3, {4, 4}, IPT_ICMP_INV}).drop()),
-              "-A INPUT -p icmp -m icmp ! --icmp-type 3/4 -j DROP");
-}
-
 TEST(Text, WholeTable)
 {
     Blob blob;
