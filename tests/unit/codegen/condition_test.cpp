@@ -126,16 +126,29 @@ std::unique_ptr<Generator> make_generator(ir::Family family, std::uint64_t seed)
     return std::make_unique<Generator>(seed);
 }
 
+// What no packet of the generator has: a type of service, a traffic class.
+PacketBytes packet_of(ir::Family family, Generator &generator, Dice &dice)
+{
+    PacketBytes packet = generator.packet();
+    const std::uint8_t service = static_cast<std::uint8_t>(dice.below(256));
+    if (family == ir::Family::ipv6)
+        packet[0] = (packet[0] & std::byte{0xf0}) | std::byte{service} >> 4;
+    packet[1] = std::byte{service} << (family == ir::Family::ipv6 ? 4 : 0);
+    return packet;
+}
+
 // Rules that count, and a policy.
 ir::Table table_of(ir::Family family, std::uint64_t seed, Generator &generator)
 {
     constexpr ir::RuleId rules = 12;
     Conditions random(family, seed);
+    Dice dice(seed);
     ir::Table table;
     table.name = "filter";
     table.family = family;
     for (ir::RuleId id = 0; id < rules; ++id) {
-        const ir::Key like = key_of(family, generator.packet(), generator.device_pair());
+        const ir::Key like =
+            key_of(family, packet_of(family, generator, dice), generator.device_pair());
         table.rules.push_back({id, random.some(like), ir::Continue{}, "-A rule"});
     }
     table.rules.push_back({rules, {}, ir::Accept{}, "-P INPUT ACCEPT"});
@@ -159,8 +172,9 @@ TEST_P(AnyCondition, IsAsTheInterpreterHasIt)
         const ir::Table table = table_of(GetParam(), first + i, *generator);
         LoadedHook hook(table, ir::Hook::local_in);
         std::vector<ir::Counters> counters(table.rules.size());
+        Dice dice(first + i);
         for (int n = 0; n < 150; ++n) {
-            const PacketBytes packet = generator->packet();
+            const PacketBytes packet = packet_of(GetParam(), *generator, dice);
             const Devices devices = generator->device_pair();
             const ir::Outcome expected =
                 ir::evaluate(table, ir::Hook::local_in, key_of(GetParam(), packet, devices));

@@ -126,6 +126,10 @@ TEST_F(RtPackets, Routes)
           {with({"::9", "::1", "::1", "::7", "2001:db8::3", "::3"}), no},
           // Half an address is none.
           {with({"::1", "2001:db8::2"}).length(3), no});
+    match.strict = true;
+    match.addresses.pop_back();
+    CHECK({match}, {with({"::1", "2001:db8::2"}).length(3), yes}, {with({"::1"}), yes});
+    match.strict = false;
     std::vector<Address> sixteen(16, ipv6("::5"));
     match.addresses = sixteen;
     PacketBytes rest(4);
