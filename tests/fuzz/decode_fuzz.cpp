@@ -14,10 +14,10 @@
 // make fuzz does the first two.
 #include "tests/unit/support/compat.h"
 #include "tests/unit/support/header_rules.h"
-#include "umh/decode/entry.h"
-#include "umh/decode/table.h"
-#include "umh/encode/entries.h"
-#include "umh/encode/info.h"
+#include "umh/core/blob/entry.h"
+#include "umh/core/blob/table.h"
+#include "umh/core/blob/listing.h"
+#include "umh/core/blob/info.h"
 
 #include <cstdio>
 #include <cstdlib>
@@ -103,11 +103,11 @@ void expect(bool condition, const char *what)
 }
 
 // Bytes between a target and the next entry. In a 32-bit layout that is refused.
-bool has_room(const decode::DecodedTable &table)
+bool has_room(const blob::DecodedTable &table)
 {
     for (std::size_t id = 0; id + 1 < table.offsets.size(); ++id) {
         const auto begin = table.offsets[id];
-        const decode::Entry entry(slice(table.entries, begin, table.offsets[id + 1] - begin),
+        const blob::Entry entry(slice(table.entries, begin, table.offsets[id + 1] - begin),
                                   *table.layout);
         if (entry.target_offset() + entry.target().size() != entry.size())
             return true;
@@ -116,29 +116,29 @@ bool has_room(const decode::DecodedTable &table)
 }
 
 // What a caller with this layout sends who has read the table.
-std::vector<std::byte> sent_back(const decode::DecodedTable &table, const decode::Layout &layout)
+std::vector<std::byte> sent_back(const blob::DecodedTable &table, const blob::Layout &layout)
 {
     const std::vector<ir::Counters> counters(table.offsets.size());
-    const auto info = load<ipt_getinfo>(encode::encode_info(table, layout), 0);
-    const auto entries = encode::encode_entries(table, counters, layout);
+    const auto info = load<ipt_getinfo>(blob::encode_info(table, layout), 0);
+    const auto entries = blob::encode_entries(table, counters, layout);
     expect(entries.size() == info.size, "listing is not as long as its info says");
-    expect(entries.size() == encode::entries_size(table, layout), "listing of another size");
+    expect(entries.size() == blob::entries_size(table, layout), "listing of another size");
 
     std::vector<std::byte> payload(layout.replace_size);
     store(payload, 0, info.name);
-    store(payload, decode::replace_valid_hooks, info.valid_hooks);
-    store(payload, decode::replace_num_entries, info.num_entries);
-    store(payload, decode::replace_entries_size, info.size);
-    store(payload, decode::replace_hook_entry, info.hook_entry);
-    store(payload, decode::replace_underflow, info.underflow);
-    store(payload, decode::replace_num_counters, info.num_entries);
+    store(payload, blob::replace_valid_hooks, info.valid_hooks);
+    store(payload, blob::replace_num_entries, info.num_entries);
+    store(payload, blob::replace_entries_size, info.size);
+    store(payload, blob::replace_hook_entry, info.hook_entry);
+    store(payload, blob::replace_underflow, info.underflow);
+    store(payload, blob::replace_num_counters, info.num_entries);
     payload.insert(payload.end(), entries.begin(), entries.end());
     return payload;
 }
 
-void expect_same(const decode::DecodedTable &table, const decode::Layout &layout)
+void expect_same(const blob::DecodedTable &table, const blob::Layout &layout)
 {
-    const auto again = decode::decode_replace(sent_back(table, layout), layout);
+    const auto again = blob::decode_replace(sent_back(table, layout), layout);
     if (!again && layout.native && has_room(table))
         return;
     expect(again.has_value(), "listing refused");
@@ -168,14 +168,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *data, std::size_t size
     if (size == 0)
         return 0;
     const auto family = data[0] & ipv6_bit ? ir::Family::ipv6 : ir::Family::ipv4;
-    const auto layout = decode::find_layout(family, data[0] & compat_bit);
+    const auto layout = blob::find_layout(family, data[0] & compat_bit);
     if (!layout)
         return 0;
     const auto table =
-        decode::decode_replace(std::as_bytes(std::span(data + 1, size - 1)), **layout);
+        blob::decode_replace(std::as_bytes(std::span(data + 1, size - 1)), **layout);
     if (!table)
         return 0;
-    expect_same(*table, **decode::find_layout(family, false));
-    expect_same(*table, **decode::find_layout(family, true));
+    expect_same(*table, **blob::find_layout(family, false));
+    expect_same(*table, **blob::find_layout(family, true));
     return 0;
 }

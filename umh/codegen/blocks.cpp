@@ -41,9 +41,9 @@ void emit_search(Assembler &as, std::span<const Place> places)
 class BlocksEmitter {
 public:
     BlocksEmitter(Assembler &as, const ir::Table &table, ir::Hook hook, const Flow &flow,
-                  const Needs &needs, Label count)
+                  const RuleCode &code)
         : as_(as), table_(table), hook_(*table.hooks[static_cast<std::size_t>(hook)]), flow_(flow),
-          needs_(needs), count_(count), capacity_(stack_need(table))
+          code_(code), capacity_(stack_need(table))
     {
     }
 
@@ -84,7 +84,8 @@ private:
                 continue;
             }
             const Label next = as_.label();
-            emit_rule(as_, table_.rules[id], needs_, Counting{count_}, next, exits);
+            emit_rule(as_, table_.rules[id], code_.surroundings, Counting{code_.count}, next,
+                      exits);
             as_.bind(next);
             falls = as_.falls_through();
         }
@@ -163,7 +164,7 @@ private:
         as_.emit(load(BPF_W, r3, r7, offsetof(Key, depth)));
         as_.jump_if(BPF_JGE, r3, static_cast<std::int32_t>(capacity_), exits.drop);
         emit_slot();
-        as_.emit(store(BPF_W, r4, needs_.stack(), r2));
+        as_.emit(store(BPF_W, r4, code_.stack, r2));
         as_.emit(alu(BPF_ADD, r3, 1));
         as_.emit(store(BPF_W, r7, offsetof(Key, depth), r3));
         as_.jump(exits.go);
@@ -182,7 +183,7 @@ private:
         as_.jump_if(BPF_JGE, r3, static_cast<std::int32_t>(std::max(capacity_, 1U)), exits.drop);
         as_.emit(store(BPF_W, r7, offsetof(Key, depth), r3));
         emit_slot();
-        as_.emit(load(BPF_W, r1, r4, static_cast<std::size_t>(needs_.stack())));
+        as_.emit(load(BPF_W, r1, r4, static_cast<std::size_t>(code_.stack)));
         as_.jump(exits.go);
         as_.bind(empty);
         leave(hook_.underflow);
@@ -220,8 +221,7 @@ private:
     const ir::Table &table_;
     const ir::HookEntry &hook_;
     const Flow &flow_;
-    const Needs &needs_;
-    Label count_;
+    const RuleCode &code_;
     std::uint32_t capacity_;
     std::vector<Place> blocks_;
 };
@@ -246,9 +246,9 @@ void emit_loop(Assembler &as, ir::RuleId entry, Label dispatcher)
 }
 
 void emit_blocks(Assembler &as, const ir::Table &table, ir::Hook hook, const Flow &flow,
-                 const Needs &needs, Label dispatcher, Label count)
+                 const RuleCode &code, Label dispatcher)
 {
-    BlocksEmitter(as, table, hook, flow, needs, count).run(dispatcher);
+    BlocksEmitter(as, table, hook, flow, code).run(dispatcher);
 }
 
 } // namespace bpfilter::codegen

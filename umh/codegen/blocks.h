@@ -15,17 +15,24 @@
 
 #include "umh/codegen/assembler.h"
 #include "umh/codegen/flow.h"
-#include "umh/codegen/match.h"
-#include "umh/ir/table.h"
+#include "umh/codegen/rule.h"
+#include "umh/core/ir/table.h"
 
 namespace bpfilter::codegen {
 
 // Sets the key up and runs the loop; r0 = key.verdict. Nothing decided: DROP.
 void emit_loop(Assembler &as, ir::RuleId entry, Label dispatcher);
 
+// What the code of the rules uses.
+struct RuleCode {
+    Surroundings surroundings;
+    std::int32_t stack = 0; // where it is in the key
+    Label count;            // bf_count
+};
+
 // All blocks, and the dispatcher.
 void emit_blocks(Assembler &as, const ir::Table &table, ir::Hook hook, const Flow &flow,
-                 const Needs &needs, Label dispatcher, Label count);
+                 const RuleCode &code, Label dispatcher);
 
 // Bounds of one subprogram: jumps are 16 bit, and the verifier keeps at most 8,192 branches
 // in mind.

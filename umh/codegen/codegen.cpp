@@ -6,10 +6,9 @@
 #include "umh/codegen/flow.h"
 #include "umh/codegen/ipv6.h"
 #include "umh/codegen/key.h"
-#include "umh/codegen/match.h"
 #include "umh/codegen/prologue.h"
 #include "umh/codegen/rule.h"
-#include "umh/ir/names.h"
+#include "umh/core/ir/names.h"
 
 #include <algorithm>
 #include <array>
@@ -37,11 +36,11 @@ class HookEmitter {
 public:
     HookEmitter(const ir::Table &table, ir::Hook hook, const Backend &backend)
         : table_(table), hook_id_(hook), hook_(*table.hooks[static_cast<std::size_t>(hook)]),
-          backend_(backend), flow_(find_flow(table, hook)), needs_{.family = table.family}
+          backend_(backend), flow_(find_flow(table, hook))
     {
-        needs_.find_address = as_.label();
         for (const ir::RuleId id : flow_.rules)
-            needs_.add(table_.rules[id]);
+            parts_ |= parts_of(table_.rules[id].conditions);
+        code_.stack = stack_offset(parts_);
     }
 
     // One subprogram for all rules, or nothing if that is not possible.
@@ -64,7 +63,7 @@ public:
         emit_loop(as_, hook_.entry, dispatcher);
         as_.emit(exit_insn());
         finish_main();
-        emit_blocks(as_, table_, hook_id_, flow_, needs_, dispatcher, count_);
+        emit_blocks(as_, table_, hook_id_, flow_, code_, dispatcher);
         emit_functions();
     }
 
@@ -89,11 +88,11 @@ private:
         if (backend_.l3 != 0)
             as_.emit(alu(BPF_SUB, r1, backend_.l3));
         as_.emit(store(BPF_W, r7, offsetof(Key, length), r1));
-        emit_ip_header(as_, backend_, needs_.family, exits_.drop);
-        if (needs_.family == ir::Family::ipv6)
-            emit_ipv6_headers(as_, backend_, needs_, ipv6_);
-        else if (needs_.l4)
-            emit_l4_header(as_, backend_, needs_, options_);
+        emit_ip_header(as_, backend_, table_.family, exits_.drop);
+        if (table_.family == ir::Family::ipv6)
+            emit_ipv6_headers(as_, backend_, parts_, ipv6_);
+        else if (parts_.has(ir::Part::transport))
+            emit_l4_header(as_, backend_, parts_, options_);
     }
 
     [[nodiscard]] bool fits() const
@@ -129,7 +128,7 @@ private:
         if (id == hook_.underflow)
             as_.bind(exits_.back);
         const Label next = as_.label();
-        emit_rule(as_, table_.rules[id], needs_, Counting{count_}, next, exits_);
+        emit_rule(as_, table_.rules[id], code_.surroundings, Counting{code_.count}, next, exits_);
         as_.bind(next);
         return as_.falls_through();
     }
@@ -153,11 +152,11 @@ private:
 
     void emit_functions()
     {
-        emit_ipv6_functions(as_, backend_, needs_, ipv6_);
+        emit_ipv6_functions(as_, backend_, ipv6_);
         if (as_.used(options_))
             emit_options_function(as_, backend_, options_);
-        if (as_.used(count_))
-            emit_count_function(as_, count_);
+        if (as_.used(code_.count))
+            emit_count_function(as_, code_.count);
     }
 
     const ir::Table &table_;
@@ -165,32 +164,26 @@ private:
     const ir::HookEntry &hook_;
     const Backend &backend_;
     Flow flow_;
-    Needs needs_;
+    ir::Parts parts_;
     Assembler as_;
-    Label count_ = as_.label();
     Label options_ = as_.label();
     Ipv6Functions ipv6_{.options = options_,
                         .step = as_.label(),
                         .option_list = as_.label(),
-                        .set_step = as_.label()};
+                        .set_step = as_.label(),
+                        .find_address = as_.label()};
+    RuleCode code_{.surroundings = {.family = table_.family, .find_address = ipv6_.find_address},
+                   .count = as_.label()};
     Label drop_ = as_.label(); // hotdrop too
     RuleExits exits_{as_.label(), drop_, drop_, as_.label(), as_.label(), as_.label(), as_.label()};
 };
-
-Needs needs_of(const ir::Table &table)
-{
-    Needs needs{.family = table.family};
-    for (const ir::Rule &rule : table.rules)
-        needs.add(rule);
-    return needs;
-}
 
 } // namespace
 
 ContextUse context_use(const ir::Table &table)
 {
-    const Needs needs = needs_of(table);
-    return {.devices = needs.devices, .link = needs.eui64};
+    const ir::Parts parts = parts_of(table);
+    return {.devices = parts.has(ir::Part::devices), .link = parts.has(ir::Part::link)};
 }
 
 Result<std::uint32_t> context_size(const ir::Table &table)
@@ -199,10 +192,9 @@ Result<std::uint32_t> context_size(const ir::Table &table)
     if (need > stack_max)
         return fail(ENOMEM, "chains may be nested " + std::to_string(need) + " deep, more than " +
                                 std::to_string(stack_max));
-    const Needs needs = needs_of(table);
     // Whole words of 8 bytes, and a slot at least: an access to it is always written.
     const std::size_t slots = (need + 2) / 2 * 2;
-    return static_cast<std::uint32_t>(needs.stack()) +
+    return static_cast<std::uint32_t>(stack_offset(parts_of(table))) +
            static_cast<std::uint32_t>(slots * sizeof(std::uint32_t));
 }
 

@@ -11,7 +11,7 @@
 
 #include "umh/codegen/backend.h"
 #include "umh/codegen/program.h"
-#include "umh/ir/table.h"
+#include "umh/core/ir/table.h"
 #include "umh/util/result.h"
 
 #include <cstdint>

@@ -3,10 +3,32 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <optional>
 
 namespace bpfilter::codegen {
 
 namespace {
+
+// Where a packet may go from a rule, beside what Return and the like do.
+struct Ways {
+    bool next = false;                // to the next rule, because this one does not match
+    std::optional<ir::RuleId> target; // elsewhere
+    bool back = false;                // and from there behind this rule
+};
+
+Ways ways_of(const ir::Rule &rule)
+{
+    Ways ways{.next =
+                  !rule.conditions.empty() || std::holds_alternative<ir::Continue>(rule.verdict),
+              .target = {}};
+    if (const auto *jump = std::get_if<ir::Jump>(&rule.verdict)) {
+        ways.target = jump->target;
+        ways.back = true;
+    } else if (const auto *go = std::get_if<ir::Goto>(&rule.verdict)) {
+        ways.target = go->target;
+    }
+    return ways;
+}
 
 class Walk {
 public:
@@ -50,16 +72,16 @@ private:
 
     void visit(const ir::Rule &rule)
     {
-        if (!rule.matches.empty() || falls_to_next(rule))
+        const Ways ways = ways_of(rule);
+        if (ways.next)
             reach(rule.id + 1);
         if (std::holds_alternative<ir::Return>(rule.verdict))
             enter(hook_.underflow);
-        const auto *jump = std::get_if<ir::Jump>(&rule.verdict);
-        if (jump == nullptr || falls_to_next(rule))
+        if (!ways.target)
             return;
         flow_.jumps = true;
-        enter(jump->target);
-        if (jump->push)
+        enter(*ways.target);
+        if (ways.back)
             enter(rule.id + 1);
     }
 
@@ -128,10 +150,10 @@ private:
             else
                 need = std::max(need, std::min(behind + pushed, table_.stack_depth));
         };
-        const auto *jump = std::get_if<ir::Jump>(&rule.verdict);
-        if (jump != nullptr && !falls_to_next(rule))
-            go(jump->target, jump->push ? 1 : 0);
-        if (!rule.matches.empty() || falls_to_next(rule) || (jump != nullptr && jump->push))
+        const Ways ways = ways_of(rule);
+        if (ways.target)
+            go(*ways.target, ways.back ? 1 : 0);
+        if (ways.next || ways.back)
             go(rule.id + 1, 0);
         return need;
     }

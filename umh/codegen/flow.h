@@ -3,7 +3,7 @@
 // codegen: which rules a packet can come to from a hook, and by which ways.
 #pragma once
 
-#include "umh/ir/table.h"
+#include "umh/core/ir/table.h"
 
 #include <vector>
 
@@ -21,12 +21,5 @@ Flow find_flow(const ir::Table &table, ir::Hook hook);
 // The most return addresses that a packet can need at once, whatever hook it comes from; at most
 // Table::stack_depth, where it is dropped.
 std::uint32_t stack_need(const ir::Table &table);
-
-// A jump to the next rule: what a rule without a target is.
-inline bool falls_to_next(const ir::Rule &rule)
-{
-    const auto *jump = std::get_if<ir::Jump>(&rule.verdict);
-    return jump != nullptr && !jump->push && jump->target == rule.id + 1;
-}
 
 } // namespace bpfilter::codegen

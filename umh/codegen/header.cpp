@@ -112,6 +112,13 @@ void emit_route(Assembler &as, const Backend &backend, Label done)
 
 } // namespace
 
+ir::Part part_of(ExtensionHeader header)
+{
+    static constexpr std::array<ir::Part, extension_header_count> parts{
+        ir::Part::hop, ir::Part::routing, ir::Part::frag, ir::Part::ah, ir::Part::dst};
+    return parts.at(header);
+}
+
 std::int32_t number_of(ExtensionHeader header)
 {
     static constexpr std::array<std::int32_t, extension_header_count> numbers{
@@ -139,18 +146,18 @@ void emit_packet_loop(Assembler &as, Label step)
     as.emit(call_helper(BPF_FUNC_loop));
 }
 
-void emit_headers(Assembler &as, const Backend &backend, const Needs &needs, Label options)
+void emit_headers(Assembler &as, const Backend &backend, ir::Parts parts, Label options)
 {
     for (const auto header : {hop, routing, fragment, authentication, destination}) {
-        if (!needs.header.at(header))
+        if (!parts.has(part_of(header)))
             continue;
         const Label done = as.label();
         emit_header(as, backend, header, done);
-        if (header == hop && needs.hop_options)
+        if (header == hop && parts.has(ir::Part::hop_options))
             emit_options(as, offsetof(Key, hop_options), options);
-        if (header == destination && needs.destination_options)
+        if (header == destination && parts.has(ir::Part::dst_options))
             emit_options(as, offsetof(Key, destination_options), options);
-        if (header == routing && needs.addresses)
+        if (header == routing && parts.has(ir::Part::route))
             emit_route(as, backend, done);
         as.bind(done);
     }
@@ -199,11 +206,12 @@ void emit_option_list_function(Assembler &as, const Backend &backend, Label labe
     as.bind(whole);
     as.emit(load(BPF_W, r4, r8, offsetof(OptionList, count)));
     as.jump_if(BPF_JGE, r4, option_list_max, done);
-    as.emit(move(r5, r8));
-    as.emit(alu(BPF_ADD, r5, r4));
-    as.emit(store(BPF_B, r5, offsetof(OptionList, type), r2));
+    as.emit(move(r5, r4));
+    as.emit(alu(BPF_LSH, r5, 1));
+    as.emit(alu(BPF_ADD, r5, r8));
+    as.emit(store(BPF_B, r5, offsetof(OptionList, options[0].type), r2));
     as.emit(load(BPF_B, r2, r7, scratch + 1));
-    as.emit(store(BPF_B, r5, offsetof(OptionList, length), r2));
+    as.emit(store(BPF_B, r5, offsetof(OptionList, options[0].length), r2));
     as.emit(alu(BPF_ADD, r4, 1));
     as.emit(store(BPF_W, r8, offsetof(OptionList, count), r4));
     as.jump_if(BPF_JLT, r1, r3, done);

@@ -7,11 +7,13 @@
 #include "umh/codegen/assembler.h"
 #include "umh/codegen/backend.h"
 #include "umh/codegen/key.h"
-#include "umh/codegen/match.h"
+#include "umh/core/ir/part.h"
 
 #include <cstdint>
 
 namespace bpfilter::codegen {
+
+ir::Part part_of(ExtensionHeader header);
 
 // IPPROTO_*
 std::int32_t number_of(ExtensionHeader header);
@@ -25,7 +27,7 @@ void emit_packet_loop(Assembler &as, Label step);
 
 // struct Header of those that are needed, and what belongs to it. `options`: the subprogram
 // of emit_option_list_function().
-void emit_headers(Assembler &as, const Backend &backend, const Needs &needs, Label options);
+void emit_headers(Assembler &as, const Backend &backend, ir::Parts parts, Label options);
 
 // int bf_options(context, key, struct OptionList in the key, its place and left set)
 void emit_option_list_function(Assembler &as, const Backend &backend, Label label);

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
+#include "umh/core/ir/header_set.h"
 #include "umh/codegen/header.h"
 
 #include <array>
@@ -15,11 +16,11 @@ constexpr std::size_t scratch = offsetof(Key, scratch);
 
 // What each header is in the set.
 constexpr std::array<std::pair<ExtensionHeader, std::uint8_t>, extension_header_count> flags{{
-    {hop, ir::HeaderSet::hop},
-    {routing, ir::HeaderSet::routing},
-    {fragment, ir::HeaderSet::fragment},
-    {authentication, ir::HeaderSet::authentication},
-    {destination, ir::HeaderSet::destination},
+    {hop, ir::header_set::hop},
+    {routing, ir::header_set::routing},
+    {fragment, ir::header_set::fragment},
+    {authentication, ir::header_set::authentication},
+    {destination, ir::header_set::destination},
 }};
 
 // r6 the context, r7 the key, r8 the kind of the header at r9.
@@ -33,7 +34,7 @@ public:
         as_.emit(load(BPF_DW, r7, r2, 8));
         as_.emit(load(BPF_W, r8, r7, offsetof(Key, headers.next)));
         as_.emit(load(BPF_W, r9, r7, offsetof(Key, headers.offset)));
-        last(IPPROTO_NONE, ir::HeaderSet::none);
+        last(IPPROTO_NONE, ir::header_set::none);
         for (const auto &[header, flag] : flags)
             as_.jump_if(BPF_JEQ, r8, number_of(header), known_);
         as_.jump_if(BPF_JEQ, r8, IPPROTO_ESP, known_);
@@ -43,11 +44,11 @@ public:
         as_.emit(load(BPF_W, r1, r7, offsetof(Key, length)));
         as_.emit(alu(BPF_SUB, r1, r9));
         as_.jump_if(BPF_JSLT, r1, 2, unknown_);
-        last(IPPROTO_ESP, ir::HeaderSet::esp);
+        last(IPPROTO_ESP, ir::header_set::esp);
         bytes();
         step();
         as_.bind(unknown_);
-        as_.emit(store(BPF_W, r7, set, header_set_unknown));
+        as_.emit(store(BPF_W, r7, set, ir::header_set::unknown));
         leave(stop);
     }
 
@@ -81,7 +82,7 @@ private:
     // What is next, and not looked at, is r8.
     void protocol()
     {
-        add(ir::HeaderSet::protocol);
+        add(ir::header_set::protocol);
         leave(stop);
     }
 

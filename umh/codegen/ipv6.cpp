@@ -58,7 +58,7 @@ void emit_walk(Assembler &as, Label step)
 }
 
 // The transport header where the walk ended.
-void emit_walked_transport(Assembler &as, const Backend &backend, const Needs &needs, Label options)
+void emit_walked_transport(Assembler &as, const Backend &backend, ir::Parts parts, Label options)
 {
     const Label elsewhere = as.label();
     const Label missing = as.label();
@@ -69,7 +69,7 @@ void emit_walked_transport(Assembler &as, const Backend &backend, const Needs &n
     as.emit(load(BPF_W, r1, r7, offsetof(Key, walk.fragment)));
     as.jump_if(BPF_JNE, r1, 0, elsewhere);
     as.emit(load(BPF_W, r9, r7, offsetof(Key, walk.offset)));
-    emit_transport(as, backend, needs, options);
+    emit_transport(as, backend, parts, options);
     as.jump(done);
 
     as.bind(elsewhere);
@@ -216,22 +216,21 @@ void emit_step_function(Assembler &as, const Backend &backend, Label label)
 
 } // namespace
 
-void emit_ipv6_headers(Assembler &as, const Backend &backend, const Needs &needs,
+void emit_ipv6_headers(Assembler &as, const Backend &backend, ir::Parts parts,
                        const Ipv6Functions &functions)
 {
-    if (needs.walk)
+    if (parts.has(ir::Part::walk))
         emit_walk(as, functions.step);
-    if (needs.l4)
-        emit_walked_transport(as, backend, needs, functions.options);
-    emit_headers(as, backend, needs, functions.option_list);
-    if (needs.headers)
+    if (parts.has(ir::Part::transport))
+        emit_walked_transport(as, backend, parts, functions.options);
+    emit_headers(as, backend, parts, functions.option_list);
+    if (parts.has(ir::Part::header_set))
         emit_header_set(as, functions.set_step);
-    if (needs.eui64)
+    if (parts.has(ir::Part::link))
         emit_eui64(as);
 }
 
-void emit_ipv6_functions(Assembler &as, const Backend &backend, const Needs &needs,
-                         const Ipv6Functions &functions)
+void emit_ipv6_functions(Assembler &as, const Backend &backend, const Ipv6Functions &functions)
 {
     if (as.used(functions.step))
         emit_step_function(as, backend, functions.step);
@@ -239,8 +238,8 @@ void emit_ipv6_functions(Assembler &as, const Backend &backend, const Needs &nee
         emit_option_list_function(as, backend, functions.option_list);
     if (as.used(functions.set_step))
         emit_header_set_function(as, backend, functions.set_step);
-    if (as.used(needs.find_address))
-        emit_find_address_function(as, needs.find_address);
+    if (as.used(functions.find_address))
+        emit_find_address_function(as, functions.find_address);
 }
 
 } // namespace bpfilter::codegen

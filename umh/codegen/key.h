@@ -11,6 +11,7 @@
 #pragma once
 
 #include "bpfilter/context.h"
+#include "umh/core/ir/part.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -39,7 +40,7 @@ struct Transport {
 enum ExtensionHeader : std::uint8_t { hop, routing, fragment, authentication, destination };
 inline constexpr std::size_t extension_header_count = 5;
 
-// IPv6: the walk over the extension headers, see ir/match6.h.
+// IPv6: the walk over the extension headers, see umh/core/ir/parse6.cpp.
 struct Walk {
     std::uint32_t protocol; // of the transport header, or protocol_missing
     std::uint32_t offset;   // of the transport header
@@ -63,19 +64,19 @@ struct OptionList {
     std::uint32_t place; // while reading: of the next option
     std::uint32_t left;  // and how many bytes the header has from there on
     std::uint32_t unused;
-    std::uint8_t type[option_list_max];
-    std::uint8_t length[option_list_max];
+    struct {
+        std::uint8_t type;
+        std::uint8_t length;
+    } options[option_list_max];
 };
 
-// IPv6: what ir::HeaderSet asks, with a walk of its own.
+// IPv6: what the field header_set asks, with a walk of its own.
 struct HeaderSet {
-    std::uint32_t set; // bits of ir::HeaderSet, or header_set_unknown
+    std::uint32_t set; // bits of umh/core/ir/header_set.h
     std::uint32_t offset;
     std::uint32_t next;
     std::uint32_t unused;
 };
-inline constexpr std::uint32_t header_set_unknown = 0x100;
-
 inline constexpr std::uint32_t protocol_missing = 0x100;
 
 inline constexpr std::uint32_t scratch_size = 48;
@@ -98,13 +99,19 @@ struct Key {
     std::uint32_t eui64;                // HeaderState of the sender's address in the source address
     std::uint32_t unused_2;             // a multiple of 8
     std::uint8_t scratch[scratch_size]; // bytes of a header; xdp: Ethernet header
-    std::uint32_t stack[];              // rules to return to, but see Needs::stack()
+    std::uint32_t stack[];              // rules to return to, but see stack_offset()
 };
 
 // IPv6: the addresses of a routing header, as many as it can have. They are where the stack
 // begins, if any rule asks for them; the stack is behind them then.
 inline constexpr std::uint32_t route_size = 127 * 16;
 inline constexpr std::size_t route_offset = sizeof(Key);
+
+// Where the stack is in the key of programs that ask for these parts.
+inline std::int32_t stack_offset(ir::Parts parts)
+{
+    return static_cast<std::int32_t>(sizeof(Key) + (parts.has(ir::Part::route) ? route_size : 0));
+}
 
 static_assert(sizeof(Transport) % 8 == 0);
 static_assert(offsetof(Key, l4) % 8 == 0);

@@ -2,7 +2,7 @@
 #include "umh/codegen/prologue.h"
 
 #include "umh/codegen/key.h"
-#include "umh/ir/counters.h"
+#include "umh/core/ir/counters.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -108,7 +108,7 @@ void emit_state(Assembler &as, std::size_t offset, HeaderState state)
     as.emit(store(BPF_W, r7, static_cast<std::int32_t>(offset), static_cast<std::int32_t>(state)));
 }
 
-void emit_l4_header(Assembler &as, const Backend &backend, const Needs &needs, Label options)
+void emit_l4_header(Assembler &as, const Backend &backend, ir::Parts parts, Label options)
 {
     const Label whole = as.label();
     const Label done = as.label();
@@ -128,11 +128,11 @@ void emit_l4_header(Assembler &as, const Backend &backend, const Needs &needs, L
     as.emit(load(BPF_B, r9, r7, offsetof(Key, ip)));
     as.emit(alu(BPF_AND, r9, 0xf));
     as.emit(alu(BPF_LSH, r9, 2));
-    emit_transport(as, backend, needs, options);
+    emit_transport(as, backend, parts, options);
     as.bind(done);
 }
 
-void emit_transport(Assembler &as, const Backend &backend, const Needs &needs, Label options)
+void emit_transport(Assembler &as, const Backend &backend, ir::Parts parts, Label options)
 {
     const Label only_short = as.label();
     const Label only_mobility = as.label();
@@ -153,7 +153,7 @@ void emit_transport(Assembler &as, const Backend &backend, const Needs &needs, L
     emit_state(as, tcp, header_present);
     emit_state(as, short_state, header_present);
     emit_state(as, mobility, header_present);
-    if (needs.options) {
+    if (parts.has(ir::Part::tcp_options)) {
         as.emit(move(r1, r6));
         as.emit(move(r2, r7));
         as.emit(move(r3, r9));

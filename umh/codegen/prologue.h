@@ -8,7 +8,7 @@
 #include "umh/codegen/assembler.h"
 #include "umh/codegen/backend.h"
 #include "umh/codegen/key.h"
-#include "umh/codegen/match.h"
+#include "umh/core/ir/table.h"
 
 namespace bpfilter::codegen {
 
@@ -27,11 +27,11 @@ void emit_ip_header(Assembler &as, const Backend &backend, ir::Family family, La
 
 // IPv4: the L4 header and its state, from the IP header and the length in the key. `options`
 // is the subprogram of emit_options_function().
-void emit_l4_header(Assembler &as, const Backend &backend, const Needs &needs, Label options);
+void emit_l4_header(Assembler &as, const Backend &backend, ir::Parts parts, Label options);
 
 // key.l4 from the transport header r9 bytes behind the beginning of the IP header, which
 // belongs to no later fragment.
-void emit_transport(Assembler &as, const Backend &backend, const Needs &needs, Label options);
+void emit_transport(Assembler &as, const Backend &backend, ir::Parts parts, Label options);
 
 // Sets a HeaderState in the key.
 void emit_state(Assembler &as, std::size_t offset, HeaderState state);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "umh/codegen/rule.h"
 
-#include "umh/codegen/flow.h"
 #include "umh/codegen/key.h"
 #include "umh/codegen/prologue.h"
 
@@ -29,13 +28,18 @@ public:
 
     void operator()(const ir::Jump &jump)
     {
-        if (falls_to_next(rule_))
-            return;
         as_.emit(move32(r1, jump.target));
-        if (jump.push)
-            as_.emit(move32(r2, rule_.id + 1));
-        as_.jump(jump.push ? exits_.push : exits_.go);
+        as_.emit(move32(r2, rule_.id + 1));
+        as_.jump(exits_.push);
     }
+
+    void operator()(const ir::Goto &jump)
+    {
+        as_.emit(move32(r1, jump.target));
+        as_.jump(exits_.go);
+    }
+
+    void operator()(const ir::Continue & /*verdict*/) {}
 
 private:
     Assembler &as_;
@@ -45,11 +49,12 @@ private:
 
 } // namespace
 
-void emit_rule(Assembler &as, const ir::Rule &rule, const Needs &needs, const Counting &counting,
-               Label next, const RuleExits &exits)
+void emit_rule(Assembler &as, const ir::Rule &rule, const Surroundings &surroundings,
+               const Counting &counting, Label next, const RuleExits &exits)
 {
     as.line(rule.id + 1, rule.text);
-    emit_matches(as, rule, needs, MatchExits{.next = next, .hotdrop = exits.hotdrop});
+    emit_conditions(as, rule.conditions, surroundings,
+                    ConditionExits{.next = next, .hotdrop = exits.hotdrop});
     if (!as.falls_through())
         return; // it never matches
     const Label skip = as.label();

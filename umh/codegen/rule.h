@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// codegen: the instructions for one rule: text, matches, count, verdict.
+// codegen: the instructions for one rule: text, conditions, count, verdict.
 #pragma once
 
 #include "umh/codegen/assembler.h"
-#include "umh/codegen/match.h"
-#include "umh/ir/table.h"
+#include "umh/codegen/condition.h"
+#include "umh/core/ir/table.h"
 
 namespace bpfilter::codegen {
 
@@ -27,7 +27,7 @@ struct Counting {
 };
 
 // Falls through, or jumps to `next`, to the next rule.
-void emit_rule(Assembler &as, const ir::Rule &rule, const Needs &needs, const Counting &counting,
-               Label next, const RuleExits &exits);
+void emit_rule(Assembler &as, const ir::Rule &rule, const Surroundings &surroundings,
+               const Counting &counting, Label next, const RuleExits &exits);
 
 } // namespace bpfilter::codegen

@@ -4,7 +4,7 @@
 // over all possible CPUs of its element of bf_counters; both wrap around.
 #pragma once
 
-#include "umh/ir/counters.h"
+#include "umh/core/ir/counters.h"
 #include "umh/util/result.h"
 
 #include <cstdint>

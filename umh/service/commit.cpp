@@ -98,7 +98,7 @@ bool wants_devices(const ir::Table &table)
            !xdp::lead_devices(xdp::find_lead(table, ir::Hook::local_in)).empty();
 }
 
-Result<TableState> put_in_force(decode::DecodedTable decoded, const pipe::Request &request,
+Result<TableState> put_in_force(blob::DecodedTable decoded, const pipe::Request &request,
                                 pipe::Kernel &kernel, const Settings &settings)
 {
     const LoadDeadline deadline = load_deadline(request);

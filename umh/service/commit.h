@@ -14,7 +14,7 @@ namespace bpfilter::service {
 // Behind this, the table is in force, its counters are at zero, and no packet is in the
 // programs of the one before; to move what is returned takes no memory. ECANCELED: the caller is
 // gone.
-Result<TableState> put_in_force(decode::DecodedTable decoded, const pipe::Request &request,
+Result<TableState> put_in_force(blob::DecodedTable decoded, const pipe::Request &request,
                                 pipe::Kernel &kernel, const Settings &settings);
 
 // Does it have such rules, so that changes of devices matter?

@@ -2,10 +2,10 @@
 #include "umh/service/namespace.h"
 
 #include "umh/counters/counters.h"
-#include "umh/decode/layout.h"
-#include "umh/encode/entries.h"
-#include "umh/encode/info.h"
-#include "umh/encode/initial.h"
+#include "umh/core/blob/info.h"
+#include "umh/core/blob/initial.h"
+#include "umh/core/blob/layout.h"
+#include "umh/core/blob/listing.h"
 #include "umh/service/commit.h"
 #include "umh/util/bytes.h"
 
@@ -33,13 +33,13 @@ ir::Family family_of(const Request &request)
     return static_cast<ir::Family>(request.header.family);
 }
 
-Result<const decode::Layout *> layout_of(const Request &request)
+Result<const blob::Layout *> layout_of(const Request &request)
 {
-    return decode::find_layout(family_of(request), request.header.flags & BPFILTER_REQUEST_COMPAT);
+    return blob::find_layout(family_of(request), request.header.flags & BPFILTER_REQUEST_COMPAT);
 }
 
 // Of the table itself, whatever its caller speaks.
-const decode::Layout &native(const decode::Layout &layout)
+const blob::Layout &native(const blob::Layout &layout)
 {
     return layout.native ? *layout.native : layout;
 }
@@ -55,10 +55,10 @@ template <std::size_t N> std::string_view name_in(const char (&field)[N])
     return {field, strnlen(field, N)};
 }
 
-Result<decode::DecodedTable> decode_initial(const decode::TableProperties &properties,
-                                            const decode::Layout &layout)
+Result<blob::DecodedTable> decode_initial(const blob::TableProperties &properties,
+                                            const blob::Layout &layout)
 {
-    return decode::decode_replace(encode::initial_replace(properties, layout), layout);
+    return blob::decode_replace(blob::initial_replace(properties, layout), layout);
 }
 
 // No device runs a program any more that was replaced or detached before.
@@ -75,7 +75,7 @@ Result<TableState *> Namespace::table(const Request &request, std::string_view n
     if (found != tables_.end())
         return &found->second;
 
-    const auto properties = decode::find_table(name);
+    const auto properties = blob::find_table(name);
     if (!properties)
         return fail(properties.error());
     const auto layout = layout_of(request);
@@ -88,7 +88,7 @@ Result<TableState *> Namespace::table(const Request &request, std::string_view n
 }
 
 // Nothing may fail behind the COMMIT, for want of memory neither: the place is made before.
-Result<TableState *> Namespace::commit(const Request &request, decode::DecodedTable decoded)
+Result<TableState *> Namespace::commit(const Request &request, blob::DecodedTable decoded)
 {
     const Key key(decoded.table.family, decoded.table.name);
     decltype(tables_) place;
@@ -114,7 +114,7 @@ Outcome Namespace::get_info(Request &request)
     const auto layout = layout_of(request);
     if (!layout)
         return fail(layout.error());
-    return encode::encode_info((*state)->decoded, **layout);
+    return blob::encode_info((*state)->decoded, **layout);
 }
 
 Outcome Namespace::get_entries(Request &request)
@@ -128,16 +128,16 @@ Outcome Namespace::get_entries(Request &request)
     const auto layout = layout_of(request);
     if (!layout)
         return fail(layout.error());
-    if (in->size != encode::entries_size((*state)->decoded, **layout))
+    if (in->size != blob::entries_size((*state)->decoded, **layout))
         return fail(EAGAIN);
     const auto counters = (*state)->read();
     if (!counters)
         return fail(counters.error());
-    return encode::encode_entries((*state)->decoded, *counters, **layout);
+    return blob::encode_entries((*state)->decoded, *counters, **layout);
 }
 
 // Of a table that nobody has used yet: that of its first contents.
-Result<std::uint32_t> Namespace::current_rule_count(const decode::DecodedTable &decoded) const
+Result<std::uint32_t> Namespace::current_rule_count(const blob::DecodedTable &decoded) const
 {
     const auto found = tables_.find(Key(decoded.table.family, decoded.table.name));
     if (found != tables_.end())
@@ -154,14 +154,14 @@ Outcome Namespace::replace(Request &request)
     if (!layout)
         return fail(layout.error());
     auto decoded =
-        decode::decode_replace(std::move(request.message), sizeof(request.header), **layout);
+        blob::decode_replace(std::move(request.message), sizeof(request.header), **layout);
     if (!decoded)
         return fail(std::move(decoded.error()));
     const auto rules = current_rule_count(*decoded);
     if (!rules)
         return fail(rules.error());
     // ip_tables makes room for the old counters before it looks at the table.
-    if (decoded->num_counters > decode::max_table_size / sizeof(ir::Counters))
+    if (decoded->num_counters > blob::max_table_size / sizeof(ir::Counters))
         return fail(ENOMEM);
     if (decoded->num_counters != *rules)
         return fail(EAGAIN);
@@ -226,14 +226,14 @@ Outcome Namespace::replay(Request &request)
     const auto layout = layout_of(request);
     if (!layout)
         return fail(layout.error());
-    const auto properties = decode::find_table(name_in(in->name));
+    const auto properties = blob::find_table(name_in(in->name));
     if (!properties)
         return fail(properties.error());
 
     const auto payload = request.payload().subspan(sizeof(*in));
     auto decoded = payload.empty()
                        ? decode_initial(**properties, native(**layout))
-                       : decode::decode_replace(std::move(request.message),
+                       : blob::decode_replace(std::move(request.message),
                                                 sizeof(request.header) + sizeof(*in), **layout);
     if (!decoded)
         return fail(std::move(decoded.error()));

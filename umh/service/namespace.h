@@ -38,9 +38,9 @@ private:
 
     // The table, with its first contents if it was not there.
     Result<TableState *> table(const pipe::Request &request, std::string_view name);
-    Result<std::uint32_t> current_rule_count(const decode::DecodedTable &decoded) const;
+    Result<std::uint32_t> current_rule_count(const blob::DecodedTable &decoded) const;
     // Puts it in force, and remembers it.
-    Result<TableState *> commit(const pipe::Request &request, decode::DecodedTable decoded);
+    Result<TableState *> commit(const pipe::Request &request, blob::DecodedTable decoded);
     [[nodiscard]] bool hidden(const pipe::Request &request) const;
     bpfilter_xdp_mode xdp_mode(const pipe::Request &request);
     void update_devices(const pipe::Request &request, const TableState &state);

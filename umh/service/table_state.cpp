@@ -34,7 +34,7 @@ bool may_want_devices(const ir::Table &table)
     return table.family == ir::Family::ipv4 && table.name == "filter";
 }
 
-Result<TableState> TableState::make(decode::DecodedTable decoded, int counters_fd, int base_fd)
+Result<TableState> TableState::make(blob::DecodedTable decoded, int counters_fd, int base_fd)
 {
     const auto counters = map_id(counters_fd);
     if (!counters)

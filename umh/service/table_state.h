@@ -5,8 +5,8 @@
 // descriptor is held here, and a successor can make all of this anew.
 #pragma once
 
-#include "umh/decode/table.h"
-#include "umh/ir/counters.h"
+#include "umh/core/blob/table.h"
+#include "umh/core/ir/counters.h"
 #include "umh/util/fd.h"
 #include "umh/util/result.h"
 
@@ -23,10 +23,10 @@ class TableState {
 public:
     TableState() = default;
     // Of maps that the module holds, or will when this counts.
-    static Result<TableState> make(decode::DecodedTable decoded, int counters_fd, int base_fd);
+    static Result<TableState> make(blob::DecodedTable decoded, int counters_fd, int base_fd);
 
     // Of its rules the leading ones alone, and those only where devices may have use of them.
-    decode::DecodedTable decoded;
+    blob::DecodedTable decoded;
 
     std::uint32_t rule_count() const { return static_cast<std::uint32_t>(decoded.offsets.size()); }
     Result<std::vector<ir::Counters>> read() const;

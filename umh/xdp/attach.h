@@ -15,7 +15,7 @@
 #pragma once
 
 #include "bpfilter/pipe.h"
-#include "umh/ir/table.h"
+#include "umh/core/ir/table.h"
 #include "umh/util/fd.h"
 #include "umh/util/result.h"
 #include "umh/xdp/program.h"

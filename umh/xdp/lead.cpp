@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "umh/xdp/lead.h"
 
-#include "umh/codegen/flow.h"
-
 #include <algorithm>
+#include <cstdint>
 #include <optional>
 #include <set>
 #include <utility>
@@ -23,93 +22,128 @@ bool is_final(const ir::Rule &rule)
     return is_drop(rule) || std::holds_alternative<ir::Accept>(rule.verdict);
 }
 
-// Every match of this IR asks for headers and devices only. One that asks for more (a
-// connection, a set) must be refused here when it comes: the visitor does not know it.
-struct HeaderOnly {
-    bool operator()(const ir::SourceAddress &) const { return true; }
-    bool operator()(const ir::DestinationAddress &) const { return true; }
-    bool operator()(const ir::InInterface &) const { return true; }
-    bool operator()(const ir::OutInterface &) const { return true; }
-    bool operator()(const ir::Protocol &) const { return true; }
-    bool operator()(const ir::Fragment &) const { return true; }
-    bool operator()(const ir::Never &) const { return true; }
-    bool operator()(const ir::Tcp &) const { return true; }
-    bool operator()(const ir::Udp &) const { return true; }
-    bool operator()(const ir::Icmp &) const { return true; }
-    // Of the other family.
-    bool operator()(const ir::Icmp6 &) const { return false; }
-    bool operator()(const ir::Mobility &) const { return false; }
-    bool operator()(const ir::HopLimit &) const { return false; }
-    bool operator()(const ir::HeaderSet &) const { return false; }
-    bool operator()(const ir::FragmentHeader &) const { return false; }
-    bool operator()(const ir::Authentication &) const { return false; }
-    bool operator()(const ir::Options &) const { return false; }
-    bool operator()(const ir::Routing &) const { return false; }
-    bool operator()(const ir::Eui64 &) const { return false; }
-};
+// What a device's program can find out of a packet (program.h).
+constexpr ir::Parts here = ir::Parts(ir::Part::ip) | ir::Part::devices | ir::Part::walk |
+                           ir::Part::transport | ir::Part::tcp_options;
 
 bool decidable(const ir::Rule &rule)
 {
-    const auto header_only = [](const ir::Match &match) { return std::visit(HeaderOnly{}, match); };
-    return (is_final(rule) || codegen::falls_to_next(rule)) &&
-           std::ranges::all_of(rule.matches, header_only);
+    return (is_final(rule) || std::holds_alternative<ir::Continue>(rule.verdict)) &&
+           within(parts_of(rule.conditions), here);
 }
 
-// The one name this match stands for: its mask covers the name and its NUL, and no more.
-std::optional<std::string> exact_name(const ir::InInterface &match)
+constexpr std::size_t name_size = 16;
+constexpr std::size_t name_words = name_size / 4;
+
+// The word of a device's name, as the key has it.
+std::uint32_t name_word(std::string_view name, std::size_t word)
 {
-    const auto end = std::ranges::find(match.name, '\0');
-    if (match.invert || end == match.name.begin() || end == match.name.end())
-        return std::nullopt;
-    const auto covered = end - match.name.begin() + 1;
-    for (std::ptrdiff_t i = 0; i < covered; ++i)
-        if (match.mask[static_cast<std::size_t>(i)] != '\xff')
-            return std::nullopt;
-    return std::string(match.name.begin(), end);
+    std::uint32_t value = 0;
+    for (std::size_t i = 4 * word; i < 4 * word + 4; ++i)
+        value = value << 8 | static_cast<unsigned char>(i < name.size() ? name[i] : '\0');
+    return value;
 }
 
-// What a match about devices answers for this name; nothing if it is about something else.
-template <typename T> bool device_matches(const T &match, std::string_view device)
+// The byte that these conditions ask for at this place of the name of the device a packet
+// comes in by, if they ask for one.
+std::optional<char> asked_byte(const ir::Conditions &conditions, std::size_t place)
 {
-    bool equal = true;
-    for (std::size_t i = 0; i < match.name.size(); ++i) {
-        const char c = i < device.size() ? device[i] : '\0';
-        equal = equal && ((c ^ match.name[i]) & match.mask[i]) == 0;
+    const ir::Field field = at(ir::Field::in_0, place / 4);
+    const std::size_t shift = 8 * (3 - place % 4);
+    for (const ir::Condition &condition : conditions) {
+        const auto *range = std::get_if<ir::Range>(&condition);
+        if (range == nullptr || range->field != field || (range->low & range->span) != 0)
+            continue;
+        if ((range->span >> shift) == 0)
+            return static_cast<char>(range->low >> shift & 0xff);
     }
-    return equal != match.invert;
-}
-
-std::optional<bool> known(const ir::Match &match, std::string_view device)
-{
-    if (const auto *in = std::get_if<ir::InInterface>(&match))
-        return device_matches(*in, device);
-    if (const auto *out = std::get_if<ir::OutInterface>(&match))
-        return device_matches(*out, ""); // INPUT has none
-    if (std::holds_alternative<ir::Never>(match))
-        return false;
     return std::nullopt;
 }
 
-bool may_hotdrop(const ir::Match &match)
+// The one name that a rule asks for: the name and its NUL are compared.
+std::optional<std::string> exact_name(const ir::Rule &rule)
 {
-    return std::holds_alternative<ir::Tcp>(match) || std::holds_alternative<ir::Udp>(match) ||
-           std::holds_alternative<ir::Icmp>(match);
+    std::string name;
+    for (std::size_t i = 0; i < name_size; ++i) {
+        const std::optional<char> byte = asked_byte(rule.conditions, i);
+        if (!byte)
+            return std::nullopt;
+        if (*byte == '\0')
+            return name.empty() ? std::nullopt : std::optional(name);
+        name += *byte;
+    }
+    return std::nullopt;
 }
 
-// The rule without the matches that are known to be true; nothing if one is false. But one
+// What a condition answers for packets that come in by this device, and go out by none; nothing
+// if it is about something else.
+class Known {
+public:
+    explicit Known(std::string_view device) : device_(device) {}
+
+    std::optional<bool> operator()(const ir::Range &test) const
+    {
+        const auto word = device_word(test.field);
+        return word ? std::optional(*word - test.low <= test.span) : std::nullopt;
+    }
+
+    std::optional<bool> operator()(const ir::Masked &test) const
+    {
+        const auto word = device_word(test.field);
+        return word ? std::optional((*word & test.mask) - test.low <= test.span) : std::nullopt;
+    }
+
+    std::optional<bool> operator()(const ir::Not &group) const
+    {
+        bool all = true;
+        for (const ir::Test &test : group.all) {
+            const std::optional<bool> one = std::visit(*this, test);
+            if (!one)
+                return std::nullopt;
+            all = all && *one;
+        }
+        return !all;
+    }
+
+    std::optional<bool> operator()(const ir::AnyOf & /*any*/) const { return std::nullopt; }
+    std::optional<bool> operator()(const ir::Require & /*require*/) const { return std::nullopt; }
+    std::optional<bool> operator()(const ir::Listed & /*listed*/) const { return std::nullopt; }
+    std::optional<bool> operator()(const ir::Never & /*never*/) const { return false; }
+
+private:
+    [[nodiscard]] std::optional<std::uint32_t> device_word(ir::Field field) const
+    {
+        for (std::size_t i = 0; i < name_words; ++i) {
+            if (field == at(ir::Field::in_0, i))
+                return name_word(device_, i);
+            if (field == at(ir::Field::out_0, i))
+                return 0; // INPUT has none
+        }
+        return std::nullopt;
+    }
+
+    std::string_view device_;
+};
+
+bool may_hotdrop(const ir::Condition &condition)
+{
+    return std::holds_alternative<ir::Require>(condition);
+}
+
+// The rule without the conditions that are known to be true; nothing if one is false. But one
 // that is asked before it may have dropped the packet on the spot: then the rule stays.
 std::optional<ir::Rule> specialise_rule(const ir::Rule &rule, std::string_view device)
 {
     ir::Rule result = rule;
-    result.matches.clear();
-    for (const ir::Match &match : rule.matches) {
-        const std::optional<bool> answer = known(match, device);
+    result.conditions.clear();
+    for (const ir::Condition &condition : rule.conditions) {
+        const std::optional<bool> answer = std::visit(Known(device), condition);
         if (!answer)
-            result.matches.push_back(match);
-        else if (!*answer && std::ranges::none_of(result.matches, may_hotdrop))
+            result.conditions.push_back(condition);
+        else if (!*answer && std::ranges::none_of(result.conditions, may_hotdrop))
             return std::nullopt;
         else if (!*answer)
-            result.matches.emplace_back(ir::Never{});
+            result.conditions.emplace_back(ir::Never{});
     }
     return result;
 }
@@ -120,14 +154,14 @@ std::vector<ir::Rule> find_lead(const ir::Table &table, ir::Hook hook)
 {
     std::vector<ir::Rule> lead;
     const auto &entry = table.hooks.at(static_cast<std::size_t>(hook));
-    if (!entry)
+    if (!entry || table.family != ir::Family::ipv4)
         return lead;
     for (ir::RuleId id = entry->entry; id < table.rules.size(); ++id) {
         const ir::Rule &rule = table.rules[id];
         if (!decidable(rule))
             break;
         lead.push_back(rule);
-        if (rule.matches.empty() && is_final(rule))
+        if (rule.conditions.empty() && is_final(rule))
             break;
     }
     return lead;
@@ -139,10 +173,8 @@ std::vector<std::string> lead_devices(const std::vector<ir::Rule> &lead)
     for (const ir::Rule &rule : lead) {
         if (!is_drop(rule))
             continue;
-        for (const ir::Match &match : rule.matches)
-            if (const auto *in = std::get_if<ir::InInterface>(&match))
-                if (const std::optional<std::string> name = exact_name(*in))
-                    names.insert(*name);
+        if (const std::optional<std::string> name = exact_name(rule))
+            names.insert(*name);
     }
     return {names.begin(), names.end()};
 }
@@ -155,7 +187,7 @@ std::vector<ir::Rule> specialise(const std::vector<ir::Rule> &lead, std::string_
         if (!special)
             continue;
         result.push_back(std::move(*special));
-        if (result.back().matches.empty() && is_final(result.back()))
+        if (result.back().conditions.empty() && is_final(result.back()))
             break;
     }
     while (!result.empty() && !is_drop(result.back()))

@@ -11,7 +11,7 @@
 // ask of device names is answered beforehand, and rules that cannot match are gone.
 #pragma once
 
-#include "umh/ir/table.h"
+#include "umh/core/ir/table.h"
 
 #include <string>
 #include <string_view>
@@ -19,7 +19,7 @@
 
 namespace bpfilter::xdp {
 
-// The lead, in order. Empty for a table without that hook, or without such rules. An
+// The lead, in order. Empty for IPv6, for a table without that hook, or without such rules. An
 // unconditional verdict ends it and is included.
 std::vector<ir::Rule> find_lead(const ir::Table &table, ir::Hook hook);
 

@@ -4,7 +4,6 @@
 #include "umh/codegen/assembler.h"
 #include "umh/codegen/backend.h"
 #include "umh/codegen/key.h"
-#include "umh/codegen/match.h"
 #include "umh/codegen/prologue.h"
 #include "umh/codegen/rule.h"
 
@@ -49,7 +48,7 @@ public:
         : lead_(lead), device_(device)
     {
         for (const ir::Rule &rule : lead)
-            needs_.add(rule);
+            parts_ |= parts_of(rule.conditions);
     }
 
     Result<Program> run() &&
@@ -80,10 +79,10 @@ private:
         as_.function(as_.label(), Function{.name = program_name(device_), .arguments = 1});
         emit_entry(as_, pass_);
         frame();
-        emit_ip_header(as_, backend, needs_.family, pass_);
+        emit_ip_header(as_, backend, surroundings_.family, pass_);
         header();
-        if (needs_.l4)
-            emit_l4_header(as_, backend, needs_, options_);
+        if (parts_.has(ir::Part::transport))
+            emit_l4_header(as_, backend, parts_, options_);
         evaluate(false);
         as_.jump_if(BPF_JEQ, r0, 0, pass_);
         checksum();
@@ -206,8 +205,8 @@ private:
         as_.emit(move(r7, r1));
         for (const ir::Rule &rule : lead_) {
             const Label next = as_.label();
-            emit_rule(as_, rule, needs_, Counting{.function = count_, .second_time = true}, next,
-                      exits);
+            emit_rule(as_, rule, surroundings_, Counting{.function = count_, .second_time = true},
+                      next, exits);
             as_.bind(next);
             if (!as_.falls_through())
                 break;
@@ -225,7 +224,8 @@ private:
 
     const std::vector<ir::Rule> &lead_;
     const Device &device_;
-    Needs needs_;
+    ir::Parts parts_;
+    Surroundings surroundings_; // IPv4
     Assembler as_;
     Label pass_ = as_.label();
     Label rules_ = as_.label();

@@ -27,7 +27,7 @@
 #pragma once
 
 #include "umh/codegen/program.h"
-#include "umh/ir/table.h"
+#include "umh/core/ir/table.h"
 #include "umh/util/result.h"
 
 #include <array>

@@ -45,7 +45,7 @@ protected:
     }
 };
 
-const ir::Match mismatch = ir::Protocol{IPPROTO_TCP, false};
+const test::Match mismatch = test::Protocol{IPPROTO_TCP, false};
 
 TEST_F(Flow, PolicyCounts)
 {
@@ -78,7 +78,7 @@ TEST_F(Flow, PolicyAheadOfTheChain)
     TableBuilder builder;
     builder.chain("A", ir::Hook::local_in, ir::Drop{});
     builder.chain("FORWARD", hook, ir::Accept{}).rule({}, ir::Return{});
-    ir::Table table = builder.build();
+    BuiltTable table = builder.build();
     table.hooks[static_cast<std::size_t>(hook)]->underflow = 0;
     const auto [verdict, counted] = send(table);
     EXPECT_EQ(verdict, BPFILTER_DROP);
@@ -111,7 +111,7 @@ TEST_F(Flow, GotoFromABuiltInChainReturnsToThePolicy)
 }
 
 // FORWARD calls c0, c0 calls c1, ...; the last accepts nothing, and all feet are passed.
-ir::Table nested(unsigned depth)
+BuiltTable nested(unsigned depth)
 {
     TableBuilder builder;
     builder.chain("FORWARD", hook, ir::Accept{}).jump({}, "c0");
@@ -136,7 +136,7 @@ TEST_F(Flow, ChainsNestDeeply)
 
 TEST_F(Flow, AFullStackDrops)
 {
-    ir::Table table = nested(40);
+    BuiltTable table = nested(40);
     table.stack_depth = 40;
     EXPECT_EQ(send(table).first, BPFILTER_ACCEPT);
     table.stack_depth = 39;
@@ -160,7 +160,7 @@ TEST_F(Flow, AChainIsCalledFromManyPlaces)
 
 TEST(FlowOf, TooDeepAStackIsRefused)
 {
-    const ir::Table table = nested(codegen::stack_max + 1);
+    const BuiltTable table = nested(codegen::stack_max + 1);
     const auto size = codegen::context_size(table);
     ASSERT_FALSE(size);
     EXPECT_EQ(size.error().code, ENOMEM);
@@ -178,7 +178,7 @@ TEST(FlowOf, ManyChainsSideBySideNeedNoDeepStack)
         forward.jump({mismatch}, "c" + std::to_string(i));
         builder.chain("c" + std::to_string(i)).count({});
     }
-    const ir::Table table = builder.build();
+    const BuiltTable table = builder.build();
     EXPECT_EQ(codegen::stack_need(table), 1U);
     EXPECT_TRUE(codegen::context_size(table));
 }
@@ -192,7 +192,7 @@ TEST(FlowOf, TheStackIsThatOfTheDeepestWay)
     builder.chain("c").rule({mismatch}, ir::Return{}).jump({}, "d"); // FORWARD, a, (b,) c: d
     builder.chain("d").count({});
     builder.chain("unused").jump({}, "a"); // as deep as it likes
-    ir::Table table = builder.build();
+    BuiltTable table = builder.build();
     EXPECT_EQ(codegen::stack_need(table), 3U);
     table.stack_depth = 2;
     EXPECT_EQ(codegen::stack_need(table), 2U);

@@ -37,7 +37,7 @@ TEST_P(Random, AgreesWithTheReference)
     for (std::uint64_t i = 0; i < tables; ++i) {
         const auto generator =
             make_generator(family, first + i * 3 + static_cast<std::uint64_t>(hook_id));
-        const ir::Table table = generator->table();
+        const BuiltTable table = generator->table();
         LoadedHook hook(table, hook_id);
         std::vector<ir::Counters> counters(table.rules.size());
         for (int n = 0; n < 150; ++n) {

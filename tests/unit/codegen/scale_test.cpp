@@ -29,12 +29,12 @@ std::string address(unsigned i)
 }
 
 // As in an access list: source, destination, protocol and port.
-ir::Table list_of(unsigned rules)
+BuiltTable list_of(unsigned rules)
 {
     TableBuilder builder;
     ChainBuilder &input = builder.chain("INPUT", ir::Hook::local_in, ir::Accept{});
     for (unsigned i = 0; i < rules; ++i) {
-        ir::Tcp tcp;
+        test::Tcp tcp;
         tcp.destination = {static_cast<std::uint16_t>(i), static_cast<std::uint16_t>(i | 7), false};
         input.rule({from(address(i)), to("192.0.2.0", 24), protocol(IPPROTO_TCP), tcp}, ir::Drop{});
     }
@@ -42,13 +42,13 @@ ir::Table list_of(unsigned rules)
 }
 
 // The same for IPv6.
-ir::Table list6_of(unsigned rules)
+BuiltTable list6_of(unsigned rules)
 {
     TableBuilder builder;
     builder.family(ir::Family::ipv6);
     ChainBuilder &input = builder.chain("INPUT", ir::Hook::local_in, ir::Accept{});
     for (unsigned i = 0; i < rules; ++i) {
-        ir::Tcp tcp;
+        test::Tcp tcp;
         tcp.destination = {static_cast<std::uint16_t>(i), static_cast<std::uint16_t>(i | 7), false};
         input.rule({from("2001:db8::" + std::to_string(i)), to("2001:db8::", 64),
                     protocol(IPPROTO_TCP), tcp},
@@ -58,7 +58,7 @@ ir::Table list6_of(unsigned rules)
 }
 
 // A dispatcher chain with a chain for each service, five rules in each.
-ir::Table services_of(unsigned chains)
+BuiltTable services_of(unsigned chains)
 {
     TableBuilder builder;
     ChainBuilder &input = builder.chain("INPUT", ir::Hook::local_in, ir::Accept{});
@@ -115,7 +115,7 @@ TEST(Scale, ListOfThousandsLoadsAndJudges)
     if (const std::string why = why_no_bpf(); !why.empty())
         GTEST_SKIP() << why;
     constexpr unsigned rules = 5000;
-    const ir::Table table = list_of(rules);
+    const BuiltTable table = list_of(rules);
     LoadedHook hook(table, ir::Hook::local_in);
     std::vector<ir::Counters> expected(table.rules.size());
     for (const unsigned i : {0U, 1U, 998U, 1500U, 2999U, 4999U}) {
@@ -133,7 +133,7 @@ TEST(Scale, ListOfThousandsForIpv6)
 {
     if (const std::string why = why_no_bpf(); !why.empty())
         GTEST_SKIP() << why;
-    const ir::Table table = list6_of(5000);
+    const BuiltTable table = list6_of(5000);
     LoadedHook hook(table, ir::Hook::local_in);
     std::vector<ir::Counters> expected(table.rules.size());
     for (const unsigned i : {0U, 1U, 998U, 2999U, 4999U}) {
@@ -154,7 +154,7 @@ TEST(Scale, ManyChainsLoadAndJudge)
 {
     if (const std::string why = why_no_bpf(); !why.empty())
         GTEST_SKIP() << why;
-    const ir::Table table = services_of(200);
+    const BuiltTable table = services_of(200);
     LoadedHook hook(table, ir::Hook::local_in);
     std::vector<ir::Counters> expected(table.rules.size());
     for (const unsigned i : {0U, 1U, 100U, 199U, 200U}) {

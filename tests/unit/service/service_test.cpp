@@ -4,7 +4,7 @@
 // module that only notes what is committed.
 #include "tests/unit/support/blob.h"
 #include "tests/unit/support/compat.h"
-#include "umh/ir/counters.h"
+#include "umh/core/ir/counters.h"
 #include "umh/service/service.h"
 
 #include <gtest/gtest.h>

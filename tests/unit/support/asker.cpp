@@ -28,7 +28,7 @@ bool Asker::there(std::size_t offset, std::size_t size) const
     return offset <= packet_.size() && packet_.size() - offset >= size;
 }
 
-Answer Asker::tcp(const ir::Tcp &match, std::size_t l4) const
+Answer Asker::tcp(const Tcp &match, std::size_t l4) const
 {
     if (left(l4) < 20)
         return Answer::hotdrop;
@@ -40,14 +40,14 @@ Answer Asker::tcp(const ir::Tcp &match, std::size_t l4) const
     return match.option == 0 ? Answer::yes : option(l4, match.option, match.option_invert);
 }
 
-Answer Asker::udp(const ir::Udp &match, std::size_t l4) const
+Answer Asker::udp(const Udp &match, std::size_t l4) const
 {
     if (left(l4) < 8)
         return Answer::hotdrop;
     return answer(port(l4 + 0, match.source) && port(l4 + 2, match.destination));
 }
 
-bool Asker::port(std::size_t offset, const ir::PortRange &range) const
+bool Asker::port(std::size_t offset, const PortRange &range) const
 {
     const unsigned value = short16(offset);
     return (value >= range.min && value <= range.max) != range.invert;

@@ -4,9 +4,9 @@
 // its own; what is here is the same for both.
 #pragma once
 
+#include "tests/unit/support/match.h"
 #include "tests/unit/support/packet.h"
 #include "tests/unit/support/reference.h"
-#include "umh/ir/match.h"
 
 #include <cstddef>
 #include <memory>
@@ -25,7 +25,7 @@ public:
     Asker(const PacketBytes &packet, const Devices &devices) : packet_(packet), devices_(devices) {}
     virtual ~Asker() = default;
 
-    virtual Answer ask(const ir::Match &match) = 0;
+    virtual Answer ask(const Match &match) = 0;
 
 protected:
     [[nodiscard]] unsigned byte(std::size_t offset) const;
@@ -57,14 +57,14 @@ protected:
     }
 
     // Of the header at l4, which belongs to no later fragment.
-    [[nodiscard]] Answer tcp(const ir::Tcp &match, std::size_t l4) const;
-    [[nodiscard]] Answer udp(const ir::Udp &match, std::size_t l4) const;
+    [[nodiscard]] Answer tcp(const Tcp &match, std::size_t l4) const;
+    [[nodiscard]] Answer udp(const Udp &match, std::size_t l4) const;
 
     const PacketBytes &packet_;
     const Devices &devices_;
 
 private:
-    [[nodiscard]] bool port(std::size_t offset, const ir::PortRange &range) const;
+    [[nodiscard]] bool port(std::size_t offset, const PortRange &range) const;
     [[nodiscard]] Answer option(std::size_t l4, unsigned kind, bool invert) const;
 };
 

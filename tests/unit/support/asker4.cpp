@@ -14,37 +14,37 @@ class Asker4 : public Asker {
 public:
     using Asker::Asker;
 
-    Answer ask(const ir::Match &match) override { return std::visit(*this, match); }
+    Answer ask(const Match &match) override { return std::visit(*this, match); }
 
-    Answer operator()(const ir::SourceAddress &match) const { return address(match, 12, 4); }
-    Answer operator()(const ir::DestinationAddress &match) const { return address(match, 16, 4); }
-    Answer operator()(const ir::InInterface &match) const { return device(match, devices_.in); }
-    Answer operator()(const ir::OutInterface &match) const { return device(match, devices_.out); }
-    Answer operator()(const ir::Never & /*match*/) const { return Answer::no; }
+    Answer operator()(const SourceAddress &match) const { return address(match, 12, 4); }
+    Answer operator()(const DestinationAddress &match) const { return address(match, 16, 4); }
+    Answer operator()(const InInterface &match) const { return device(match, devices_.in); }
+    Answer operator()(const OutInterface &match) const { return device(match, devices_.out); }
+    Answer operator()(const Never & /*match*/) const { return Answer::no; }
 
-    Answer operator()(const ir::Protocol &match) const
+    Answer operator()(const Protocol &match) const
     {
         return answer((byte(9) == match.value) != match.invert);
     }
 
-    Answer operator()(const ir::Fragment &match) const
+    Answer operator()(const Fragment &match) const
     {
         return answer((fragment_offset() != 0) != match.invert);
     }
 
-    Answer operator()(const ir::Tcp &match) const
+    Answer operator()(const Tcp &match) const
     {
         if (fragment_offset() == 1)
             return Answer::hotdrop;
         return fragment_offset() != 0 ? Answer::no : tcp(match, l4());
     }
 
-    Answer operator()(const ir::Udp &match) const
+    Answer operator()(const Udp &match) const
     {
         return fragment_offset() != 0 ? Answer::no : udp(match, l4());
     }
 
-    Answer operator()(const ir::Icmp &match) const
+    Answer operator()(const Icmp &match) const
     {
         if (fragment_offset() != 0)
             return Answer::no;

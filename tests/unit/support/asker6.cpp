@@ -33,32 +33,32 @@ class Asker6 : public Asker {
 public:
     using Asker::Asker;
 
-    Answer ask(const ir::Match &match) override { return std::visit(*this, match); }
+    Answer ask(const Match &match) override { return std::visit(*this, match); }
 
-    Answer operator()(const ir::SourceAddress &match) const { return address(match, 8, 16); }
-    Answer operator()(const ir::DestinationAddress &match) const { return address(match, 24, 16); }
-    Answer operator()(const ir::InInterface &match) const { return device(match, devices_.in); }
-    Answer operator()(const ir::OutInterface &match) const { return device(match, devices_.out); }
-    Answer operator()(const ir::Never & /*match*/) const { return Answer::no; }
+    Answer operator()(const SourceAddress &match) const { return address(match, 8, 16); }
+    Answer operator()(const DestinationAddress &match) const { return address(match, 24, 16); }
+    Answer operator()(const InInterface &match) const { return device(match, devices_.in); }
+    Answer operator()(const OutInterface &match) const { return device(match, devices_.out); }
+    Answer operator()(const Never & /*match*/) const { return Answer::no; }
 
-    Answer operator()(const ir::Protocol &match) const
+    Answer operator()(const Protocol &match) const
     {
         return of_transport([&match](const Found &transport) {
             return answer(match.value == 0 || (transport.number == match.value) != match.invert);
         });
     }
 
-    Answer operator()(const ir::Tcp &match) const
+    Answer operator()(const Tcp &match) const
     {
         return of_whole_transport([&](std::size_t l4) { return tcp(match, l4); });
     }
 
-    Answer operator()(const ir::Udp &match) const
+    Answer operator()(const Udp &match) const
     {
         return of_whole_transport([&](std::size_t l4) { return udp(match, l4); });
     }
 
-    Answer operator()(const ir::Icmp6 &match) const
+    Answer operator()(const Icmp6 &match) const
     {
         return of_whole_transport([&](std::size_t l4) {
             if (left(l4) < 8)
@@ -70,7 +70,7 @@ public:
         });
     }
 
-    Answer operator()(const ir::Mobility &match) const
+    Answer operator()(const Mobility &match) const
     {
         return of_whole_transport([&](std::size_t l4) {
             if (left(l4) < 6 || byte(l4) != IPPROTO_NONE)
@@ -79,22 +79,22 @@ public:
         });
     }
 
-    Answer operator()(const ir::HopLimit &match) const
+    Answer operator()(const HopLimit &match) const
     {
         switch (match.test) {
-        case ir::HopLimit::Test::equal:
+        case HopLimit::Test::equal:
             return answer(byte(7) == match.value);
-        case ir::HopLimit::Test::not_equal:
+        case HopLimit::Test::not_equal:
             return answer(byte(7) != match.value);
-        case ir::HopLimit::Test::less:
+        case HopLimit::Test::less:
             return answer(byte(7) < match.value);
-        case ir::HopLimit::Test::greater:
+        case HopLimit::Test::greater:
             return answer(byte(7) > match.value);
         }
         return Answer::no;
     }
 
-    Answer operator()(const ir::HeaderSet &match) const
+    Answer operator()(const HeaderSet &match) const
     {
         const std::optional<unsigned> found = headers();
         if (!found)
@@ -104,7 +104,7 @@ public:
         return answer((*found == match.headers) != (match.invert != 0));
     }
 
-    Answer operator()(const ir::FragmentHeader &match) const
+    Answer operator()(const FragmentHeader &match) const
     {
         const Found header = find(IPPROTO_FRAGMENT);
         if (header.result != Found::found)
@@ -123,7 +123,7 @@ public:
         return answer(!match.last || (field & 1) == 0);
     }
 
-    Answer operator()(const ir::Authentication &match) const
+    Answer operator()(const Authentication &match) const
     {
         const Found header = find(IPPROTO_AH);
         if (header.result != Found::found)
@@ -137,10 +137,10 @@ public:
                       (!match.reserved || short16(header.offset + 2) == 0));
     }
 
-    Answer operator()(const ir::Options &match) const
+    Answer operator()(const Options &match) const
     {
         const Found header =
-            find(match.header == ir::Options::Header::hop ? IPPROTO_HOPOPTS : IPPROTO_DSTOPTS);
+            find(match.header == Options::Header::hop ? IPPROTO_HOPOPTS : IPPROTO_DSTOPTS);
         if (header.result != Found::found)
             return without(header);
         const unsigned length = (byte(header.offset + 1) + 1) * 8;
@@ -159,7 +159,7 @@ public:
             }
             if (at + 1 >= end)
                 return Answer::no;
-            if (option.length != ir::Options::any_length && byte(at + 1) != option.length)
+            if (option.length != Options::any_length && byte(at + 1) != option.length)
                 return Answer::no;
             // What is too long is found out only if another one is wanted.
             if (at + byte(at + 1) + 2 > end && &option != &match.options.back())
@@ -169,7 +169,7 @@ public:
         return Answer::yes;
     }
 
-    Answer operator()(const ir::Routing &match) const
+    Answer operator()(const Routing &match) const
     {
         const Found header = find(IPPROTO_ROUTING);
         if (header.result != Found::found)
@@ -186,7 +186,7 @@ public:
         return answer(match.addresses.empty() || route(match, at + 8, (length - 8) / 16));
     }
 
-    Answer operator()(const ir::Eui64 & /*match*/) const
+    Answer operator()(const Eui64 & /*match*/) const
     {
         if (devices_.link != BPFILTER_LINK_ETHERNET)
             return devices_.link == BPFILTER_LINK_OTHER ? Answer::no : Answer::hotdrop;
@@ -197,10 +197,6 @@ public:
                       std::equal(wanted.begin(), wanted.end(), packet_.begin() + 16));
     }
 
-    template <typename T> Answer operator()(const ir::Boxed<T> &match) const
-    {
-        return (*this)(*match);
-    }
     template <typename T> Answer operator()(const T & /*match*/) const
     {
         throw std::logic_error("IPv6 has no such match");
@@ -220,12 +216,12 @@ private:
         });
     }
 
-    static bool in(const ir::NumberRange &range, std::uint32_t number)
+    static bool in(const NumberRange &range, std::uint32_t number)
     {
         return (number >= range.min && number <= range.max) != range.invert;
     }
 
-    static bool is(const std::optional<ir::Number> &wanted, std::uint32_t number)
+    static bool is(const std::optional<Number> &wanted, std::uint32_t number)
     {
         return !wanted || (number == wanted->value) != wanted->invert;
     }
@@ -243,7 +239,7 @@ private:
         return quirk(BPFILTER_QUIRK_OPTIONS) ? Answer::no : Answer::hotdrop;
     }
 
-    [[nodiscard]] bool route(const ir::Routing &match, std::size_t at, unsigned count) const
+    [[nodiscard]] bool route(const Routing &match, std::size_t at, unsigned count) const
     {
         std::size_t wanted = 0;
         if (match.strict && count != match.addresses.size())
@@ -263,11 +259,9 @@ private:
     [[nodiscard]] std::optional<unsigned> headers() const
     {
         static const std::map<unsigned, unsigned> flags = {
-            {IPPROTO_HOPOPTS, ir::HeaderSet::hop},
-            {IPPROTO_ROUTING, ir::HeaderSet::routing},
-            {IPPROTO_FRAGMENT, ir::HeaderSet::fragment},
-            {IPPROTO_AH, ir::HeaderSet::authentication},
-            {IPPROTO_DSTOPTS, ir::HeaderSet::destination},
+            {IPPROTO_HOPOPTS, HeaderSet::hop},         {IPPROTO_ROUTING, HeaderSet::routing},
+            {IPPROTO_FRAGMENT, HeaderSet::fragment},   {IPPROTO_AH, HeaderSet::authentication},
+            {IPPROTO_DSTOPTS, HeaderSet::destination},
         };
         unsigned set = 0;
         unsigned number = byte(6);
@@ -276,7 +270,7 @@ private:
             if (left(at) < 2)
                 return std::nullopt;
             if (number == IPPROTO_ESP)
-                return set | ir::HeaderSet::esp;
+                return set | HeaderSet::esp;
             set |= flags.at(number);
             const std::size_t length = number == IPPROTO_FRAGMENT ? 8
                                        : number == IPPROTO_AH     ? (byte(at + 1) + 2) * 4
@@ -285,10 +279,10 @@ private:
             at += length;
             if (at > packet_.size()) {
                 const bool last = number == IPPROTO_NONE || number == IPPROTO_ESP;
-                return last ? set : set | ir::HeaderSet::protocol;
+                return last ? set : set | HeaderSet::protocol;
             }
         }
-        return set | (number == IPPROTO_NONE ? ir::HeaderSet::none : ir::HeaderSet::protocol);
+        return set | (number == IPPROTO_NONE ? HeaderSet::none : HeaderSet::protocol);
     }
 
     // The first header of this kind, or the transport header.

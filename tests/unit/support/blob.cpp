@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "tests/unit/support/blob.h"
 
-#include "umh/ir/names.h"
+#include "umh/core/ir/names.h"
 
 #include <arpa/inet.h>
 

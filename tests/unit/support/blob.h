@@ -19,7 +19,7 @@
 // patched into the payload afterwards.
 #pragma once
 
-#include "umh/ir/table.h"
+#include "umh/core/ir/table.h"
 #include "umh/util/bytes.h"
 
 #include <netinet/in.h> // the kernel's headers give way to it, if it comes first

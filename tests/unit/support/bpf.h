@@ -9,8 +9,8 @@
 #include "tests/unit/support/packet.h"
 #include "tests/unit/support/reference.h"
 #include "umh/codegen/backend.h"
-#include "umh/ir/counters.h"
-#include "umh/ir/table.h"
+#include "umh/core/ir/counters.h"
+#include "umh/core/ir/table.h"
 #include "umh/util/fd.h"
 
 #include <cstdint>

@@ -43,7 +43,7 @@ public:
     explicit Generator(std::uint64_t seed) : dice_(seed) {}
     virtual ~Generator() = default;
 
-    ir::Table table()
+    BuiltTable table()
     {
         TableBuilder builder;
         builder.family(family());
@@ -54,7 +54,7 @@ public:
         // A chain calls only those with higher numbers: no loops.
         for (unsigned i = 1; i <= chains; ++i)
             fill(builder.chain(name(i)), i, chains);
-        ir::Table table = builder.build();
+        BuiltTable table = builder.build();
         if (dice_.one_in(4)) // as only a hand-made blob says it
             table.stack_depth = dice_.below(4);
         return table;
@@ -94,7 +94,7 @@ protected:
     virtual void other_match(Matches &result)
     {
         if (dice_.one_in(8))
-            result.push_back(ir::Fragment{dice_.one_in(2)});
+            result.push_back(Fragment{dice_.one_in(2)});
         if (dice_.one_in(2))
             l4_match(result);
     }
@@ -142,10 +142,11 @@ protected:
         if (dice_.one_in(6))
             result.push_back(out(device(), dice_.one_in(3)));
         if (dice_.one_in(40))
-            result.push_back(ir::Never{});
+            result.push_back(Never{});
         other_match(result);
-        if (dice_.one_in(60) && !result.empty()) // a value outside of its mask
-            if (auto *source = std::get_if<ir::SourceAddress>(&result.front()))
+        // A value outside of its mask, which ip6_tables does not look at.
+        if (dice_.one_in(60) && !result.empty() && family() == ir::Family::ipv4)
+            if (auto *source = std::get_if<SourceAddress>(&result.front()))
                 source->value[3] ^= std::byte{1};
         return result;
     }
@@ -169,7 +170,7 @@ protected:
             break;
         case 1:
             result.push_back(protocol(IPPROTO_UDP));
-            result.push_back(ir::Udp{ports(), ports()});
+            result.push_back(Udp{ports(), ports()});
             break;
         case 2:
             result.push_back(protocol(IPPROTO_ICMP));
@@ -179,11 +180,11 @@ protected:
             result.push_back(protocol(dice_.one_in(9) ? 300 : IPPROTO_TCP, dice_.one_in(2)));
             break;
         default: // no protocol asked first: only a hand-made blob, and codegen must not care
-            result.push_back(dice_.one_in(2) ? ir::Match(tcp()) : ir::Match(icmp()));
+            result.push_back(dice_.one_in(2) ? Match(tcp()) : Match(icmp()));
         }
     }
 
-    ir::PortRange ports()
+    PortRange ports()
     {
         if (dice_.one_in(2))
             return {};
@@ -198,9 +199,9 @@ protected:
         return dice_.of(some);
     }
 
-    ir::Tcp tcp()
+    Tcp tcp()
     {
-        ir::Tcp match;
+        Tcp match;
         match.source = ports();
         match.destination = ports();
         if (dice_.one_in(3)) {
@@ -216,9 +217,9 @@ protected:
         return match;
     }
 
-    ir::Icmp icmp()
+    Icmp icmp()
     {
-        ir::Icmp match;
+        Icmp match;
         match.type = static_cast<std::uint8_t>(dice_.one_in(4) ? 0xff : dice_.below(12));
         match.code_min = static_cast<std::uint8_t>(dice_.below(3));
         match.code_max = static_cast<std::uint8_t>(dice_.one_in(3) ? 255 : dice_.below(4));

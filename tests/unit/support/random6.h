@@ -75,7 +75,7 @@ private:
             packet.options(some_bytes(30));
             break;
         case 2:
-            packet.routing(byte(3), byte(4), route());
+            packet.routing(dice_.one_in(2) ? 0 : byte(3), byte(4), route());
             break;
         case 3:
             packet.authentication(dice_.below(6), dice_.one_in(3) ? 1 : 0);
@@ -87,7 +87,7 @@ private:
             packet.length(byte(dice_.one_in(3) ? 256 : 6));
     }
 
-    ir::Address address() { return ipv6(dice_.of(address6_names)); }
+    Address address() { return ipv6(dice_.of(address6_names)); }
 
     PacketBytes route()
     {
@@ -95,7 +95,7 @@ private:
         if (dice_.one_in(4))
             rest = some_bytes(12);
         for (unsigned n = dice_.below(6); n > 0; --n) {
-            const ir::Address hop = address();
+            const Address hop = address();
             rest.insert(rest.end(), hop.begin(), hop.end());
         }
         return rest;
@@ -142,18 +142,18 @@ private:
             result.emplace_back(tcp());
             return;
         case 1:
-            result.emplace_back(ir::Udp{ports(), ports()});
+            result.emplace_back(Udp{ports(), ports()});
             return;
         case 2:
-            result.emplace_back(ir::Icmp6{
+            result.emplace_back(Icmp6{
                 byte(12), byte(3), dice_.one_in(3) ? byte(4) : std::uint8_t{255}, dice_.one_in(4)});
             return;
         default:
-            result.emplace_back(ir::Mobility{range(4)});
+            result.emplace_back(Mobility{range(4)});
         }
     }
 
-    ir::NumberRange range(unsigned n)
+    NumberRange range(unsigned n)
     {
         if (dice_.one_in(3))
             return {};
@@ -161,32 +161,31 @@ private:
         return {min, dice_.one_in(3) ? 0xffffffff : min + dice_.below(n), dice_.one_in(4)};
     }
 
-    std::optional<ir::Number> number(unsigned n, unsigned unit = 1)
+    std::optional<Number> number(unsigned n, unsigned unit = 1)
     {
         if (dice_.one_in(2))
             return std::nullopt;
-        return ir::Number{dice_.below(n) * unit, dice_.one_in(3)};
+        return Number{dice_.below(n) * unit, dice_.one_in(3)};
     }
 
     void header_match(Matches &result)
     {
         switch (dice_.below(7)) {
         case 6:
-            result.emplace_back(ir::Eui64{});
+            result.emplace_back(Eui64{});
             return;
         case 0:
-            result.emplace_back(
-                ir::HopLimit{static_cast<ir::HopLimit::Test>(dice_.below(4)), byte(6)});
+            result.emplace_back(HopLimit{static_cast<HopLimit::Test>(dice_.below(4)), byte(6)});
             return;
         case 1:
             header_set(result);
             return;
         case 2:
-            result.emplace_back(ir::FragmentHeader{range(4), dice_.one_in(3), dice_.one_in(4),
-                                                   dice_.one_in(4), dice_.one_in(4)});
+            result.emplace_back(FragmentHeader{range(4), dice_.one_in(3), dice_.one_in(4),
+                                               dice_.one_in(4), dice_.one_in(4)});
             return;
         case 3:
-            result.emplace_back(ir::Authentication{range(6), number(8, 4), dice_.one_in(3)});
+            result.emplace_back(Authentication{range(6), number(8, 4), dice_.one_in(3)});
             return;
         case 4:
             options(result);
@@ -199,16 +198,16 @@ private:
     void header_set(Matches &result)
     {
         const bool soft = dice_.one_in(2);
-        const auto headers = dice_.one_in(2) ? byte(256) : ir::HeaderSet::protocol;
+        const auto headers = dice_.one_in(2) ? byte(256) : HeaderSet::protocol;
         const auto invert = soft ? byte(256) : static_cast<std::uint8_t>(dice_.one_in(3) ? 255 : 0);
-        result.emplace_back(ir::HeaderSet{headers, invert, soft});
+        result.emplace_back(HeaderSet{headers, invert, soft});
     }
 
     void options(Matches &result)
     {
-        ir::Options match{.header = static_cast<ir::Options::Header>(dice_.below(2)),
-                          .length = number(4, 8),
-                          .options = {}};
+        Options match{.header = static_cast<Options::Header>(dice_.below(2)),
+                      .length = number(4, 8),
+                      .options = {}};
         if (dice_.one_in(2))
             for (unsigned n = dice_.one_in(4) ? dice_.below(17) : dice_.below(3); n > 0; --n)
                 match.options.push_back(
@@ -218,15 +217,17 @@ private:
 
     void routing(Matches &result)
     {
-        ir::Routing match{.type = number(3),
-                          .left = range(4),
-                          .length = number(6, 8),
-                          .reserved = dice_.one_in(4),
-                          .addresses = {},
-                          .strict = dice_.one_in(2)};
+        Routing match{.type = number(3),
+                      .left = range(4),
+                      .length = number(6, 8),
+                      .reserved = dice_.one_in(4),
+                      .addresses = {},
+                      .strict = dice_.one_in(2)};
         if (dice_.one_in(2))
             for (unsigned n = 1 + dice_.below(3); n > 0; --n)
                 match.addresses.push_back(address());
+        if (match.reserved || !match.addresses.empty()) // or it would be refused
+            match.type = Number{0, false};
         result.emplace_back(std::move(match));
     }
 };

@@ -19,7 +19,7 @@ std::unique_ptr<Asker> make_asker(ir::Family family, const PacketBytes &packet,
 
 } // namespace
 
-Outcome judge(const ir::Table &table, ir::Hook hook, const PacketBytes &packet,
+Outcome judge(const BuiltTable &table, ir::Hook hook, const PacketBytes &packet,
               const Devices &devices)
 {
     const ir::HookEntry &entry = table.hooks.at(static_cast<std::size_t>(hook)).value();
@@ -30,7 +30,7 @@ Outcome judge(const ir::Table &table, ir::Hook hook, const PacketBytes &packet,
     for (;;) {
         const ir::Rule &rule = table.rules.at(id);
         Answer all = Answer::yes;
-        for (const ir::Match &match : rule.matches) {
+        for (const Match &match : table.matches.at(id)) {
             all = asker->ask(match);
             if (all != Answer::yes)
                 break;
@@ -65,19 +65,24 @@ Outcome judge(const ir::Table &table, ir::Hook hook, const PacketBytes &packet,
             }
             continue;
         }
-        const auto &jump = std::get<ir::Jump>(rule.verdict);
-        if (jump.push) {
-            if (stack.size() >= table.stack_depth) {
-                outcome.verdict = BPFILTER_DROP;
-                return outcome;
-            }
-            stack.push_back(id + 1);
+        if (std::holds_alternative<ir::Continue>(rule.verdict)) {
+            ++id;
+            continue;
         }
-        id = jump.target;
+        if (const auto *go = std::get_if<ir::Goto>(&rule.verdict)) {
+            id = go->target;
+            continue;
+        }
+        if (stack.size() >= table.stack_depth) {
+            outcome.verdict = BPFILTER_DROP;
+            return outcome;
+        }
+        stack.push_back(id + 1);
+        id = std::get<ir::Jump>(rule.verdict).target;
     }
 }
 
-std::uint32_t judge_and_count(const ir::Table &table, ir::Hook hook, const PacketBytes &packet,
+std::uint32_t judge_and_count(const BuiltTable &table, ir::Hook hook, const PacketBytes &packet,
                               const Devices &devices, std::vector<ir::Counters> &counters)
 {
     const Outcome outcome = judge(table, hook, packet, devices);

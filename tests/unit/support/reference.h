@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 //
 // The model that programs are compared with: ip_tables' way with a packet, as plainly as it
-// can be said. It shares no code with codegen, reads the packet anew at each question, and
+// can be said. It shares no code with the product, reads the packet anew at each question, and
 // need not be fast.
 #pragma once
 
 #include "bpfilter/context.h"
 #include "tests/unit/support/packet.h"
-#include "umh/ir/counters.h"
-#include "umh/ir/table.h"
+#include "tests/unit/support/table.h"
+#include "umh/core/ir/counters.h"
 
 #include <cstdint>
 #include <string>
@@ -31,11 +31,11 @@ struct Outcome {
 };
 
 // The packet begins with its IP header, which is there.
-Outcome judge(const ir::Table &table, ir::Hook hook, const PacketBytes &packet,
+Outcome judge(const BuiltTable &table, ir::Hook hook, const PacketBytes &packet,
               const Devices &devices);
 
 // The same, added to counters.
-std::uint32_t judge_and_count(const ir::Table &table, ir::Hook hook, const PacketBytes &packet,
+std::uint32_t judge_and_count(const BuiltTable &table, ir::Hook hook, const PacketBytes &packet,
                               const Devices &devices, std::vector<ir::Counters> &counters);
 
 } // namespace bpfilter::test

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "tests/unit/support/table.h"
 
+#include "tests/unit/support/lower.h"
 #include "tests/unit/support/packet.h"
 
 #include <algorithm>
@@ -12,8 +13,7 @@ namespace bpfilter::test {
 
 namespace {
 
-template <typename T>
-ir::Match address_match(const std::string &address, unsigned prefix, bool invert)
+template <typename T> Match address_match(const std::string &address, unsigned prefix, bool invert)
 {
     T match;
     match.invert = invert;
@@ -30,7 +30,7 @@ ir::Match address_match(const std::string &address, unsigned prefix, bool invert
     return match;
 }
 
-template <typename T> ir::Match device_match(const std::string &device, bool invert)
+template <typename T> Match device_match(const std::string &device, bool invert)
 {
     T match;
     match.invert = invert;
@@ -41,31 +41,37 @@ template <typename T> ir::Match device_match(const std::string &device, bool inv
     return match;
 }
 
+// As decode does it: one to the next rule is none.
+template <typename T> ir::Verdict jump(ir::RuleId target, ir::RuleId next)
+{
+    return target == next ? ir::Verdict(ir::Continue{}) : ir::Verdict(T{target});
+}
+
 } // namespace
 
-ir::Match from(const std::string &address, unsigned prefix, bool invert)
+Match from(const std::string &address, unsigned prefix, bool invert)
 {
-    return address_match<ir::SourceAddress>(address, prefix, invert);
+    return address_match<SourceAddress>(address, prefix, invert);
 }
 
-ir::Match to(const std::string &address, unsigned prefix, bool invert)
+Match to(const std::string &address, unsigned prefix, bool invert)
 {
-    return address_match<ir::DestinationAddress>(address, prefix, invert);
+    return address_match<DestinationAddress>(address, prefix, invert);
 }
 
-ir::Match in(const std::string &device, bool invert)
+Match in(const std::string &device, bool invert)
 {
-    return device_match<ir::InInterface>(device, invert);
+    return device_match<InInterface>(device, invert);
 }
 
-ir::Match out(const std::string &device, bool invert)
+Match out(const std::string &device, bool invert)
 {
-    return device_match<ir::OutInterface>(device, invert);
+    return device_match<OutInterface>(device, invert);
 }
 
-ir::Match protocol(std::uint16_t value, bool invert)
+Match protocol(std::uint16_t value, bool invert)
 {
-    return ir::Protocol{value, invert};
+    return Protocol{value, invert};
 }
 
 ChainBuilder &ChainBuilder::rule(Matches matches, ir::Verdict verdict)
@@ -118,9 +124,9 @@ TableBuilder &TableBuilder::family(ir::Family family)
 
 // As libiptc lays a table out: user chains between an ERROR node and a RETURN, an ERROR
 // node at the end.
-ir::Table TableBuilder::build() const
+BuiltTable TableBuilder::build() const
 {
-    ir::Table table;
+    BuiltTable table;
     table.name = "filter";
     table.family = family_;
     std::map<std::string, ir::RuleId> firsts;
@@ -134,7 +140,8 @@ ir::Table TableBuilder::build() const
     const auto add = [&table](Matches matches, ir::Verdict verdict) {
         const auto next = static_cast<ir::RuleId>(table.rules.size());
         const std::string text = "-A rule " + std::to_string(next);
-        table.rules.push_back(ir::Rule{next, std::move(matches), verdict, text});
+        table.rules.push_back(ir::Rule{next, lower(matches, table.family), verdict, text});
+        table.matches.push_back(std::move(matches));
     };
     for (const ChainBuilder &chain : chains_) {
         if (!chain.hook_) {
@@ -148,14 +155,13 @@ ir::Table TableBuilder::build() const
                 add(draft.matches, draft.verdict);
                 break;
             case ChainBuilder::Kind::next:
-                add(draft.matches, ir::Jump{next, false});
+                add(draft.matches, ir::Continue{});
                 break;
             case ChainBuilder::Kind::jump:
-                add(draft.matches,
-                    ir::Jump{firsts.at(draft.chain), firsts.at(draft.chain) != next});
+                add(draft.matches, jump<ir::Jump>(firsts.at(draft.chain), next));
                 break;
             case ChainBuilder::Kind::go:
-                add(draft.matches, ir::Jump{firsts.at(draft.chain), false});
+                add(draft.matches, jump<ir::Goto>(firsts.at(draft.chain), next));
                 break;
             }
         }

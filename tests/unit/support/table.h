@@ -7,10 +7,11 @@
 //         .rule({tcp_to(80)}, ir::Drop{})
 //         .jump({}, "web");
 //     t.chain("web").rule({}, ir::Return{});
-//     const ir::Table table = t.build();
+//     const BuiltTable table = t.build();
 #pragma once
 
-#include "umh/ir/table.h"
+#include "tests/unit/support/match.h"
+#include "umh/core/ir/table.h"
 
 #include <optional>
 #include <string>
@@ -18,7 +19,12 @@
 
 namespace bpfilter::test {
 
-using Matches = std::vector<ir::Match>;
+using Matches = std::vector<Match>;
+
+// A table, and what its rules ask as it was said: for the reference.
+struct BuiltTable : ir::Table {
+    std::vector<Matches> matches; // of each rule
+};
 
 class ChainBuilder {
 public:
@@ -48,7 +54,7 @@ public:
     ChainBuilder &chain(const std::string &name, ir::Hook hook, ir::Verdict policy);
     ChainBuilder &chain(const std::string &name); // a user chain
     TableBuilder &family(ir::Family family);
-    [[nodiscard]] ir::Table build() const;
+    [[nodiscard]] BuiltTable build() const;
 
 private:
     std::vector<ChainBuilder> chains_;
@@ -63,10 +69,10 @@ public:
 
 // Matches by what people write. Without a prefix: all of the address.
 inline constexpr unsigned whole = 128;
-ir::Match from(const std::string &address, unsigned prefix = whole, bool invert = false);
-ir::Match to(const std::string &address, unsigned prefix = whole, bool invert = false);
-ir::Match in(const std::string &device, bool invert = false); // "eth+" is a wildcard
-ir::Match out(const std::string &device, bool invert = false);
-ir::Match protocol(std::uint16_t value, bool invert = false);
+Match from(const std::string &address, unsigned prefix = whole, bool invert = false);
+Match to(const std::string &address, unsigned prefix = whole, bool invert = false);
+Match in(const std::string &device, bool invert = false); // "eth+" is a wildcard
+Match out(const std::string &device, bool invert = false);
+Match protocol(std::uint16_t value, bool invert = false);
 
 } // namespace bpfilter::test

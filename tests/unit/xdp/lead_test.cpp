@@ -33,8 +33,8 @@ TEST(Lead, GoesOnToThePolicy)
 
 TEST(Lead, EndsAtWhatCannotBeDecided)
 {
-    const std::vector<ir::Verdict> undecidable = {ir::Return{}, ir::Queue{}, ir::Jump{0, true},
-                                                  ir::Jump{0, false}};
+    const std::vector<ir::Verdict> undecidable = {ir::Return{}, ir::Queue{}, ir::Jump{0},
+                                                  ir::Goto{0}};
     for (const ir::Verdict &verdict : undecidable) {
         TableBuilder builder;
         builder.chain("INPUT", ir::Hook::local_in, ir::Accept{})
@@ -86,7 +86,7 @@ TEST(Lead, IsSpecialisedForADevice)
     const auto special = xdp::specialise(lead, "eth0");
     EXPECT_THAT(ids(special), ElementsAre(1, 2, 5));
     for (const ir::Rule &rule : special)
-        EXPECT_EQ(rule.matches.size(), 1);
+        EXPECT_EQ(rule.conditions.size(), 1);
 }
 
 TEST(Lead, IsNothingWithoutADrop)
@@ -103,12 +103,12 @@ TEST(Lead, KeepsARuleThatMayDropBeforeItsDeviceIsAsked)
 {
     TableBuilder builder;
     builder.chain("INPUT", ir::Hook::local_in, ir::Accept{})
-        .rule({ir::Udp{}, in("eth1")}, ir::Accept{})
+        .rule({test::Udp{}, in("eth1")}, ir::Accept{})
         .rule({in("eth0")}, ir::Drop{});
     const auto lead = xdp::find_lead(builder.build(), ir::Hook::local_in);
     const auto special = xdp::specialise(lead, "eth0");
     ASSERT_THAT(ids(special), ElementsAre(0, 1));
-    EXPECT_TRUE(std::holds_alternative<ir::Never>(special[0].matches.back()));
+    EXPECT_TRUE(std::holds_alternative<ir::Never>(special[0].conditions.back()));
 }
 
 } // namespace

@@ -69,14 +69,14 @@ private:
 };
 
 // 0: counts UDP. 1: accepts port 1. 2: drops UDP to 53 and 54. 3: drops 8 TCP ports.
-ir::Table table()
+BuiltTable table()
 {
     TableBuilder builder;
     builder.chain("INPUT", ir::Hook::local_in, ir::Accept{})
         .count({in("eth0"), protocol(IPPROTO_UDP)})
-        .rule({protocol(IPPROTO_UDP), ir::Udp{{1, 1, false}, {}}}, ir::Accept{})
-        .rule({in("eth0"), protocol(IPPROTO_UDP), ir::Udp{{}, {53, 54, false}}}, ir::Drop{})
-        .rule({in("eth0"), protocol(IPPROTO_TCP), ir::Tcp{{}, {80, 87, false}}}, ir::Drop{});
+        .rule({protocol(IPPROTO_UDP), test::Udp{{1, 1, false}, {}}}, ir::Accept{})
+        .rule({in("eth0"), protocol(IPPROTO_UDP), test::Udp{{}, {53, 54, false}}}, ir::Drop{})
+        .rule({in("eth0"), protocol(IPPROTO_TCP), test::Tcp{{}, {80, 87, false}}}, ir::Drop{});
     return builder.build();
 }
 
@@ -233,7 +233,7 @@ TEST_F(XdpProgram, LoadsWithoutAnythingToCount)
 {
     TableBuilder builder;
     builder.chain("INPUT", ir::Hook::local_in, ir::Accept{})
-        .rule({in("eth0"), ir::Icmp{.invert = true}}, ir::Drop{});
+        .rule({in("eth0"), test::Icmp{.invert = true}}, ir::Drop{});
     const LoadedDevice device(builder.build());
     expect_passed(device, framed(Packet().icmp(8, 0)), "never matches");
 }
@@ -247,7 +247,7 @@ TEST_F(XdpProgram, AgreesWithTheReferenceOnRandomLeads)
     unsigned drops = 0;
     for (std::uint64_t i = 0; i < 150; ++i) {
         Generator generator(first + i);
-        const ir::Table table = generator.table();
+        const BuiltTable table = generator.table();
         const auto lead = xdp::find_lead(table, ir::Hook::local_in);
         if (xdp::specialise(lead, "eth0").empty())
             continue;

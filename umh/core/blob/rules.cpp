@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "umh/core/blob/rules.h"
+
+#include "umh/core/blob/conditional.h"
+#include "umh/core/extension/text.h"
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+namespace bpfilter::blob {
+
+namespace {
+
+using extension::MatchExtension;
+using extension::TargetExtension;
+using ir::RuleId;
+
+// Nobody reads on behind that; a rule may have a thousand matches.
+constexpr std::size_t matches_text_max = 240;
+
+void add_text(std::string &text, const ExtensionView &match, const std::string &meaning)
+{
+    constexpr std::string_view more = " ...";
+    if (text.size() <= matches_text_max)
+        text += " -m " + extension::printable(match.name()) + meaning;
+    else if (!text.ends_with(more))
+        text += more;
+}
+
+// One rule after the other: a packet's questions and what becomes of it.
+class Decoder {
+public:
+    Decoder(const RuleContext &context, const Uses *known)
+        : context_(context), family_(context.layout.family), known_(known)
+    {
+    }
+
+    Result<ir::Rule> rule(RuleId id)
+    {
+        const Entry &entry = context_.entries.list[id];
+        ir::Rule rule{
+            .id = id, .conditions = entry.ip_conditions(), .verdict = ir::Drop{}, .text = {}};
+        const bool asks = !never(rule.conditions);
+        Result<> checked;
+        std::size_t n = 0;
+        entry.each_match([&](const ExtensionView &view, std::size_t) {
+            auto meaning = match(id, n++, view);
+            if (!meaning) {
+                checked = fail(std::move(meaning.error()));
+                return false;
+            }
+            // A rule that never matches asks nothing more; its extensions are checked all the same.
+            if (asks)
+                std::ranges::move(meaning->conditions, std::back_inserter(rule.conditions));
+            add_text(rule.text, view, meaning->text);
+            return true;
+        });
+        if (!checked)
+            return fail(std::move(checked.error()));
+        rule.conditions.shrink_to_fit();
+        auto verdict = target(id);
+        if (!verdict)
+            return fail(std::move(verdict.error()));
+        rule.verdict = *verdict;
+        return rule;
+    }
+
+    Uses take_uses() && { return std::move(found_); }
+
+private:
+    Result<extension::Meaning> match(RuleId id, std::size_t n, const ExtensionView &view)
+    {
+        const auto match = find(id, n, view);
+        if (!match)
+            return fail(match.error());
+        const MatchExtension &row = **match;
+        found_.add(&row);
+        if (auto right = check("match", row, id, view); !right)
+            return fail(std::move(right.error()));
+        auto meaning = row.read(view.payload());
+        if (!meaning)
+            return fail(meaning.error().code,
+                        extension::describe("match", row) + ": " + meaning.error().message);
+        return meaning;
+    }
+
+    Result<ir::Verdict> target(RuleId id)
+    {
+        const Entry &entry = context_.entries.list[id];
+        const auto view = entry.target();
+        const auto target = find(id, view);
+        if (!target)
+            return fail(target.error());
+        const TargetExtension &row = **target;
+        found_.add(&row);
+        if (auto right = check("target", row, id, view); !right)
+            return fail(std::move(right.error()));
+        return row.read({
+            .payload = view.payload(),
+            .rule = id,
+            .go_to = entry.go_to(),
+            .offsets = context_.entries.offsets,
+        });
+    }
+
+    Result<const MatchExtension *> find(RuleId id, std::size_t n, const ExtensionView &view) const
+    {
+        if (known_)
+            return &known_->match(id, n);
+        return find_match(family_, view);
+    }
+
+    Result<const TargetExtension *> find(RuleId id, const ExtensionView &view) const
+    {
+        if (known_)
+            return &known_->target(id);
+        return find_target(family_, view);
+    }
+
+    Result<> check(std::string_view kind, const extension::Extension &row, RuleId id,
+                   const ExtensionView &view) const
+    {
+        const Entry &entry = context_.entries.list[id];
+        return check_use(kind, row, context_.layout.align(row.size),
+                         {
+                             .payload_size = view.payload().size(),
+                             .table = context_.table,
+                             .hooks = context_.reach[id],
+                             .protocol = entry.protocol(),
+                             .protocol_inverted = entry.protocol_inverted(),
+                         });
+    }
+
+    const RuleContext &context_;
+    ir::Family family_;
+    const Uses *known_;
+    Uses found_;
+};
+
+} // namespace
+
+Result<Rules> decode_rules(const RuleContext &context, const Uses *known)
+{
+    Decoder decoder(context, known);
+    Rules rules;
+    rules.list.reserve(context.entries.list.size());
+    for (RuleId id = 0; id < context.entries.list.size(); ++id) {
+        auto rule = decoder.rule(id);
+        if (!rule) {
+            auto &error = rule.error();
+            return fail(error.code, context.chains.rule_name(id) + ": " + error.message);
+        }
+        rules.list.push_back(std::move(*rule));
+    }
+    rules.uses = std::move(decoder).take_uses();
+    return rules;
+}
+
+} // namespace bpfilter::blob
