@@ -227,9 +227,11 @@ static int swap_version(struct bpfilter_table *table, struct bpfilter_request *r
 	return 0;
 }
 
-int bpfilter_table_commit(struct bpfilter_request *request, const struct bpfilter_commit *commit)
+int bpfilter_table_commit(struct bpfilter_request *request,
+			  const struct bpfilter_commit_records *records)
 {
-	struct bpfilter_version *version = bpfilter_version_new(commit, request->header.family);
+	struct bpfilter_version *version = bpfilter_version_new(records, request->header.family);
+	const struct bpfilter_commit *commit = &records->commit;
 	struct bpfilter_table *table;
 	int error;
 

@@ -66,10 +66,13 @@ static bool is_calling_well(const struct bpf_prog *program)
  * come the fields that lie in skb->cb, which is IP's here (tc_classid, data_meta, and what direct
  * access to the packet needs), and those that lead to sockets.
  */
-static bool can_run(const struct bpf_prog *program)
+static bool can_run(const struct bpfilter_version *version, const struct bpf_prog *program)
 {
-	return program->aux->max_ctx_offset <= offsetof(struct __sk_buff, cb) &&
-	       is_calling_well(program);
+	u32 end = offsetof(struct __sk_buff, cb);
+
+	if (version->element_size)
+		end = offsetofend(struct __sk_buff, cb[0]);
+	return program->aux->max_ctx_offset <= end && is_calling_well(program);
 }
 
 /*
@@ -115,9 +118,24 @@ static int take_programs(struct bpfilter_version *version, const struct bpfilter
 			return -EINVAL;
 		}
 		version->program[hook->hook] = program;
-		if (!can_run(program))
+		if (!can_run(version, program))
 			return -EINVAL;
 	}
+	return 0;
+}
+
+/*
+ * One for each CPU, one behind the other. Not of a kind that the verifier may have taken for
+ * constant: what it has shown would not be so once we write there.
+ */
+static int take_elements(struct bpfilter_version *version, struct bpf_map *map)
+{
+	if (map->map_type != BPF_MAP_TYPE_ARRAY || map->btf || map->max_entries != 1 ||
+	    map->map_flags & BPF_F_RDONLY_PROG ||
+	    version->element_size < sizeof(struct bpfilter_context) || version->element_size % 8 ||
+	    (u64)version->element_size * nr_cpu_ids > map->value_size)
+		return -EINVAL;
+	version->elements = container_of(map, struct bpf_array, map)->value;
 	return 0;
 }
 
@@ -126,14 +144,16 @@ static int take_context(struct bpfilter_version *version, s32 fd)
 	struct bpf_map *map;
 
 	if (fd == -1)
-		return 0;
+		return version->element_size ? -EINVAL : 0;
 	map = bpf_map_get(fd);
 	if (IS_ERR(map))
 		return PTR_ERR(map);
 	version->context_map = map;
+	if (version->element_size)
+		return take_elements(version, map);
 	/* Types would say where pointers and locks of the kernel's lie, to be written over. */
 	if (map->map_type != BPF_MAP_TYPE_PERCPU_ARRAY || map->btf ||
-	    map->value_size < sizeof(struct bpfilter_context))
+	    map->value_size < offsetof(struct bpfilter_context, root))
 		return -EINVAL;
 	version->context =
 		(struct bpfilter_context __percpu *)container_of(map, struct bpf_array, map)
@@ -188,9 +208,11 @@ static int take_nat(struct bpfilter_version *version, const struct bpfilter_comm
 	return 0;
 }
 
-struct bpfilter_version *bpfilter_version_new(const struct bpfilter_commit *commit, u8 family)
+struct bpfilter_version *bpfilter_version_new(const struct bpfilter_commit_records *records,
+					      u8 family)
 {
 	struct bpfilter_version *version = kzalloc(sizeof(*version), GFP_KERNEL);
+	const struct bpfilter_commit *commit = &records->commit;
 	int error;
 
 	if (!version)
@@ -201,6 +223,8 @@ struct bpfilter_version *bpfilter_version_new(const struct bpfilter_commit *comm
 	version->devices = !(commit->flags & BPFILTER_COMMIT_NO_DEVICES);
 	version->link = !(commit->flags & BPFILTER_COMMIT_NO_LINK);
 	version->family = family;
+	version->element_size = records->element_size;
+	memcpy(version->root, records->root, sizeof(version->root));
 
 	error = take_programs(version, commit);
 	if (!error)

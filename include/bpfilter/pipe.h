@@ -45,6 +45,7 @@
  *     1.1  TAP, IOC_GIVE.
  *     1.2  INIT's reply tells the number of threads. One request of a namespace at a time.
  *          COMMIT_NO_DEVICES, COMMIT_NO_LINK. Programs may call few helpers, kept are arrays.
+ *     1.3  IOC_COMMIT_RECORDS, bpfilter_settings.form.
  *
  * ORDER AND LIFETIME
  *   Ids are unique for the life of the module, never 0. Requests may be answered in any
@@ -77,7 +78,7 @@
 #include <linux/types.h>
 
 #define BPFILTER_PIPE_MAJOR 1
-#define BPFILTER_PIPE_MINOR 2
+#define BPFILTER_PIPE_MINOR 3
 
 #define BPFILTER_MESSAGE_MAX 240
 #define BPFILTER_TABLE_NAME_LEN 32 /* XT_TABLE_MAXNAMELEN, NUL included */
@@ -181,9 +182,16 @@ enum bpfilter_xdp_mode {
 	BPFILTER_XDP_NATIVE = 3, /* native, or not at all */
 };
 
+/* What a table becomes. */
+enum bpfilter_form {
+	BPFILTER_FORM_AUTO = 0,
+	BPFILTER_FORM_CODE = 1, /* programs of its own */
+	BPFILTER_FORM_DATA = 2, /* records that are walked */
+};
+
 struct bpfilter_settings {
 	__u32 xdp; /* enum bpfilter_xdp_mode */
-	__u32 reserved;
+	__u32 form; /* enum bpfilter_form; since 1.3, 0 before */
 };
 
 struct bpfilter_init {
@@ -272,6 +280,18 @@ struct bpfilter_commit {
 };
 
 /*
+ * IOC_COMMIT_RECORDS: the same, of programs that walk records. `context_fd` is then an array of one
+ * element of at least `element_size` bytes for each possible CPU. `root`: what the context of each
+ * hook tells its program; what lies there is the helper's affair. Its programs may look at
+ * ctx->cb[0] as well. EINVAL also: element_size is smaller than the context, or no multiple of 8.
+ */
+struct bpfilter_commit_records {
+	struct bpfilter_commit commit;
+	__u32 element_size;
+	__u32 root[BPFILTER_HOOKS_MAX]; /* by hook number */
+};
+
+/*
  * IOC_KEPT: new descriptors (close-on-exec) for what was kept with the table of a
  * REPLAY or OLD_COUNTERS request, or with the table in force by that name in the
  * request's namespace for any other request that names a table; none if there is none.
@@ -311,5 +331,6 @@ struct bpfilter_give {
 #define BPFILTER_IOC_EARLY_HOOKS _IOW(BPFILTER_IOC_MAGIC, 4, __u64)
 
 #define BPFILTER_IOC_GIVE _IOW(BPFILTER_IOC_MAGIC, 5, struct bpfilter_give)
+#define BPFILTER_IOC_COMMIT_RECORDS _IOW(BPFILTER_IOC_MAGIC, 6, struct bpfilter_commit_records)
 
 #endif /* BPFILTER_PIPE_H */
