@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "umh/service/commit.h"
 
+#include "umh/bpf/element.h"
 #include "umh/codegen/codegen.h"
+#include "umh/core/records/wants.h"
 #include "umh/load/map.h"
 #include "umh/load/program.h"
+#include "umh/load/records.h"
 #include "umh/xdp/lead.h"
 
 #include <algorithm>
+#include <cerrno>
+#include <fcntl.h>
 #include <utility>
 #include <vector>
 
@@ -14,9 +19,14 @@ namespace bpfilter::service {
 
 namespace {
 
-struct HookProgram {
+struct OwnProgram {
     ir::Hook hook{};
     UniqueFd fd;
+};
+
+struct HookProgram {
+    ir::Hook hook{};
+    int fd = -1;
 };
 
 Result<UniqueFd> make_context_map(const ir::Table &table)
@@ -27,9 +37,9 @@ Result<UniqueFd> make_context_map(const ir::Table &table)
     return create_context_map(*size);
 }
 
-Result<std::vector<HookProgram>> make_programs(const ir::Table &table, const ProgramMaps &maps)
+Result<std::vector<OwnProgram>> make_programs(const ir::Table &table, const ProgramMaps &maps)
 {
-    std::vector<HookProgram> programs;
+    std::vector<OwnProgram> programs;
     for (std::size_t i = 0; i < ir::hook_count; ++i) {
         if (!table.hooks[i])
             continue;
@@ -52,7 +62,8 @@ bool has_rules(const ir::Table &table)
     return table.rules.size() > static_cast<std::size_t>(hooks) + 1;
 }
 
-bpfilter_commit describe(const ir::Table &table, const std::vector<HookProgram> &programs)
+bpfilter_commit describe(const ir::Table &table, const std::vector<HookProgram> &programs,
+                         const Counting &counting)
 {
     bpfilter_commit commit{};
     table.name.copy(commit.table, sizeof(commit.table) - 1);
@@ -69,8 +80,11 @@ bpfilter_commit describe(const ir::Table &table, const std::vector<HookProgram> 
             hook.flags |= BPFILTER_HOOK_NAT;
         if (table.hooks[number]->reroute)
             hook.flags |= BPFILTER_HOOK_REROUTE;
-        hook.prog_fd = program.fd.get();
+        hook.prog_fd = program.fd;
     }
+    const auto kept = counting.fds();
+    commit.kept_count = static_cast<__u32>(kept.size());
+    std::ranges::copy(kept, commit.kept_fd);
     return commit;
 }
 
@@ -79,6 +93,103 @@ __u32 unused_context(const ir::Table &table)
     const auto use = codegen::context_use(table);
     return (use.devices ? 0 : BPFILTER_COMMIT_NO_DEVICES) |
            (use.link ? 0 : BPFILTER_COMMIT_NO_LINK);
+}
+
+Result<TableState> put_code_in_force(blob::DecodedTable decoded, std::uint64_t request,
+                                     pipe::Kernel &kernel, const Settings &settings)
+{
+    const ir::Table &table = decoded.table;
+    const auto rules = static_cast<std::uint32_t>(table.rules.size());
+
+    auto context = make_context_map(table);
+    if (!context)
+        return fail(std::move(context.error()));
+    auto counters = create_counters_map(rules);
+    if (!counters)
+        return fail(std::move(counters.error()));
+    auto base = create_base_map(rules);
+    if (!base)
+        return fail(std::move(base.error()));
+    const auto programs =
+        make_programs(table, {.context = context->get(), .counters = counters->get(), .local = -1});
+    if (!programs)
+        return fail(programs.error().code, programs.error().message);
+    std::vector<HookProgram> hooks;
+    for (const auto &program : *programs)
+        hooks.push_back({program.hook, program.fd.get()});
+    auto counting = Counting::of_code(std::move(*counters), std::move(*base));
+
+    bpfilter_commit commit = describe(table, hooks, counting);
+    if (settings.minor >= 2)
+        commit.flags |= unused_context(table);
+    commit.id = request;
+    commit.context_fd = context->get();
+    if (auto done = kernel.commit(commit); !done)
+        return fail(std::move(done.error()));
+    return TableState{std::move(decoded), std::move(counting)};
+}
+
+// The parts of the key that are asked for, of all hooks.
+ir::Parts parts_of_hooks(const ir::Table &table)
+{
+    ir::Parts parts;
+    for (const auto &wants : records::wants_of(table))
+        parts |= wants.parts;
+    return parts;
+}
+
+Result<Counting> make_counting(const ir::Table &table, const WrittenTable &written)
+{
+    const auto rules = static_cast<std::uint32_t>(table.rules.size());
+    UniqueFd arena(fcntl(written.block.arena().map(), F_DUPFD_CLOEXEC, 0));
+    if (!arena)
+        return fail(EMFILE, "no descriptor for an arena");
+    auto tally = create_memory_map("bf_tally", static_cast<std::uint32_t>(tally_size(rules)));
+    if (!tally)
+        return fail(std::move(tally.error()));
+    UniqueFd early;
+    if (wants_devices(table)) {
+        auto counters = create_counters_map(rules);
+        if (!counters)
+            return fail(std::move(counters.error()));
+        early = std::move(*counters);
+    }
+    return Counting::of_data(
+        std::move(arena), std::move(*tally), std::move(early), rules,
+        {.place = written.counting.place, .stride = written.counting.stride, .cpus = written.cpus});
+}
+
+Result<TableState> put_data_in_force(blob::DecodedTable decoded, std::uint64_t request,
+                                     pipe::Kernel &kernel, Arenas &arenas)
+{
+    const ir::Table &table = decoded.table;
+    auto written = write_table(arenas, table);
+    if (!written)
+        return fail(std::move(written.error()));
+    auto counting = make_counting(table, *written);
+    if (!counting)
+        return fail(std::move(counting.error()));
+
+    std::vector<HookProgram> hooks;
+    bpfilter_commit_records records{};
+    for (std::size_t i = 0; i < ir::hook_count; ++i) {
+        if (!table.hooks[i])
+            continue;
+        hooks.push_back({static_cast<ir::Hook>(i), written->hooks[i].program});
+        records.root[i] = written->hooks[i].root;
+    }
+    records.commit = describe(table, hooks, *counting);
+    const ir::Parts parts = parts_of_hooks(table);
+    if (!parts.has(ir::Part::devices))
+        records.commit.flags |= BPFILTER_COMMIT_NO_DEVICES;
+    if (!parts.has(ir::Part::link))
+        records.commit.flags |= BPFILTER_COMMIT_NO_LINK;
+    records.commit.id = request;
+    records.commit.context_fd = arenas.elements();
+    records.element_size = element_size;
+    if (auto done = kernel.commit_records(records); !done)
+        return fail(std::move(done.error()));
+    return TableState{std::move(decoded), std::move(*counting), std::move(written->block)};
 }
 
 } // namespace
@@ -95,37 +206,11 @@ bool wants_devices(const ir::Table &table)
 }
 
 Result<TableState> put_in_force(blob::DecodedTable decoded, std::uint64_t request,
-                                pipe::Kernel &kernel, const Settings &settings)
+                                pipe::Kernel &kernel, const Settings &settings, Arenas &arenas)
 {
-    const ir::Table &table = decoded.table;
-    const auto rules = static_cast<std::uint32_t>(table.rules.size());
-
-    auto context = make_context_map(table);
-    if (!context)
-        return fail(std::move(context.error()));
-    auto counters = create_counters_map(rules);
-    if (!counters)
-        return fail(std::move(counters.error()));
-    auto base = create_base_map(rules);
-    if (!base)
-        return fail(std::move(base.error()));
-    auto programs =
-        make_programs(table, {.context = context->get(), .counters = counters->get(), .local = -1});
-    if (!programs)
-        return fail(std::move(programs.error()));
-
-    bpfilter_commit commit = describe(table, *programs);
-    if (settings.minor >= 2)
-        commit.flags |= unused_context(table);
-    commit.id = request;
-    commit.context_fd = context->get();
-    commit.kept_count = kept_count;
-    commit.kept_fd[kept_counters] = counters->get();
-    commit.kept_fd[kept_base] = base->get();
-    if (auto done = kernel.commit(commit); !done)
-        return fail(std::move(done.error()));
-
-    return TableState{std::move(decoded), std::move(*counters), std::move(*base)};
+    const bool as_data = settings.minor >= 3 && settings.form == BPFILTER_FORM_DATA;
+    return as_data ? put_data_in_force(std::move(decoded), request, kernel, arenas)
+                   : put_code_in_force(std::move(decoded), request, kernel, settings);
 }
 
 } // namespace bpfilter::service

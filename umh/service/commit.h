@@ -15,7 +15,7 @@ namespace bpfilter::service {
 // Behind this, the table is in force, its counters are at zero, and no packet is in the
 // programs of the one before. ECANCELED: the caller is gone.
 Result<TableState> put_in_force(blob::DecodedTable decoded, std::uint64_t request,
-                                pipe::Kernel &kernel, const Settings &settings);
+                                pipe::Kernel &kernel, const Settings &settings, Arenas &arenas);
 
 // Is this the table whose rules a device may decide?
 bool may_want_devices(const ir::Table &table);

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "umh/service/namespace.h"
 
-#include "umh/core/blob/layout.h"
-#include "umh/core/blob/listing.h"
 #include "umh/core/blob/info.h"
 #include "umh/core/blob/initial.h"
+#include "umh/core/blob/layout.h"
+#include "umh/core/blob/listing.h"
 #include "umh/service/commit.h"
 #include "umh/util/bytes.h"
 
@@ -55,7 +55,7 @@ template <std::size_t N> std::string_view name_in(const char (&field)[N])
 }
 
 Result<blob::DecodedTable> decode_initial(const blob::TableProperties &properties,
-                                            const blob::Layout &layout)
+                                          const blob::Layout &layout)
 {
     return blob::decode_replace(blob::initial_replace(properties, layout), layout);
 }
@@ -83,7 +83,7 @@ Result<TableState *> Namespace::table(const Request &request, std::string_view n
     auto decoded = decode_initial(**properties, native(**layout));
     if (!decoded)
         return fail(std::move(decoded.error()));
-    auto state = put_in_force(std::move(*decoded), request.header.id, kernel_, settings_);
+    auto state = put_in_force(std::move(*decoded), request.header.id, kernel_, settings_, arenas_);
     if (!state)
         return fail(std::move(state.error()));
     return &store(std::move(*state));
@@ -92,7 +92,19 @@ Result<TableState *> Namespace::table(const Request &request, std::string_view n
 TableState &Namespace::store(TableState state)
 {
     const Key key(state.decoded.table.family, state.decoded.table.name);
+    if (const auto old = tables_.find(key); old != tables_.end())
+        retire(old->second);
     return tables_.insert_or_assign(key, std::move(state)).first->second;
+}
+
+// Nobody walks it any more, and its memory is about to be given back. If what it has counted cannot
+// be put elsewhere, for those who will ask, it stays where it is.
+void Namespace::retire(TableState &state)
+{
+    if (const auto left = state.counting.leave_arena(); !left) {
+        spdlog::warn("the counters of a table stay where they are: {}", left.error().message);
+        state.block.forget();
+    }
 }
 
 Outcome Namespace::get_info(const Request &request)
@@ -157,7 +169,7 @@ Outcome Namespace::replace(const Request &request)
     if (decoded->num_counters != *rules)
         return fail(EAGAIN);
 
-    auto state = put_in_force(std::move(*decoded), request.header.id, kernel_, settings_);
+    auto state = put_in_force(std::move(*decoded), request.header.id, kernel_, settings_, arenas_);
     if (!state)
         return fail(std::move(state.error()));
     update_devices(request, store(std::move(*state)));
@@ -169,13 +181,13 @@ Outcome Namespace::old_counters(const Request &request)
     const auto in = pipe::payload_as<bpfilter_count>(request.payload());
     if (!in)
         return fail(in.error());
-    const auto kept = kernel_.kept(request.header.id);
+    auto kept = kernel_.kept(request.header.id);
     if (!kept)
-        return fail(kept.error());
-    if (kept->size() != kept_count)
-        return fail(EIO, "the module does not have the counters of the old table");
-    const auto counters =
-        read_counters((*kept)[kept_counters].get(), (*kept)[kept_base].get(), in->count);
+        return fail(std::move(kept.error()));
+    const auto counting = Counting::of_kept(std::move(*kept));
+    if (!counting)
+        return fail(counting.error());
+    const auto counters = counting->read(in->count);
     if (!counters)
         return fail(counters.error());
     const auto bytes = std::as_bytes(std::span(*counters));
@@ -204,7 +216,7 @@ Outcome Namespace::add_counters(const Request &request)
     if (request.payload().size() != offset + to.size())
         return fail(EINVAL, "a list of counters is not as long as it says");
     std::ranges::copy(request.payload().subspan(offset), to.begin());
-    if (auto done = bpfilter::add_counters((*state)->base.get(), added); !done)
+    if (auto done = (*state)->counting.add(added); !done)
         return fail(std::move(done.error()));
     return pipe::Buffer();
 }
@@ -229,11 +241,11 @@ Outcome Namespace::replay(const Request &request)
     auto kept = kernel_.kept(request.header.id);
     if (!kept)
         return fail(std::move(kept.error()));
-    if (kept->size() != kept_count)
-        return fail(EIO, "the module does not have the counters of a table in force");
+    auto counting = Counting::of_kept(std::move(*kept));
+    if (!counting)
+        return fail(std::move(counting.error()));
 
-    update_devices(request, store({std::move(*decoded), std::move((*kept)[kept_counters]),
-                                   std::move((*kept)[kept_base])}));
+    update_devices(request, store({std::move(*decoded), std::move(*counting)}));
     return pipe::Buffer();
 }
 
@@ -287,7 +299,7 @@ void Namespace::serve_devices(const Request &request, const TableState &state)
     if (netns && wants_devices(state.decoded.table)) {
         const auto messages =
             attachments_.update(netns->get(), state.decoded.table, ir::Hook::local_in,
-                                xdp_mode(request), state.counters.get());
+                                xdp_mode(request), state.counting.counters());
         for (const auto &message : messages)
             spdlog::info("{}", message);
     } else {

@@ -19,7 +19,8 @@ namespace bpfilter::service {
 
 class Namespace {
 public:
-    Namespace(pipe::Kernel &kernel, const Settings &settings) : kernel_(kernel), settings_(settings)
+    Namespace(pipe::Kernel &kernel, const Settings &settings, Arenas &arenas)
+        : kernel_(kernel), settings_(settings), arenas_(arenas)
     {
     }
 
@@ -39,6 +40,7 @@ private:
     Result<TableState *> table(const pipe::Request &request, std::string_view name);
     Result<std::uint32_t> current_rule_count(const blob::DecodedTable &decoded) const;
     TableState &store(TableState state);
+    static void retire(TableState &state);
     [[nodiscard]] bool hidden(const pipe::Request &request) const;
     bpfilter_xdp_mode xdp_mode(const pipe::Request &request);
     void update_devices(const pipe::Request &request, const TableState &state);
@@ -47,6 +49,7 @@ private:
 
     pipe::Kernel &kernel_;
     const Settings &settings_;
+    Arenas &arenas_;
     std::map<Key, TableState> tables_;
     xdp::Attachments attachments_;
     bool hidden_ = false; // early hooks, when last looked at

@@ -4,9 +4,9 @@
 // it counts. The module keeps the maps too, so this can be made anew by a successor.
 #pragma once
 
-#include "umh/counters/counters.h"
 #include "umh/core/blob/table.h"
-#include "umh/util/fd.h"
+#include "umh/counters/counting.h"
+#include "umh/load/arena.h"
 #include "umh/util/result.h"
 
 #include <cstdint>
@@ -14,23 +14,18 @@
 
 namespace bpfilter::service {
 
-// The order of the descriptors that the module keeps with a table.
-enum Kept : std::size_t { kept_counters, kept_base, kept_count };
-
 struct TableState {
     blob::DecodedTable decoded;
-    UniqueFd counters; // bf_counters
-    UniqueFd base;     // bf_base
+    Counting counting;
+    // As data, if this helper wrote it: what packets walk. Not before they have left may it go.
+    Block block = {};
 
     std::uint32_t rule_count() const
     {
         return static_cast<std::uint32_t>(decoded.table.rules.size());
     }
 
-    Result<std::vector<ir::Counters>> read() const
-    {
-        return read_counters(counters.get(), base.get(), rule_count());
-    }
+    Result<std::vector<ir::Counters>> read() const { return counting.read(rule_count()); }
 };
 
 } // namespace bpfilter::service
