@@ -158,10 +158,11 @@ private:
         case 4:
             return require();
         case 5:
+        case 6:
             if (family_ == ir::Family::ipv6)
                 return listed();
             return test_as_condition();
-        case 6:
+        case 7:
             if (dice_.one_in(6))
                 return ir::Never{};
             return test_as_condition();
@@ -188,7 +189,11 @@ private:
     ir::Condition listed()
     {
         ir::Listed listed{ir::List::route, {}};
-        const ir::Key &key = dice_.of(keys_);
+        // Of a packet that has some, if one is found.
+        const ir::Key *some = &dice_.of(keys_);
+        for (int n = 0; n < 100 && (*some)[ir::Field::routing_addresses] < 2; ++n)
+            some = &dice_.of(keys_);
+        const ir::Key &key = *some;
         const std::uint32_t count = key[ir::Field::routing_addresses];
         for (std::uint32_t n = 0; n < count && listed.items.size() < 16; ++n)
             if (!dice_.one_in(4))
