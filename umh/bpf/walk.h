@@ -167,10 +167,15 @@ INLINE int walk(u8 *e)
 			word = WORD(e, element_pending);
 		} else {
 			p = IN_ARENA(off);
-			MATCH(0)
-			MATCH(1)
-			MATCH(2) MATCH(3) MATCH(4) MATCH(5) MATCH(6) MATCH(7) off +=
-				32 * records_at_once;
+			MATCH(0);
+			MATCH(1);
+			MATCH(2);
+			MATCH(3);
+			MATCH(4);
+			MATCH(5);
+			MATCH(6);
+			MATCH(7);
+			off += 32 * records_at_once;
 			continue;
 		matched:
 			off += found;
