@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <linux/bits.h>
 #include <linux/bottom_half.h>
 #include <linux/filter.h>
 #include <linux/if_arp.h>
@@ -56,7 +57,7 @@ static void fill(struct bpfilter_context *context, const struct bpfilter_version
 }
 
 /* How often a program may ask to be run again: for a way as long as any that ends. */
-#define RUNS_MAX (1 << 20)
+#define RUNS_MAX BIT(20)
 
 /* The program learns from ctx->cb[0] which element is its own. It may write there, no further. */
 static unsigned int walk(const struct bpfilter_version *version, struct sk_buff *skb,
