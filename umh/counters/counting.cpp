@@ -157,7 +157,7 @@ Result<std::vector<ir::Counters>> Counting::read(std::uint32_t count) const
     auto sums = read_tally(count);
     if (!sums || !counters_)
         return sums;
-    const auto early = read_counters(counters_.get(), -1, count);
+    auto early = read_counters(counters_.get(), -1, count);
     if (!early)
         return early;
     for (std::size_t i = 0; i < count; ++i)

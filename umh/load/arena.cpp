@@ -66,7 +66,7 @@ Arena::Arena(const Elements &elements, std::uint32_t bits)
 
 Result<std::shared_ptr<Arena>> Arena::make(const Elements &elements, std::uint32_t bits)
 {
-    const std::shared_ptr<Arena> arena(new Arena(elements, bits));
+    std::shared_ptr<Arena> arena(new Arena(elements, bits));
     const std::uint32_t size = (std::uint32_t{1} << bits) + slack;
     auto map = create_memory_map("bf_arena", size);
     if (!map)

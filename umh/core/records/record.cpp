@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <optional>
 #include <ranges>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -118,7 +119,9 @@ void join_ports(std::vector<ir::Range> &ranges)
 void order(std::vector<ir::Range> &ranges)
 {
     std::erase_if(ranges, [](const ir::Range &range) { return range.span == ~0U; });
-    std::ranges::stable_sort(ranges, {}, share);
+    std::ranges::sort(ranges, {}, [](const ir::Range &range) {
+        return std::pair(share(range), place_of(range.field));
+    });
 }
 
 bpfilter_record with_ranges(const std::vector<ir::Range> &ranges)
