@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <linux/bits.h>
 #include <linux/bottom_half.h>
 #include <linux/filter.h>
 #include <linux/if_arp.h>
@@ -11,7 +12,9 @@
 #include <linux/percpu.h>
 #include <linux/rcupdate.h>
 #include <linux/skbuff.h>
+#include <linux/smp.h>
 #include <net/ipv6.h>
+#include <net/sch_generic.h>
 
 #include <bpfilter/context.h>
 
@@ -53,9 +56,35 @@ static void fill(struct bpfilter_context *context, const struct bpfilter_version
 	context->quirks = bpfilter_quirks;
 }
 
+/* How often a program may ask to be run again: for a way as long as any that ends. */
+#define RUNS_MAX BIT(20)
+
+/* The program learns from ctx->cb[0] which element is its own. It may write there, no further. */
+static unsigned int walk(const struct bpfilter_version *version, struct sk_buff *skb,
+			 const struct nf_hook_state *state)
+{
+	const u32 cpu = smp_processor_id();
+	struct bpfilter_context *context = version->elements + (size_t)cpu * version->element_size;
+	u32 *number = (u32 *)qdisc_skb_cb(skb)->data;
+	const u32 saved = *number;
+	unsigned int verdict, runs = 0;
+
+	fill(context, version, skb, state);
+	context->root = version->root[state->hook];
+	context->again = 0;
+	do {
+		*number = cpu;
+		verdict = bpf_prog_run(version->program[state->hook], skb);
+	} while (unlikely(verdict == BPFILTER_AGAIN) && ++runs < RUNS_MAX);
+	*number = saved;
+	return verdict;
+}
+
 static unsigned int run(const struct bpfilter_version *version, struct sk_buff *skb,
 			const struct nf_hook_state *state)
 {
+	if (version->elements)
+		return walk(version, skb, state);
 	if (version->context)
 		fill(this_cpu_ptr(version->context), version, skb, state);
 	return bpf_prog_run(version->program[state->hook], skb);

@@ -53,27 +53,44 @@ static bool can_commit(const struct bpfilter_request *request, const struct bpfi
 	}
 }
 
-static long ioctl_commit(struct bpfilter_session *session, void __user *argument)
+static long commit(struct bpfilter_session *session, const struct bpfilter_commit_records *records)
 {
-	struct bpfilter_commit commit;
 	struct bpfilter_request *request;
 	int error;
 
-	if (copy_from_user(&commit, argument, sizeof(commit)))
-		return -EFAULT;
-	if (!is_commit_valid(&commit))
+	if (!is_commit_valid(&records->commit))
 		return -EINVAL;
-	request = bpfilter_queue_hold(session, commit.id);
+	request = bpfilter_queue_hold(session, records->commit.id);
 	if (IS_ERR(request))
 		return PTR_ERR(request);
 	error = -EINVAL;
-	if (can_commit(request, &commit))
-		error = bpfilter_table_commit(request, &commit);
+	if (can_commit(request, &records->commit))
+		error = bpfilter_table_commit(request, records);
 	/* First contents for a table that has contents: see add_replay(). */
 	if (error == -EEXIST)
 		bpfilter_session_end(session, BPFILTER_END_STALE);
 	bpfilter_queue_release(session, request);
 	return error;
+}
+
+static long ioctl_commit(struct bpfilter_session *session, void __user *argument)
+{
+	struct bpfilter_commit_records records = {};
+
+	if (copy_from_user(&records.commit, argument, sizeof(records.commit)))
+		return -EFAULT;
+	return commit(session, &records);
+}
+
+static long ioctl_commit_records(struct bpfilter_session *session, void __user *argument)
+{
+	struct bpfilter_commit_records records;
+
+	if (copy_from_user(&records, argument, sizeof(records)))
+		return -EFAULT;
+	if (!records.element_size)
+		return -EINVAL;
+	return commit(session, &records);
 }
 
 static void put_descriptors(const s32 *fd, u32 count)
@@ -211,6 +228,8 @@ long bpfilter_pipe_ioctl(struct file *file, unsigned int command, unsigned long 
 	switch (command) {
 	case BPFILTER_IOC_COMMIT:
 		return ioctl_commit(session, pointer);
+	case BPFILTER_IOC_COMMIT_RECORDS:
+		return ioctl_commit_records(session, pointer);
 	case BPFILTER_IOC_KEPT:
 		return ioctl_kept(session, pointer);
 	case BPFILTER_IOC_GIVE:

@@ -34,7 +34,8 @@ static_assert(sizeof(struct bpfilter_commit_hook) == 16);
 static_assert(sizeof(struct bpfilter_commit) == 168);
 static_assert(sizeof(struct bpfilter_kept) == 48);
 static_assert(sizeof(struct bpfilter_give) == 32);
-static_assert(sizeof(struct bpfilter_context) == 40);
+static_assert(sizeof(struct bpfilter_commit_records) == 200);
+static_assert(sizeof(struct bpfilter_context) == 48);
 
 /*
  * A module that fails to load is freed without asking who is in it. Whoever came by what

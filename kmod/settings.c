@@ -19,12 +19,19 @@ static const char *const xdp_modes[] = {
 	[BPFILTER_XDP_NATIVE] = "native",
 };
 
+static const char *const forms[] = {
+	[BPFILTER_FORM_AUTO] = "auto",
+	[BPFILTER_FORM_CODE] = "code",
+	[BPFILTER_FORM_DATA] = "data",
+};
+
 static unsigned int xdp_mode = BPFILTER_XDP_AUTO;
+static unsigned int form = BPFILTER_FORM_AUTO;
 static unsigned int deadline = 60;
 
 struct bpfilter_settings bpfilter_get_settings(void)
 {
-	return (struct bpfilter_settings){ .xdp = READ_ONCE(xdp_mode) };
+	return (struct bpfilter_settings){ .xdp = READ_ONCE(xdp_mode), .form = READ_ONCE(form) };
 }
 
 unsigned long bpfilter_deadline(void)
@@ -32,23 +39,33 @@ unsigned long bpfilter_deadline(void)
 	return (unsigned long)READ_ONCE(deadline) * HZ;
 }
 
-static int set_xdp(const char *value, const struct kernel_param *param)
+/* Tells the helper of a parameter's new value. */
+static int change(unsigned int *parameter, unsigned int value)
 {
-	int mode = sysfs_match_string(xdp_modes, value);
 	struct bpfilter_settings settings;
 	struct bpfilter_request *request;
 
-	if (mode < 0)
-		return mode;
 	request = bpfilter_request_new(BPFILTER_OP_SETTINGS, NULL, NFPROTO_UNSPEC);
 	if (!request)
 		return -ENOMEM;
-	WRITE_ONCE(xdp_mode, mode);
+	WRITE_ONCE(*parameter, value);
 	settings = bpfilter_get_settings();
 	bpfilter_request_set_head(request, &settings, sizeof(settings));
 	bpfilter_queue_notify(request);
-	bpfilter_watch_all();
 	return 0;
+}
+
+static int set_xdp(const char *value, const struct kernel_param *param)
+{
+	int mode = sysfs_match_string(xdp_modes, value);
+	int error;
+
+	if (mode < 0)
+		return mode;
+	error = change(&xdp_mode, mode);
+	if (!error)
+		bpfilter_watch_all();
+	return error;
 }
 
 static int get_xdp(char *buffer, const struct kernel_param *param)
@@ -61,6 +78,23 @@ static const struct kernel_param_ops xdp_ops = { .set = set_xdp, .get = get_xdp 
 module_param_cb(xdp, &xdp_ops, NULL, 0644);
 MODULE_PARM_DESC(xdp,
 		 "early drop of leading INPUT rules at XDP: auto (default), off, generic, native");
+
+static int set_form(const char *value, const struct kernel_param *param)
+{
+	int number = sysfs_match_string(forms, value);
+
+	return number < 0 ? number : change(&form, number);
+}
+
+static int get_form(char *buffer, const struct kernel_param *param)
+{
+	return sysfs_emit(buffer, "%s\n", forms[READ_ONCE(form)]);
+}
+
+static const struct kernel_param_ops form_ops = { .set = set_form, .get = get_form };
+
+module_param_cb(form, &form_ops, NULL, 0644);
+MODULE_PARM_DESC(form, "what tables that come from now on become: auto (default), code, data");
 
 static int set_deadline(const char *value, const struct kernel_param *param)
 {

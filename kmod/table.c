@@ -238,9 +238,11 @@ static u32 payload_length(const struct bpfilter_request *request)
 	return request->header.opcode == BPFILTER_OP_REPLACE ? request->body_length : 0;
 }
 
-int bpfilter_table_commit(struct bpfilter_request *request, const struct bpfilter_commit *commit)
+int bpfilter_table_commit(struct bpfilter_request *request,
+			  const struct bpfilter_commit_records *records)
 {
-	struct bpfilter_version *version = bpfilter_version_new(commit, request->header.family);
+	struct bpfilter_version *version = bpfilter_version_new(records, request->header.family);
+	const struct bpfilter_commit *commit = &records->commit;
 	struct bpfilter_table *table;
 	int error;
 

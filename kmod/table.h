@@ -29,8 +29,9 @@ struct bpfilter_table {
 	u32 hook_flags[BPFILTER_HOOKS_MAX]; /* BPFILTER_HOOK_* */
 };
 
-/* IOC_COMMIT, for a request that is held. */
-int bpfilter_table_commit(struct bpfilter_request *request, const struct bpfilter_commit *commit);
+/* IOC_COMMIT, with an element_size of 0, or IOC_COMMIT_RECORDS, for a request that is held. */
+int bpfilter_table_commit(struct bpfilter_request *request,
+			  const struct bpfilter_commit_records *records);
 /* The version in force, referenced, or NULL. */
 struct bpfilter_version *bpfilter_table_version(struct net *net, u8 family, const char *name);
 /* Adds a REPLAY for every table in force to `replays`. */

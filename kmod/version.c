@@ -67,10 +67,13 @@ static bool is_calling_well(const struct bpf_prog *program)
  * come the fields that lie in skb->cb, which is IP's here (tc_classid, data_meta, and what direct
  * access to the packet needs), and those that lead to sockets.
  */
-static bool can_run(const struct bpf_prog *program)
+static bool can_run(const struct bpfilter_version *version, const struct bpf_prog *program)
 {
-	return program->aux->max_ctx_offset <= offsetof(struct __sk_buff, cb) &&
-	       is_calling_well(program);
+	u32 end = offsetof(struct __sk_buff, cb);
+
+	if (version->element_size)
+		end = offsetofend(struct __sk_buff, cb[0]);
+	return program->aux->max_ctx_offset <= end && is_calling_well(program);
 }
 
 /*
@@ -116,9 +119,24 @@ static int take_programs(struct bpfilter_version *version, const struct bpfilter
 			return -EINVAL;
 		}
 		version->program[hook->hook] = program;
-		if (!can_run(program))
+		if (!can_run(version, program))
 			return -EINVAL;
 	}
+	return 0;
+}
+
+/*
+ * One for each CPU, one behind the other. Not of a kind that the verifier may have taken for
+ * constant: what it has shown would not be so once we write there.
+ */
+static int take_elements(struct bpfilter_version *version, struct bpf_map *map)
+{
+	if (map->map_type != BPF_MAP_TYPE_ARRAY || map->btf || map->max_entries != 1 ||
+	    map->map_flags & BPF_F_RDONLY_PROG ||
+	    version->element_size < sizeof(struct bpfilter_context) || version->element_size % 8 ||
+	    (u64)version->element_size * nr_cpu_ids > map->value_size)
+		return -EINVAL;
+	version->elements = container_of(map, struct bpf_array, map)->value;
 	return 0;
 }
 
@@ -127,14 +145,16 @@ static int take_context(struct bpfilter_version *version, s32 fd)
 	struct bpf_map *map;
 
 	if (fd == -1)
-		return 0;
+		return version->element_size ? -EINVAL : 0;
 	map = bpf_map_get(fd);
 	if (IS_ERR(map))
 		return PTR_ERR(map);
 	version->context_map = map;
+	if (version->element_size)
+		return take_elements(version, map);
 	/* Types would say where pointers and locks of the kernel's lie, to be written over. */
 	if (map->map_type != BPF_MAP_TYPE_PERCPU_ARRAY || map->btf ||
-	    map->value_size < sizeof(struct bpfilter_context))
+	    map->value_size < offsetof(struct bpfilter_context, root))
 		return -EINVAL;
 	version->context =
 		(struct bpfilter_context __percpu *)container_of(map, struct bpf_array, map)
@@ -231,6 +251,20 @@ static unsigned long memory_of(const struct bpfilter_version *version)
 	return bytes;
 }
 
+/* What many tables share is on nobody's account: of the first that is kept counts its part. */
+static unsigned long memory_of_records(const struct bpfilter_version *version, u32 share)
+{
+	unsigned long bytes = 0;
+	u32 i;
+
+	for (i = 0; i < version->kept_count; i++) {
+		const unsigned long all = memory_of_map(version->kept[i]->private_data);
+
+		bytes += i ? all : min_t(unsigned long, all, share);
+	}
+	return bytes;
+}
+
 int bpfilter_version_charge(struct bpfilter_version *version, struct bpfilter_keeper *keeper,
 			    u32 payload_length, const struct bpfilter_version *old)
 {
@@ -244,9 +278,11 @@ int bpfilter_version_charge(struct bpfilter_version *version, struct bpfilter_ke
 	return 0;
 }
 
-struct bpfilter_version *bpfilter_version_new(const struct bpfilter_commit *commit, u8 family)
+struct bpfilter_version *bpfilter_version_new(const struct bpfilter_commit_records *records,
+					      u8 family)
 {
 	struct bpfilter_version *version = kzalloc(sizeof(*version), GFP_KERNEL);
+	const struct bpfilter_commit *commit = &records->commit;
 	int error;
 
 	if (!version)
@@ -257,6 +293,8 @@ struct bpfilter_version *bpfilter_version_new(const struct bpfilter_commit *comm
 	version->devices = !(commit->flags & BPFILTER_COMMIT_NO_DEVICES);
 	version->link = !(commit->flags & BPFILTER_COMMIT_NO_LINK);
 	version->family = family;
+	version->element_size = records->element_size;
+	memcpy(version->root, records->root, sizeof(version->root));
 
 	error = take_programs(version, commit);
 	if (!error)
@@ -269,7 +307,8 @@ struct bpfilter_version *bpfilter_version_new(const struct bpfilter_commit *comm
 		bpfilter_version_put(version);
 		return ERR_PTR(error);
 	}
-	version->bytes = memory_of(version);
+	version->bytes = version->element_size ? memory_of_records(version, records->bytes) :
+						 memory_of(version);
 	return version;
 }
 

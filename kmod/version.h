@@ -24,6 +24,10 @@ struct bpfilter_version {
 	struct bpf_prog *program[BPFILTER_HOOKS_MAX]; /* by hook number */
 	struct bpf_map *context_map; /* or NULL */
 	struct bpfilter_context __percpu *context; /* element 0 of it */
+	/* Or, of programs that walk records: */
+	void *elements; /* the one element of it, a context for each CPU */
+	u32 element_size; /* 0: they do not */
+	u32 root[BPFILTER_HOOKS_MAX];
 	u32 kept_count;
 	struct file *kept[BPFILTER_KEPT_MAX];
 	bool pin;
@@ -41,7 +45,8 @@ struct bpfilter_version {
 };
 
 /* In the helper's context: its descriptors are resolved. May return ERR_PTR(). */
-struct bpfilter_version *bpfilter_version_new(const struct bpfilter_commit *commit, u8 family);
+struct bpfilter_version *bpfilter_version_new(const struct bpfilter_commit_records *records,
+					      u8 family);
 /*
  * Who answers for its memory, and for as much as its payload takes of the helper's; the version
  * `old` is what it comes instead of, or NULL.

@@ -22,6 +22,14 @@
  * rest of the element is the program's own; it survives from packet to packet. Element
  * 0 may be larger than the structure below: that is how it grows.
  *
+ * A PROGRAM THAT WALKS RECORDS (IOC_COMMIT_RECORDS) finds it elsewhere: in an array of one large
+ * element, cut into pieces of one size, one for each CPU. Which one is its own stands in
+ * ctx->cb[0], which it may use for that; the bytes are given back to IP afterwards. In the context
+ * the module tells where the records of this hook begin, as the COMMIT said. Such a program may
+ * ask to be run again for the same packet with the result BPFILTER_AGAIN; it gets the same
+ * context, where `again` is what it left there: 0 for a new packet. No more than 2^20 times, then
+ * the packet is dropped.
+ *
  * ITS RESULT is a netfilter verdict. Anything else is taken for BPFILTER_DROP.
  *
  * The program counts: the module touches no counter.
@@ -53,7 +61,7 @@ enum bpfilter_quirk {
 };
 
 /*
- * 40 bytes. The names of the devices as they are now, all zero where the hook has
+ * 48 bytes. The names of the devices as they are now, all zero where the hook has
  * none (in at LOCAL_OUT, out at LOCAL_IN). Bytes behind the NUL may be anything.
  */
 struct bpfilter_context {
@@ -61,12 +69,16 @@ struct bpfilter_context {
 	char out[BPFILTER_IFNAME_LEN];
 	__u32 link; /* enum bpfilter_link */
 	__u32 quirks; /* a set of enum bpfilter_quirk */
+	/* Of a program that walks records: */
+	__u32 root; /* where those of this hook begin */
+	__u32 again; /* the program's, but 0 for a new packet */
 };
 
 enum bpfilter_verdict {
 	BPFILTER_DROP = 0, /* NF_DROP */
 	BPFILTER_ACCEPT = 1, /* NF_ACCEPT */
 	BPFILTER_QUEUE = 3, /* NF_QUEUE, to queue 0 */
+	BPFILTER_AGAIN = 256, /* none yet: run it again */
 };
 
 #endif /* BPFILTER_CONTEXT_H */

@@ -47,6 +47,7 @@
  *          COMMIT_NO_DEVICES, COMMIT_NO_LINK. Programs may call few helpers, kept are arrays.
  *     1.3  The header tells the deadline. IOC_REFUSE. DEVICES follows a COMMIT that asks for
  *          it, and INIT; REQUEST_UNSETTLED, and EAGAIN to DEVICES. ADD_COUNTERS may COMMIT.
+ *     1.4  IOC_COMMIT_RECORDS, bpfilter_settings.form.
  *
  * ORDER AND LIFETIME
  *   Ids are unique for the life of the module, never 0. Requests may be answered in any
@@ -79,7 +80,7 @@
 #include <linux/types.h>
 
 #define BPFILTER_PIPE_MAJOR 1
-#define BPFILTER_PIPE_MINOR 3
+#define BPFILTER_PIPE_MINOR 4
 
 #define BPFILTER_MESSAGE_MAX 240
 #define BPFILTER_TABLE_NAME_LEN 32 /* XT_TABLE_MAXNAMELEN, NUL included */
@@ -190,9 +191,16 @@ enum bpfilter_xdp_mode {
 	BPFILTER_XDP_NATIVE = 3, /* native, or not at all */
 };
 
+/* What a table becomes. */
+enum bpfilter_form {
+	BPFILTER_FORM_AUTO = 0,
+	BPFILTER_FORM_CODE = 1, /* programs of its own */
+	BPFILTER_FORM_DATA = 2, /* records that are walked */
+};
+
 struct bpfilter_settings {
 	__u32 xdp; /* enum bpfilter_xdp_mode */
-	__u32 reserved;
+	__u32 form; /* enum bpfilter_form; since 1.4, 0 before */
 };
 
 struct bpfilter_init {
@@ -281,6 +289,23 @@ struct bpfilter_commit {
 };
 
 /*
+ * IOC_COMMIT_RECORDS: the same, of programs that walk records. `context_fd` is then an array of one
+ * element of at least `element_size` bytes for each possible CPU. `root`: what the context of each
+ * hook tells its program; what lies there is the helper's affair. Its programs may look at
+ * ctx->cb[0] as well. EINVAL also: element_size is smaller than the context, or no multiple of 8.
+ * The first that is kept may be shared with other tables: `bytes` of it are this one's, and are on
+ * the account of whoever stands behind the namespace. The others that are kept are its own; the
+ * programs and the array of contexts are on nobody's account, since all such tables have the same.
+ */
+struct bpfilter_commit_records {
+	struct bpfilter_commit commit;
+	__u32 element_size;
+	__u32 root[BPFILTER_HOOKS_MAX]; /* by hook number */
+	__u32 bytes;
+	__u32 reserved;
+};
+
+/*
  * IOC_KEPT: new descriptors (close-on-exec) for what was kept with the table of a
  * REPLAY or OLD_COUNTERS request, or with the table in force by that name in the
  * request's namespace for any other request that names a table; none if there is none.
@@ -320,6 +345,7 @@ struct bpfilter_give {
 #define BPFILTER_IOC_EARLY_HOOKS _IOW(BPFILTER_IOC_MAGIC, 4, __u64)
 
 #define BPFILTER_IOC_GIVE _IOW(BPFILTER_IOC_MAGIC, 5, struct bpfilter_give)
+#define BPFILTER_IOC_COMMIT_RECORDS _IOW(BPFILTER_IOC_MAGIC, 6, struct bpfilter_commit_records)
 
 /*
  * The next request, if it is as long as this, fails with ENOMEM: there is no memory to read it.

@@ -3,7 +3,7 @@
 
 Which those are is written once, in umh/CMakeLists.txt: `layer(NAME LIBRARY...)`. A folder may
 include what its libraries are linked with in turn. What is in no layer (main.cpp) may include
-everything. The core is values: of util it sees bytes and results, no descriptor and no log."""
+everything. What programs and their writers agree upon (bpf/) stands below all. The core is values: of util it sees bytes and results, no descriptor and no log."""
 
 import os
 import re
@@ -14,6 +14,7 @@ LAYER = re.compile(r"^layer\((?P<name>[^\s)]+)(?P<libraries>[^)]*)\)", re.MULTIL
 INCLUDE = re.compile(r'^\s*#\s*include\s+"umh/(?P<path>[^"]+)"')
 SOURCES = (".cpp", ".h", ".c", ".def")
 VALUES = {"util/bytes.h", "util/result.h"}
+SHARED = {"bpf/element.h", "bpf/record.h"}
 
 
 def library(layer: str) -> str:
@@ -43,7 +44,7 @@ def layer_of(path: str, layers: dict[str, set[str]]) -> str | None:
 
 def wrong(path: str, included: str, layers: dict[str, set[str]]) -> str | None:
     layer, target = layer_of(path, layers), layer_of(included, layers)
-    if layer is None:
+    if layer is None or included in SHARED:
         return None
     if target is None or target not in layers[layer]:
         return f"layer {layer} does not stand on {target or os.path.dirname(included) or 'the top'}"

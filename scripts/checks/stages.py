@@ -18,7 +18,8 @@ GIVE_WAY = 5
 
 # What the sanitizers' run depends on.
 HELPER_SOURCES = tuple(f"--file={TREE}/{name}" for name in
-                       ("umh", "include", "uapi", "tests/unit", "tests/CMakeLists.txt", "scripts/build-helper"))
+                       ("umh", "include", "uapi", "tests/unit", "tests/CMakeLists.txt", "scripts/build-helper",
+                        "scripts/bpf-object"))
 COMPILER = ("--package=clang-*", "--package=lib*-dev")
 
 

@@ -65,9 +65,11 @@ Result<std::vector<ir::Counters>> read_counters(int counters_fd, int base_fd, st
         for (const ir::Counters &value : values)
             result[id] += value;
     };
-    const Result<> base = read_map(base_fd, count, 1, add);
-    if (!base)
-        return std::unexpected(base.error());
+    if (base_fd >= 0) {
+        const Result<> base = read_map(base_fd, count, 1, add);
+        if (!base)
+            return std::unexpected(base.error());
+    }
     const Result<> cpu = read_map(counters_fd, count, static_cast<std::size_t>(cpus), add);
     if (!cpu)
         return std::unexpected(cpu.error());

@@ -13,7 +13,7 @@
 
 namespace bpfilter {
 
-// The counts of rules 0 to count - 1.
+// The counts of rules 0 to count - 1. A base of -1 is none.
 Result<std::vector<ir::Counters>> read_counters(int counters_fd, int base_fd, std::uint32_t count);
 
 // Adds to rules 0 to added.size() - 1, in one update of the base.

@@ -67,6 +67,11 @@ Result<UniqueFd> create_base_map(std::uint32_t rules)
                   std::max(rules, 1U));
 }
 
+Result<UniqueFd> create_memory_map(const char *name, std::uint32_t size)
+{
+    return create(BPF_MAP_TYPE_ARRAY, name, sizeof(std::uint32_t), size, 1, BPF_F_MMAPABLE);
+}
+
 Result<UniqueFd> create_local_map(std::span<const LocalPrefix> prefixes)
 {
     struct Key {

@@ -26,6 +26,9 @@ Result<UniqueFd> create_counters_map(std::uint32_t rules);
 // bf_base: array of ir::Counters by rule id, zero. Written by the helper only.
 Result<UniqueFd> create_base_map(std::uint32_t rules);
 
+// Memory: an array of one element of this size, zero, which can be mapped.
+Result<UniqueFd> create_memory_map(const char *name, std::uint32_t size);
+
 // An IPv4 prefix that is local to this machine, address in network byte order.
 struct LocalPrefix {
     std::array<std::byte, 4> address{};

@@ -34,6 +34,13 @@ Result<> PipeKernel::commit(const bpfilter_commit &commit)
     return {};
 }
 
+Result<> PipeKernel::commit_records(const bpfilter_commit_records &commit)
+{
+    if (ioctl(fd_, BPFILTER_IOC_COMMIT_RECORDS, &commit) < 0)
+        return refused("a commit of records");
+    return {};
+}
+
 Result<std::vector<UniqueFd>> PipeKernel::kept(std::uint64_t request)
 {
     bpfilter_kept kept{};

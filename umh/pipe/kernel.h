@@ -22,6 +22,9 @@ public:
     // Put a table in force; see BPFILTER_IOC_COMMIT. ECANCELED: the caller is gone.
     virtual Result<> commit(const bpfilter_commit &commit) = 0;
 
+    // The same, of programs that walk records; see BPFILTER_IOC_COMMIT_RECORDS.
+    virtual Result<> commit_records(const bpfilter_commit_records &commit) = 0;
+
     // The descriptors kept with the table of this request, in the order of their commit.
     virtual Result<std::vector<UniqueFd>> kept(std::uint64_t request) = 0;
 
@@ -42,6 +45,7 @@ public:
     explicit PipeKernel(int fd) : fd_(fd) {}
 
     Result<> commit(const bpfilter_commit &commit) override;
+    Result<> commit_records(const bpfilter_commit_records &commit) override;
     Result<std::vector<UniqueFd>> kept(std::uint64_t request) override;
     Result<UniqueFd> netns(std::uint64_t request) override;
     Result<bool> has_early_hooks(std::uint64_t request) override;

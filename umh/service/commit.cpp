@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "umh/service/commit.h"
 
+#include "umh/bpf/element.h"
 #include "umh/codegen/codegen.h"
+#include "umh/core/records/wants.h"
 #include "umh/load/map.h"
 #include "umh/load/program.h"
+#include "umh/load/records.h"
 #include "umh/xdp/lead.h"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -15,9 +20,14 @@ namespace bpfilter::service {
 
 namespace {
 
-struct HookProgram {
+struct OwnProgram {
     ir::Hook hook{};
     UniqueFd fd;
+};
+
+struct HookProgram {
+    ir::Hook hook{};
+    int fd = -1;
 };
 
 Result<UniqueFd> make_context_map(const ir::Table &table)
@@ -35,10 +45,10 @@ LoadDeadline load_deadline(const pipe::Request &request)
     return std::chrono::steady_clock::now() + std::chrono::milliseconds(seconds * 500UL);
 }
 
-Result<std::vector<HookProgram>> make_programs(const ir::Table &table, const ProgramMaps &maps,
+Result<std::vector<OwnProgram>> make_programs(const ir::Table &table, const ProgramMaps &maps,
                                                LoadDeadline deadline)
 {
-    std::vector<HookProgram> programs;
+    std::vector<OwnProgram> programs;
     for (std::size_t i = 0; i < ir::hook_count; ++i) {
         if (!table.hooks[i])
             continue;
@@ -61,7 +71,8 @@ bool has_rules(const ir::Table &table)
     return table.rules.size() > static_cast<std::size_t>(hooks) + 1;
 }
 
-bpfilter_commit describe(const ir::Table &table, const std::vector<HookProgram> &programs)
+bpfilter_commit describe(const ir::Table &table, const std::vector<HookProgram> &programs,
+                         std::span<const int> kept)
 {
     bpfilter_commit commit{};
     table.name.copy(commit.table, sizeof(commit.table) - 1);
@@ -78,8 +89,10 @@ bpfilter_commit describe(const ir::Table &table, const std::vector<HookProgram> 
             hook.flags |= BPFILTER_HOOK_NAT;
         if (table.hooks[number]->reroute)
             hook.flags |= BPFILTER_HOOK_REROUTE;
-        hook.prog_fd = program.fd.get();
+        hook.prog_fd = program.fd;
     }
+    commit.kept_count = static_cast<__u32>(kept.size());
+    std::ranges::copy(kept, commit.kept_fd);
     return commit;
 }
 
@@ -90,16 +103,8 @@ __u32 unused_context(const ir::Table &table)
            (use.link ? 0 : BPFILTER_COMMIT_NO_LINK);
 }
 
-} // namespace
-
-bool wants_devices(const ir::Table &table)
-{
-    return may_want_devices(table) &&
-           !xdp::lead_devices(xdp::find_lead(table, ir::Hook::local_in)).empty();
-}
-
-Result<TableState> put_in_force(blob::DecodedTable decoded, const pipe::Request &request,
-                                pipe::Kernel &kernel, const Settings &settings)
+Result<TableState> put_code_in_force(blob::DecodedTable decoded, const pipe::Request &request,
+                                     pipe::Kernel &kernel, const Settings &settings)
 {
     const LoadDeadline deadline = load_deadline(request);
     const ir::Table &table = decoded.table;
@@ -118,21 +123,122 @@ Result<TableState> put_in_force(blob::DecodedTable decoded, const pipe::Request 
         table, {.context = context->get(), .counters = counters->get(), .local = -1}, deadline);
     if (!programs)
         return fail(std::move(programs.error()));
+    std::vector<HookProgram> hooks;
+    for (const auto &program : *programs)
+        hooks.push_back({program.hook, program.fd.get()});
 
-    bpfilter_commit commit = describe(table, *programs);
+    bpfilter_commit commit = describe(table, hooks, std::array{counters->get(), base->get()});
     if (settings.minor >= 2)
         commit.flags |= unused_context(table);
     commit.id = request.header.id;
     commit.context_fd = context->get();
-    commit.kept_count = kept_count;
-    commit.kept_fd[kept_counters] = counters->get();
-    commit.kept_fd[kept_base] = base->get();
-    auto state = TableState::make(std::move(decoded), counters->get(), base->get());
-    if (!state)
-        return state;
+    auto counting = Counting::of_code(counters->get(), base->get());
+    if (!counting)
+        return fail(std::move(counting.error()));
+    TableState state(std::move(decoded), *counting);
     if (auto done = kernel.commit(commit); !done)
         return fail(std::move(done.error()));
     return state;
+}
+
+// The parts of the key that are asked for, of all hooks.
+ir::Parts parts_of_hooks(const ir::Table &table)
+{
+    ir::Parts parts;
+    for (const auto &wants : records::wants_of(table))
+        parts |= wants.parts;
+    return parts;
+}
+
+// Where a table as data counts.
+struct Tally {
+    UniqueFd tally;
+    UniqueFd early; // or none
+    Counting counting;
+};
+
+Result<Tally> make_tally(const ir::Table &table, const WrittenTable &written)
+{
+    const auto rules = static_cast<std::uint32_t>(table.rules.size());
+    Tally made;
+    auto tally = create_memory_map("bf_tally", static_cast<std::uint32_t>(tally_size(rules)));
+    if (!tally)
+        return fail(std::move(tally.error()));
+    made.tally = std::move(*tally);
+    if (wants_devices(table)) {
+        auto counters = create_counters_map(rules);
+        if (!counters)
+            return fail(std::move(counters.error()));
+        made.early = std::move(*counters);
+    }
+    const auto counting = Counting::of_data(
+        written.block.arena().map(), made.tally.get(), made.early.get(), rules,
+        {.place = written.counting.place, .stride = written.counting.stride, .cpus = written.cpus});
+    if (!counting)
+        return fail(counting.error());
+    made.counting = *counting;
+    return made;
+}
+
+bpfilter_commit_records describe_records(const ir::Table &table, const WrittenTable &written,
+                                         const Tally &tally)
+{
+    std::vector<HookProgram> hooks;
+    bpfilter_commit_records records{};
+    for (std::size_t i = 0; i < ir::hook_count; ++i) {
+        if (!table.hooks[i])
+            continue;
+        hooks.push_back({static_cast<ir::Hook>(i), written.hooks[i].program});
+        records.root[i] = written.hooks[i].root;
+    }
+    std::vector<int> kept{written.block.arena().map(), tally.tally.get()};
+    if (tally.early)
+        kept.push_back(tally.early.get());
+    records.commit = describe(table, hooks, kept);
+    const ir::Parts parts = parts_of_hooks(table);
+    if (!parts.has(ir::Part::devices))
+        records.commit.flags |= BPFILTER_COMMIT_NO_DEVICES;
+    if (!parts.has(ir::Part::link))
+        records.commit.flags |= BPFILTER_COMMIT_NO_LINK;
+    records.element_size = element_size;
+    records.bytes = static_cast<__u32>(written.block.bytes().size());
+    return records;
+}
+
+// The programs and the arena, which many tables share, the helper holds itself: a few descriptors,
+// however many tables there are.
+Result<TableState> put_data_in_force(blob::DecodedTable decoded, const pipe::Request &request,
+                                     pipe::Kernel &kernel, Arenas &arenas)
+{
+    auto written = write_table(arenas, decoded.table, load_deadline(request));
+    if (!written)
+        return fail(std::move(written.error()));
+    const auto tally = make_tally(decoded.table, *written);
+    if (!tally)
+        return fail(tally.error());
+    bpfilter_commit_records records = describe_records(decoded.table, *written, *tally);
+    records.commit.id = request.header.id;
+    records.commit.context_fd = arenas.elements();
+    TableState state(std::move(decoded), tally->counting, std::move(written->block));
+    if (auto done = kernel.commit_records(records); !done)
+        return fail(std::move(done.error()));
+    return state;
+}
+
+} // namespace
+
+bool wants_devices(const ir::Table &table)
+{
+    return may_want_devices(table) &&
+           !xdp::lead_devices(xdp::find_lead(table, ir::Hook::local_in)).empty();
+}
+
+Result<TableState> put_in_force(blob::DecodedTable decoded, const pipe::Request &request,
+                                pipe::Kernel &kernel, const Settings &settings, Arenas &arenas)
+{
+    const bool as_data = settings.minor >= 4 && settings.form == BPFILTER_FORM_DATA;
+    return as_data ? put_data_in_force(std::move(decoded), request, kernel, arenas)
+                   : put_code_in_force(std::move(decoded), request, kernel, settings);
 }
 
 } // namespace bpfilter::service

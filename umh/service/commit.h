@@ -15,7 +15,7 @@ namespace bpfilter::service {
 // programs of the one before; to move what is returned takes no memory. ECANCELED: the caller is
 // gone.
 Result<TableState> put_in_force(blob::DecodedTable decoded, const pipe::Request &request,
-                                pipe::Kernel &kernel, const Settings &settings);
+                                pipe::Kernel &kernel, const Settings &settings, Arenas &arenas);
 
 // Does it have such rules, so that changes of devices matter?
 bool wants_devices(const ir::Table &table);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "umh/service/namespace.h"
 
-#include "umh/counters/counters.h"
 #include "umh/core/blob/info.h"
 #include "umh/core/blob/initial.h"
 #include "umh/core/blob/layout.h"
@@ -56,7 +55,7 @@ template <std::size_t N> std::string_view name_in(const char (&field)[N])
 }
 
 Result<blob::DecodedTable> decode_initial(const blob::TableProperties &properties,
-                                            const blob::Layout &layout)
+                                          const blob::Layout &layout)
 {
     return blob::decode_replace(blob::initial_replace(properties, layout), layout);
 }
@@ -87,16 +86,25 @@ Result<TableState *> Namespace::table(const Request &request, std::string_view n
     return commit(request, std::move(*decoded));
 }
 
-// Nothing may fail behind the COMMIT, for want of memory neither: the place is made before.
+// Nothing may fail behind the COMMIT, for want of memory neither: the place is made before, and
+// what it takes to leave the old one's. That nobody walks any more then, so its memory goes.
 Result<TableState *> Namespace::commit(const Request &request, blob::DecodedTable decoded)
 {
     const Key key(decoded.table.family, decoded.table.name);
     decltype(tables_) place;
-    if (!tables_.contains(key))
+    ArenaLeave leave;
+    if (const auto old = tables_.find(key); old != tables_.end()) {
+        auto made = old->second.leave_arena();
+        if (!made)
+            return fail(std::move(made.error()));
+        leave = std::move(*made);
+    } else {
         place.try_emplace(key);
-    auto state = put_in_force(std::move(decoded), request, kernel_, settings_);
+    }
+    auto state = put_in_force(std::move(decoded), request, kernel_, settings_, arenas_);
     if (!state)
         return fail(std::move(state.error()));
+    leave.finish();
     tables_.merge(place);
     auto &there = tables_.find(key)->second;
     there = std::move(*state);
@@ -178,13 +186,13 @@ Outcome Namespace::old_counters(Request &request)
     const auto in = pipe::payload_as<bpfilter_count>(request.payload());
     if (!in)
         return fail(in.error());
-    const auto kept = kernel_.kept(request.header.id);
+    auto kept = kernel_.kept(request.header.id);
     if (!kept)
-        return fail(kept.error());
-    if (kept->size() != kept_count)
-        return fail(EIO, "the module does not have the counters of the old table");
-    const auto counters =
-        read_counters((*kept)[kept_counters].get(), (*kept)[kept_base].get(), in->count);
+        return fail(std::move(kept.error()));
+    const auto counting = Counting::of_kept(*kept);
+    if (!counting)
+        return fail(counting.error());
+    const auto counters = counting->read(in->count);
     if (!counters)
         return fail(counters.error());
     const auto bytes = std::as_bytes(std::span(*counters));
@@ -240,15 +248,13 @@ Outcome Namespace::replay(Request &request)
     auto kept = kernel_.kept(request.header.id);
     if (!kept)
         return fail(std::move(kept.error()));
-    if (kept->size() != kept_count)
-        return fail(EIO, "the module does not have the counters of a table in force");
+    const auto counting = Counting::of_kept(*kept);
+    if (!counting)
+        return fail(counting.error());
 
-    auto state = TableState::make(std::move(*decoded), (*kept)[kept_counters].get(),
-                                  (*kept)[kept_base].get());
-    if (!state)
-        return fail(std::move(state.error()));
-    const Key key(state->decoded.table.family, state->decoded.table.name);
-    const auto &there = tables_.insert_or_assign(key, std::move(*state)).first->second;
+    TableState state(std::move(*decoded), *counting);
+    const Key key(state.decoded.table.family, state.decoded.table.name);
+    const auto &there = tables_.insert_or_assign(key, std::move(state)).first->second;
     if (settings_.minor < 3) // since then DEVICES follows
         update_devices(request, there);
     return pipe::Buffer();

@@ -19,7 +19,8 @@ namespace bpfilter::service {
 
 class Namespace {
 public:
-    Namespace(pipe::Kernel &kernel, const Settings &settings) : kernel_(kernel), settings_(settings)
+    Namespace(pipe::Kernel &kernel, const Settings &settings, Arenas &arenas)
+        : kernel_(kernel), settings_(settings), arenas_(arenas)
     {
     }
 
@@ -49,6 +50,7 @@ private:
 
     pipe::Kernel &kernel_;
     const Settings &settings_;
+    Arenas &arenas_;
     std::map<Key, TableState> tables_;
     xdp::Attachments attachments_;
     bool hidden_ = false;    // early hooks, when last looked at

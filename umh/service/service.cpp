@@ -57,7 +57,7 @@ std::shared_ptr<Namespace> Service::find_namespace(std::uint64_t netns)
     const std::lock_guard lock(mutex_);
     auto &slot = namespaces_[netns];
     if (!slot)
-        slot = std::make_shared<Namespace>(kernel_, settings_);
+        slot = std::make_shared<Namespace>(kernel_, settings_, arenas_);
     return slot;
 }
 
@@ -75,7 +75,7 @@ Outcome Service::init(const Request &request)
     if (in->major != BPFILTER_PIPE_MAJOR)
         return fail(EPROTO, fmt::format("the module speaks version {} of the pipe, the helper {}",
                                         in->major, BPFILTER_PIPE_MAJOR));
-    settings_.xdp = static_cast<bpfilter_xdp_mode>(in->settings.xdp);
+    take(in->settings, in->minor);
     bpfilter_init out{};
     out.major = BPFILTER_PIPE_MAJOR;
     out.minor = std::min<__u32>(in->minor, BPFILTER_PIPE_MINOR);
@@ -92,8 +92,14 @@ Outcome Service::change_settings(const Request &request)
     const auto in = pipe::payload_as<bpfilter_settings>(request.payload());
     if (!in)
         return fail(in.error());
-    settings_.xdp = static_cast<bpfilter_xdp_mode>(in->xdp);
+    take(*in, settings_.minor);
     return pipe::Buffer();
+}
+
+void Service::take(const bpfilter_settings &settings, __u32 minor)
+{
+    settings_.xdp = static_cast<bpfilter_xdp_mode>(settings.xdp);
+    settings_.form = minor >= 4 ? static_cast<bpfilter_form>(settings.form) : BPFILTER_FORM_AUTO;
 }
 
 Outcome Service::netns_gone(const Request &request)

@@ -3,6 +3,7 @@
 // Service: every opcode of the pipe, and who answers it.
 #pragma once
 
+#include "umh/load/arena.h"
 #include "umh/pipe/kernel.h"
 #include "umh/pipe/message.h"
 #include "umh/service/namespace.h"
@@ -33,12 +34,14 @@ private:
     pipe::Outcome netns_gone(const pipe::Request &request);
     pipe::Outcome tap(const pipe::Request &request);
 
+    void take(const bpfilter_settings &settings, __u32 minor);
     std::shared_ptr<Namespace> find_namespace(std::uint64_t netns);
 
     pipe::Kernel &kernel_;
     unsigned threads_;
     Settings settings_;
     tap::Programs tap_programs_;
+    Arenas arenas_;    // which all that is in namespaces_ may be in
     std::mutex mutex_; // of namespaces_ itself, not of what is in it
     std::map<std::uint64_t, std::shared_ptr<Namespace>> namespaces_;
 };

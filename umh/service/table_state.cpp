@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "umh/service/table_state.h"
 
-#include "umh/counters/counters.h"
-#include "umh/load/map.h"
 #include "umh/xdp/lead.h"
 
 #include <utility>
@@ -34,44 +32,16 @@ bool may_want_devices(const ir::Table &table)
     return table.family == ir::Family::ipv4 && table.name == "filter";
 }
 
-Result<TableState> TableState::make(blob::DecodedTable decoded, int counters_fd, int base_fd)
+TableState::TableState(blob::DecodedTable decoded, const Counting &counting, Block block)
+    : decoded(std::move(decoded)), counting_(counting), block_(std::move(block))
 {
-    const auto counters = map_id(counters_fd);
-    if (!counters)
-        return fail(counters.error());
-    const auto base = map_id(base_fd);
-    if (!base)
-        return fail(base.error());
-    TableState state;
-    forget(decoded.table);
-    state.decoded = std::move(decoded);
-    state.counters_ = *counters;
-    state.base_ = *base;
-    return state;
+    forget(this->decoded.table);
 }
 
-Result<std::vector<ir::Counters>> TableState::read() const
+// What another helper wrote stays where it is.
+Result<ArenaLeave> TableState::leave_arena() const
 {
-    const auto counters = open_map(counters_);
-    if (!counters)
-        return fail(counters.error());
-    const auto base = open_map(base_);
-    if (!base)
-        return fail(base.error());
-    return read_counters(counters->get(), base->get(), rule_count());
-}
-
-Result<> TableState::add(std::span<const ir::Counters> counters) const
-{
-    const auto base = open_map(base_);
-    if (!base)
-        return fail(base.error());
-    return add_counters(base->get(), counters);
-}
-
-Result<UniqueFd> TableState::open_counters() const
-{
-    return open_map(counters_);
+    return block_ ? counting_.leave_arena() : ArenaLeave();
 }
 
 } // namespace bpfilter::service

@@ -7,6 +7,8 @@
 
 #include "umh/core/blob/table.h"
 #include "umh/core/ir/counters.h"
+#include "umh/counters/counting.h"
+#include "umh/load/arena.h"
 #include "umh/util/fd.h"
 #include "umh/util/result.h"
 
@@ -16,26 +18,27 @@
 
 namespace bpfilter::service {
 
-// The order of the descriptors that the module keeps with a table.
-enum Kept : std::size_t { kept_counters, kept_base, kept_count };
-
 class TableState {
 public:
     TableState() = default;
-    // Of maps that the module holds, or will when this counts.
-    static Result<TableState> make(blob::DecodedTable decoded, int counters_fd, int base_fd);
+    // `block`: as data, if this helper wrote it.
+    TableState(blob::DecodedTable decoded, const Counting &counting, Block block = {});
 
     // Of its rules the leading ones alone, and those only where devices may have use of them.
     blob::DecodedTable decoded;
 
     std::uint32_t rule_count() const { return static_cast<std::uint32_t>(decoded.offsets.size()); }
-    Result<std::vector<ir::Counters>> read() const;
-    Result<> add(std::span<const ir::Counters> counters) const;
-    Result<UniqueFd> open_counters() const;
+    Result<std::vector<ir::Counters>> read() const { return counting_.read(rule_count()); }
+    Result<> add(std::span<const ir::Counters> counters) const { return counting_.add(counters); }
+    Result<UniqueFd> open_counters() const { return counting_.open_counters(); }
+
+    // For when it is about to be taken out of force: what it has counted is to be read still when
+    // others write where it was walked. Finished when nobody walks it any more.
+    Result<ArenaLeave> leave_arena() const;
 
 private:
-    std::uint32_t counters_ = 0; // the numbers of bf_counters
-    std::uint32_t base_ = 0;     // and bf_base
+    Counting counting_;
+    Block block_; // what packets walk; it may go when they have left
 };
 
 // Is this the table whose rules a device may decide?

@@ -36,9 +36,10 @@ TEST(PipeLayout, StructuresHaveTheSizesOfTheProtocol)
     EXPECT_EQ(sizeof(bpfilter_count), 8u);
     EXPECT_EQ(sizeof(bpfilter_commit_hook), 16u);
     EXPECT_EQ(sizeof(bpfilter_commit), 168u);
+    EXPECT_EQ(sizeof(bpfilter_commit_records), 200u);
     EXPECT_EQ(sizeof(bpfilter_kept), 48u);
     EXPECT_EQ(sizeof(bpfilter_give), 32u);
-    EXPECT_EQ(sizeof(bpfilter_context), 40u);
+    EXPECT_EQ(sizeof(bpfilter_context), 48u);
 }
 
 TEST(ParseRequest, SplitsHeaderAndPayload)

@@ -42,6 +42,14 @@ public:
         return {};
     }
 
+    Result<> commit_records(const bpfilter_commit_records &records) override
+    {
+        if (auto done = commit(records.commit); !done)
+            return done;
+        this->records.push_back(records);
+        return {};
+    }
+
     Result<std::vector<UniqueFd>> kept(std::uint64_t) override
     {
         std::vector<UniqueFd> fds;
@@ -69,6 +77,7 @@ public:
     int refuse = 0;
     bool give_retired = false;
     std::vector<bpfilter_commit> commits;
+    std::vector<bpfilter_commit_records> records;
     std::vector<UniqueFd> in_force;
     std::vector<UniqueFd> retired;
     std::vector<UniqueFd> given;
@@ -79,12 +88,27 @@ struct Info {
     std::uint32_t valid_hooks, hook_entry[5], underflow[5], num_entries, size;
 };
 
-class ServiceTest : public ::testing::Test {
+// What a table asks of the module, beside what its programs do without.
+constexpr __u32 asked = BPFILTER_COMMIT_PIN | BPFILTER_COMMIT_WATCH;
+
+// In each form.
+class ServiceTest : public ::testing::TestWithParam<bpfilter_form> {
 protected:
     void SetUp() override
     {
         if (geteuid() != 0)
             GTEST_SKIP() << "making maps and loading programs needs root";
+        bpfilter_init in{};
+        in.major = BPFILTER_PIPE_MAJOR;
+        in.minor = BPFILTER_PIPE_MINOR;
+        in.settings.form = GetParam();
+        ASSERT_TRUE(ask(BPFILTER_OP_INIT, pipe::bytes_of(in), 0));
+    }
+
+    void TearDown() override
+    {
+        const std::size_t as_data = GetParam() == BPFILTER_FORM_DATA ? kernel.commits.size() : 0;
+        EXPECT_EQ(kernel.records.size(), as_data) << "commits in another form than this";
     }
 
     Outcome ask(std::uint16_t opcode, std::span<const std::byte> payload, std::uint64_t netns = 1,
@@ -144,7 +168,7 @@ protected:
     Service service{kernel, 16};
 };
 
-TEST_F(ServiceTest, AgreesOnAVersion)
+TEST_P(ServiceTest, AgreesOnAVersion)
 {
     bpfilter_init in{};
     in.major = BPFILTER_PIPE_MAJOR;
@@ -165,14 +189,14 @@ TEST_F(ServiceTest, AgreesOnAVersion)
     EXPECT_EQ(ask(BPFILTER_OP_INIT, pipe::bytes_of(in), 0).error().code, EPROTO);
 }
 
-TEST_F(ServiceTest, RefusesWhatItDoesNotKnow)
+TEST_P(ServiceTest, RefusesWhatItDoesNotKnow)
 {
     EXPECT_EQ(ask(999, {}).error().code, EINVAL);
     EXPECT_EQ(ask(BPFILTER_OP_GET_INFO, {}, 0).error().code, EINVAL);
     EXPECT_EQ(ask(BPFILTER_OP_GET_INFO, {}).error().code, EPROTO);
 }
 
-TEST_F(ServiceTest, FirstUseCreatesTheTable)
+TEST_P(ServiceTest, FirstUseCreatesTheTable)
 {
     EXPECT_TRUE(kernel.commits.empty());
     const Info in = info();
@@ -181,7 +205,7 @@ TEST_F(ServiceTest, FirstUseCreatesTheTable)
     ASSERT_EQ(kernel.commits.size(), 1u);
     const auto &commit = kernel.commits[0];
     EXPECT_STREQ(commit.table, "filter");
-    EXPECT_EQ(commit.flags, 0u);
+    EXPECT_EQ(commit.flags & asked, 0u);
     ASSERT_EQ(commit.hook_count, 3u);
     EXPECT_EQ(commit.hook[0].hook, 1u);
     EXPECT_EQ(commit.hook[2].hook, 3u);
@@ -190,7 +214,7 @@ TEST_F(ServiceTest, FirstUseCreatesTheTable)
     EXPECT_EQ(kernel.commits.size(), 1u) << "a second use creates nothing";
 }
 
-TEST_F(ServiceTest, AnUnknownTableIsENOENT)
+TEST_P(ServiceTest, AnUnknownTableIsENOENT)
 {
     EXPECT_EQ(get_info("nosuch").error().code, ENOENT);
     EXPECT_EQ(get_info("").error().code, ENOENT);
@@ -220,7 +244,7 @@ protected:
     const Blob blob = Blob().chain("c1").rule("INPUT", Rule().tcp().jump("c1"));
 };
 
-TEST_F(ServiceCompatTest, OneTableForAll)
+TEST_P(ServiceCompatTest, OneTableForAll)
 {
     EXPECT_EQ(compat_info().size, 620u) << "first used by a 32-bit caller";
     EXPECT_EQ(info().size, 632u);
@@ -236,7 +260,7 @@ TEST_F(ServiceCompatTest, OneTableForAll)
     EXPECT_EQ(compat_entries(compat_info().size).value(), listed);
 }
 
-TEST_F(ServiceCompatTest, CountersBeginAt36)
+TEST_P(ServiceCompatTest, CountersBeginAt36)
 {
     const std::vector<ir::Counters> counters{{1, 10}, {2, 20}, {3, 30}, {4, 1ULL << 40}};
     info();
@@ -252,7 +276,7 @@ TEST_F(ServiceCompatTest, CountersBeginAt36)
     EXPECT_EQ(listed, counters[3]);
 }
 
-TEST_F(ServiceCompatTest, ASuccessorListsTheSame)
+TEST_P(ServiceCompatTest, ASuccessorListsTheSame)
 {
     info();
     const auto payload = test::narrow(blob.build(4)).bytes;
@@ -268,7 +292,7 @@ TEST_F(ServiceCompatTest, ASuccessorListsTheSame)
     EXPECT_EQ(get_entries(successor, static_cast<std::uint32_t>(before.size())).value(), before);
 }
 
-TEST_F(ServiceCompatTest, ASuccessorKnowsFirstContents)
+TEST_P(ServiceCompatTest, ASuccessorKnowsFirstContents)
 {
     const auto before = compat_entries(compat_info().size).value();
     Service successor(kernel, 16);
@@ -279,7 +303,7 @@ TEST_F(ServiceCompatTest, ASuccessorKnowsFirstContents)
     EXPECT_TRUE(get_entries(successor, 632));
 }
 
-TEST_F(ServiceTest, AStaleSizeIsEAGAIN)
+TEST_P(ServiceTest, AStaleSizeIsEAGAIN)
 {
     const Info in = info();
     EXPECT_TRUE(get_entries(in.size));
@@ -287,28 +311,28 @@ TEST_F(ServiceTest, AStaleSizeIsEAGAIN)
     EXPECT_EQ(get_entries(in.size - 8).error().code, EAGAIN);
 }
 
-TEST_F(ServiceTest, ReplaceBringsNewContents)
+TEST_P(ServiceTest, ReplaceBringsNewContents)
 {
     info();
     Blob blob;
     blob.rule("INPUT", Rule().source("10.0.0.0/8").drop());
     ASSERT_TRUE(replace(blob));
     ASSERT_EQ(kernel.commits.size(), 2u);
-    EXPECT_EQ(kernel.commits[1].flags, static_cast<__u32>(BPFILTER_COMMIT_PIN));
+    EXPECT_EQ(kernel.commits[1].flags & asked, static_cast<__u32>(BPFILTER_COMMIT_PIN));
     EXPECT_EQ(info().num_entries, 5u);
 
     ASSERT_TRUE(replace(Blob()));
-    EXPECT_EQ(kernel.commits[2].flags, 0u) << "first contents hold no module";
+    EXPECT_EQ(kernel.commits[2].flags & asked, 0u) << "first contents hold no module";
 }
 
-TEST_F(ServiceTest, ReplaceOfAnUnusedTableComparesWithItsFirstContents)
+TEST_P(ServiceTest, ReplaceOfAnUnusedTableComparesWithItsFirstContents)
 {
     EXPECT_EQ(ask(BPFILTER_OP_REPLACE, Blob().build(5).bytes).error().code, EAGAIN);
     EXPECT_TRUE(ask(BPFILTER_OP_REPLACE, Blob().build(4).bytes));
     EXPECT_EQ(kernel.commits.size(), 1u);
 }
 
-TEST_F(ServiceTest, LeadingRulesWithADeviceAreWatched)
+TEST_P(ServiceTest, LeadingRulesWithADeviceAreWatched)
 {
     info();
     Blob blob;
@@ -318,14 +342,14 @@ TEST_F(ServiceTest, LeadingRulesWithADeviceAreWatched)
     EXPECT_TRUE(ask(BPFILTER_OP_DEVICES, {}));
 }
 
-TEST_F(ServiceTest, AnotherNumberOfCountersIsEAGAIN)
+TEST_P(ServiceTest, AnotherNumberOfCountersIsEAGAIN)
 {
     info();
     EXPECT_EQ(ask(BPFILTER_OP_REPLACE, Blob().build(7).bytes).error().code, EAGAIN);
     EXPECT_EQ(kernel.commits.size(), 1u);
 }
 
-TEST_F(ServiceTest, WhatFailsLeavesTheOldTable)
+TEST_P(ServiceTest, WhatFailsLeavesTheOldTable)
 {
     Blob first;
     first.rule("INPUT", Rule().source("10.0.0.0/8").drop());
@@ -349,7 +373,7 @@ TEST_F(ServiceTest, WhatFailsLeavesTheOldTable)
     EXPECT_EQ(get_entries(before.size).value(), entries);
 }
 
-TEST_F(ServiceTest, CountersAreAddedListedAndHandedOver)
+TEST_P(ServiceTest, CountersAreAddedListedAndHandedOver)
 {
     info();
     const std::vector<ir::Counters> some = {{1, 10}, {2, 20}, {3, 30}, {0, 0}};
@@ -375,7 +399,7 @@ TEST_F(ServiceTest, CountersAreAddedListedAndHandedOver)
     EXPECT_EQ(listed, ir::Counters()) << "a new table starts at zero";
 }
 
-TEST_F(ServiceTest, ASuccessorListsTheSame)
+TEST_P(ServiceTest, ASuccessorListsTheSame)
 {
     info();
     Blob blob;
@@ -396,7 +420,7 @@ TEST_F(ServiceTest, ASuccessorListsTheSame)
     EXPECT_EQ(kernel.commits.size(), commits) << "a replay puts nothing in force";
 }
 
-TEST_F(ServiceTest, ASuccessorKnowsFirstContents)
+TEST_P(ServiceTest, ASuccessorKnowsFirstContents)
 {
     const auto before = get_entries(info().size).value();
     Service successor(kernel, 16);
@@ -406,7 +430,7 @@ TEST_F(ServiceTest, ASuccessorKnowsFirstContents)
     EXPECT_EQ(get_entries(successor, 632).value(), before);
 }
 
-TEST_F(ServiceTest, NamespacesAreSeparateAndForgotten)
+TEST_P(ServiceTest, NamespacesAreSeparateAndForgotten)
 {
     Blob blob;
     blob.rule("INPUT", Rule().drop());
@@ -417,6 +441,14 @@ TEST_F(ServiceTest, NamespacesAreSeparateAndForgotten)
     ASSERT_TRUE(ask(BPFILTER_OP_NETNS_GONE, {}));
     EXPECT_EQ(info().num_entries, 4u);
 }
+
+const auto forms = testing::Values(BPFILTER_FORM_CODE, BPFILTER_FORM_DATA);
+std::string form_name(const testing::TestParamInfo<bpfilter_form> &info)
+{
+    return info.param == BPFILTER_FORM_DATA ? "data" : "code";
+}
+INSTANTIATE_TEST_SUITE_P(Forms, ServiceTest, forms, form_name);
+INSTANTIATE_TEST_SUITE_P(Forms, ServiceCompatTest, forms, form_name);
 
 } // namespace
 } // namespace bpfilter::service

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The walker: one program for whatever the records say. It does so many steps and then asks to be
+ * run again, so there is no loop around them for the verifier to go through. `e` is the element.
+ *
+ * What it finds in the arena it does not trust: a place is masked, the depth is looked at.
+ */
+#ifndef UMH_BPF_WALK_H
+#define UMH_BPF_WALK_H
+
+#include "umh/bpf/parse.h"
+#include "umh/bpf/record.h"
+
+enum {
+	steps_max = 8, /* of eight records each, or of one word */
+	records_at_once = 8,
+	arena_slack = 4096, /* bytes behind the end of the arena that may be read */
+};
+
+#define RECORD(field) __builtin_offsetof(struct bpfilter_record, field)
+#define TEST(field) __builtin_offsetof(struct bpfilter_test, field)
+#define JUMP(field) __builtin_offsetof(struct bpfilter_jump, field)
+#define LISTED(field) __builtin_offsetof(struct bpfilter_listed, field)
+#define ROOT(field) __builtin_offsetof(struct bpfilter_root, field)
+
+#define IN_ARENA(offset) \
+	(AT_DIRECT_ADDRESS(bf_map_arena) + ((offset) & (u32)NUMBER(bf_number_arena_mask)))
+
+/* On to `fail` unless the n-th range of the record at p + at holds. In assembly, since the compiler
+ * would keep parts of it in places where the verifier loses sight of them. */
+#define RANGE(p, e, at, n, fail)                                                          \
+	asm goto("r1 = *(u8 *)(%0 + %2)\n"                                                \
+		 "r1 += %1\n"                                                             \
+		 "w1 = *(u32 *)(r1 + %5)\n"                                               \
+		 "w2 = *(u32 *)(%0 + %3)\n"                                               \
+		 "w1 -= w2\n"                                                             \
+		 "w2 = *(u32 *)(%0 + %4)\n"                                               \
+		 "if w1 > w2 goto %l[" #fail "]"                                          \
+		 :                                                                        \
+		 : "r"(p), "r"(e), "i"((at) + RECORD(place) + (n)),                       \
+		   "i"((at) + RECORD(low) + 4 * (n)), "i"((at) + RECORD(span) + 4 * (n)), \
+		   "i"(element_key)                                                       \
+		 : "r1", "r2", "memory"                                                   \
+		 : fail)
+
+/* On to `yes` if the record at p + at uses no more than its first range. */
+#define ONE_RANGE(p, at, yes)                       \
+	asm goto("w2 = *(u8 *)(%0 + %1)\n"          \
+		 "if w2 == 0 goto %l[" #yes "]"     \
+		 :                                  \
+		 : "r"(p), "i"((at) + RECORD(more)) \
+		 : "r2", "memory"                   \
+		 : yes)
+
+/* Not `off += 32 * n`: 6.11 and later would keep eight states apart. */
+#define MATCH(n)                          \
+	RANGE(p, e, 32 * (n), 0, no_##n); \
+	ONE_RANGE(p, 32 * (n), yes_##n);  \
+	RANGE(p, e, 32 * (n), 1, no_##n); \
+	RANGE(p, e, 32 * (n), 2, no_##n); \
+	yes_##n : found = 32 * (n);       \
+	LAUNDER(found);                   \
+	goto matched;                     \
+	no_##n:
+
+INLINE void count(u8 *e, u32 slot)
+{
+	u8 *counter = IN_ARENA((slot & ~15) + WORD(e, element_counters));
+
+	DOUBLE(counter, 0)++;
+	DOUBLE(counter, 8) += WORD(e, key_length);
+}
+
+/* The word that follows from a struct bpfilter_test. */
+INLINE u32 test(u8 *e, u8 *act)
+{
+	u32 place = WORD(act, TEST(place)) & 511;
+	u32 value = WORD(e + place, element_key) & WORD(act, TEST(mask));
+
+	return value - WORD(act, TEST(low)) <= WORD(act, TEST(span)) ? WORD(act, TEST(yes))
+								     : WORD(act, TEST(no));
+}
+
+/* How many items were found so far, and which are wanted. */
+enum { listed_found = element_scratch, listed_act = element_scratch + 4 };
+
+enum { listed_max = 127 };
+
+/* Is the i-th address the next one that is wanted? */
+FUNCTION long bf_listed(u64 i, struct walker *walker)
+{
+	u8 *e = walker->e, *act = IN_ARENA(WORD(e, listed_act)), *item;
+	u32 found = WORD(e, listed_found);
+
+	if (i >= listed_max || i >= WORD(e, key_routing_addresses) ||
+	    found >= WORD(act, LISTED(count)))
+		return stop;
+	item = IN_ARENA(WORD(act, LISTED(items)) + found * 16);
+	e += i * 16;
+	if (DOUBLE(item, 0) == DOUBLE(e, key_list) && DOUBLE(item, 8) == DOUBLE(e, key_list + 8)) {
+		e = walker->e;
+		WORD(e, listed_found) = found + 1;
+	}
+	return go_on;
+}
+
+/* The word that follows from the struct bpfilter_listed at `place`. */
+INLINE u32 listed(u8 *e, u32 place)
+{
+	struct walker walker = { 0, e };
+	u8 *act = IN_ARENA(place);
+
+	WORD(e, listed_act) = place;
+	WORD(e, listed_found) = 0;
+	bpf_loop(listed_max, bf_listed, &walker, 0);
+	return WORD(e, listed_found) >= WORD(act, LISTED(count)) ? WORD(act, LISTED(yes))
+								 : WORD(act, LISTED(no));
+}
+
+/* `number`: of the element, which is that of the CPU. `odd`: what is cut off. */
+INLINE void begin(u8 *e, u32 number, u32 odd)
+{
+	u8 *root = IN_ARENA(CONTEXT(e, root));
+	u32 way = odd & WORD(root, ROOT(odd)) ? 4 : 0;
+
+	WORD(e, element_off) = WORD(root + way, ROOT(entry));
+	WORD(e, element_stack) = WORD(root + way, ROOT(underflow));
+	WORD(e, element_depth) = 0;
+	WORD(e, element_depth_max) = WORD(root, ROOT(depth));
+	WORD(e, element_counters) = WORD(root, ROOT(counters)) + number * WORD(root, ROOT(stride));
+}
+
+/* Where to return to. The stack ends with the underflow, which stays. */
+INLINE u32 pop(u8 *e)
+{
+	u32 depth = WORD(e, element_depth) & (element_stack_max - 1);
+
+	if (depth)
+		WORD(e, element_depth) = depth - 1;
+	return WORD(e + 4 * depth, element_stack);
+}
+
+/* 0, or the stack is full. */
+INLINE int push(u8 *e, u32 off)
+{
+	u32 depth = WORD(e, element_depth) + 1;
+
+	if (depth > WORD(e, element_depth_max) || depth >= element_stack_max)
+		return -1;
+	WORD(e, element_depth) = depth;
+	WORD(e + 4 * depth, element_stack) = off;
+	return 0;
+}
+
+/* From element_off on: a verdict, or BPFILTER_AGAIN. */
+INLINE int walk(u8 *e)
+{
+	u32 off = WORD(e, element_off);
+	int i;
+
+	for (i = 0; i < steps_max; i++) {
+		u32 word, operation, found;
+		u8 *p;
+
+		if (off & 2) {
+			off &= ~2U;
+			word = WORD(e, element_pending);
+		} else {
+			p = IN_ARENA(off);
+			MATCH(0);
+			MATCH(1);
+			MATCH(2);
+			MATCH(3);
+			MATCH(4);
+			MATCH(5);
+			MATCH(6);
+			MATCH(7);
+			off += 32 * records_at_once;
+			continue;
+		matched:
+			off += found;
+			word = WORD(IN_ARENA(off), RECORD(word));
+		}
+		operation = word & BPFILTER_OP_BITS;
+		if (operation <= BPFILTER_OP_RETURN) {
+			count(e, word);
+			if (operation == BPFILTER_OP_CONTINUE) {
+				off += 32;
+				continue;
+			}
+			if (operation != BPFILTER_OP_RETURN) {
+				CONTEXT(e, again) = 0;
+				return operation;
+			}
+			off = pop(e);
+			continue;
+		}
+		if (operation == BPFILTER_OP_FAIL) {
+			off += 32;
+			continue;
+		}
+		if (operation <= BPFILTER_OP_GOTO) {
+			p = IN_ARENA(word & ~15U);
+			count(e, WORD(p, JUMP(slot)));
+			if (operation == BPFILTER_OP_JUMP && push(e, off + 32))
+				goto drop;
+			off = WORD(p, JUMP(target));
+			continue;
+		}
+		if (operation == BPFILTER_OP_TEST)
+			word = test(e, IN_ARENA(word & ~15U));
+		else if (NEEDS(route) && operation == BPFILTER_OP_LISTED)
+			word = listed(e, word & ~15U);
+		else
+			goto drop; /* BPFILTER_OP_CUT_OFF */
+		WORD(e, element_pending) = word;
+		off |= 2;
+	}
+	WORD(e, element_off) = off;
+	CONTEXT(e, again) = 1;
+	return BPFILTER_AGAIN;
+drop:
+	CONTEXT(e, again) = 0;
+	return BPFILTER_DROP;
+}
+
+#endif /* UMH_BPF_WALK_H */

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "umh/core/records/encode.h"
+
+#include "umh/core/records/record.h"
+
+#include <algorithm>
+#include <variant>
+
+namespace bpfilter::records {
+
+namespace {
+
+constexpr std::uint32_t record_size = sizeof(bpfilter_record);
+constexpr std::uint32_t slot_size = 16;
+constexpr std::size_t line_size = 64; // counters of two CPUs do not share one
+
+bool requires_headers(const ir::Conditions &conditions)
+{
+    return std::ranges::any_of(conditions, [](const ir::Condition &condition) {
+        return std::holds_alternative<ir::Require>(condition);
+    });
+}
+
+bool is_written_twice(const HookWants &wants)
+{
+    return std::ranges::any_of(wants, [](const Wants &hook) { return hook.odd != 0; });
+}
+
+std::uint32_t place_of(std::uint32_t first, Position position)
+{
+    return first + static_cast<std::uint32_t>(position) * record_size;
+}
+
+// What a rule does, on one way. Records of that way begin at `first`.
+class VerdictWriter {
+public:
+    VerdictWriter(Writer &writer, std::uint32_t first, Slot slot)
+        : writer_(writer), first_(first), slot_(static_cast<std::uint32_t>(slot) * slot_size)
+    {
+    }
+
+    Word operator()(const ir::Accept & /*verdict*/) { return slot_ | BPFILTER_OP_ACCEPT; }
+    Word operator()(const ir::Drop & /*verdict*/) { return slot_ | BPFILTER_OP_DROP; }
+    Word operator()(const ir::Queue & /*verdict*/) { return slot_ | BPFILTER_OP_QUEUE; }
+    Word operator()(const ir::Return & /*verdict*/) { return slot_ | BPFILTER_OP_RETURN; }
+    Word operator()(const ir::Continue & /*verdict*/) { return slot_ | BPFILTER_OP_CONTINUE; }
+    Word operator()(const ir::Jump &jump) { return to(jump.target) | BPFILTER_OP_JUMP; }
+    Word operator()(const ir::Goto &go) { return to(go.target) | BPFILTER_OP_GOTO; }
+
+private:
+    Word to(ir::RuleId target)
+    {
+        return writer_.add(bpfilter_jump{slot_, place_of(first_, Position{target}), {}});
+    }
+
+    Writer &writer_;
+    std::uint32_t first_;
+    std::uint32_t slot_;
+};
+
+class Encoder {
+public:
+    Encoder(const ir::Table &table, const HookWants &wants, Writer &writer)
+        : table_(table), wants_(wants), writer_(writer)
+    {
+    }
+
+    Encoded run(const Counting &counting)
+    {
+        Encoded encoded;
+        const std::uint32_t roots = writer_.take(ir::hook_count * sizeof(bpfilter_root));
+        const std::uint32_t usual = take_records();
+        const bool twice = is_written_twice(wants_);
+        const std::uint32_t exact = twice ? take_records() : usual;
+        write(Way::usual, usual);
+        if (twice)
+            write(Way::exact, exact);
+        for (std::size_t i = 0; i < ir::hook_count; ++i) {
+            if (!table_.hooks[i])
+                continue;
+            encoded.roots[i] = roots + static_cast<std::uint32_t>(i * sizeof(bpfilter_root));
+            writer_.write(encoded.roots[i], root(i, usual, exact, counting));
+        }
+        encoded.usual = usual;
+        encoded.exact = exact;
+        encoded.used = writer_.used();
+        return encoded;
+    }
+
+private:
+    // And one behind them, which is never asked unless the rules end without a verdict.
+    std::uint32_t take_records() { return writer_.take((table_.rules.size() + 1) * record_size); }
+
+    void write(Way way, std::uint32_t first)
+    {
+        for (const ir::Rule &rule : table_.rules) {
+            const Word word =
+                std::visit(VerdictWriter(writer_, first, Slot{rule.id}), rule.verdict);
+            writer_.write(place_of(first, Position{rule.id}),
+                          make_record(writer_, rule.conditions, way_of(rule, way), word));
+        }
+        const Position end{static_cast<std::uint32_t>(table_.rules.size())};
+        writer_.write(place_of(first, end), make_record(writer_, {}, way, BPFILTER_OP_CUT_OFF));
+    }
+
+    // One that asks for no header is the same on both.
+    static Way way_of(const ir::Rule &rule, Way way)
+    {
+        return requires_headers(rule.conditions) ? way : Way::usual;
+    }
+
+    bpfilter_root root(std::size_t hook, std::uint32_t usual, std::uint32_t exact,
+                       const Counting &counting) const
+    {
+        const Position entry{table_.hooks[hook]->entry};
+        const Position underflow{table_.hooks[hook]->underflow};
+        return {.odd = wants_[hook].odd,
+                .entry = {place_of(usual, entry), place_of(exact, entry)},
+                .underflow = {place_of(usual, underflow), place_of(exact, underflow)},
+                .depth = table_.stack_depth,
+                .counters = counting.place,
+                .stride = counting.stride};
+    }
+
+    const ir::Table &table_;
+    const HookWants &wants_;
+    Writer &writer_;
+};
+
+} // namespace
+
+Size size_of(const ir::Table &table, const HookWants &wants)
+{
+    std::size_t size = (table.rules.size() + 1) * record_size;
+    for (const ir::Rule &rule : table.rules)
+        size += size_behind(rule.conditions) + sizeof(bpfilter_jump);
+    if (is_written_twice(wants))
+        size *= 2;
+    const std::size_t counters = table.rules.size() * slot_size;
+    return {.rules = size + ir::hook_count * sizeof(bpfilter_root),
+            .counters = (counters + line_size - 1) / line_size * line_size};
+}
+
+Encoded encode(const ir::Table &table, const HookWants &wants, std::span<std::byte> to,
+               std::uint32_t place, const Counting &counting)
+{
+    Writer writer(to, place);
+    return Encoder(table, wants, writer).run(counting);
+}
+
+} // namespace bpfilter::records

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "umh/core/records/record.h"
+
+#include <algorithm>
+#include <array>
+#include <netinet/in.h>
+#include <optional>
+#include <ranges>
+#include <utility>
+#include <variant>
+#include <vector>
+
+namespace bpfilter::records {
+
+namespace {
+
+using ir::Field;
+
+constexpr std::uint32_t protocol_shift = 17; // of protocol_destination_port and its sister
+constexpr std::uint32_t has_ports = 1U << 16;
+constexpr std::uint32_t port_max = 0xffff;
+
+bool is_near(Field field)
+{
+    return ir::row(field).place < ir::key_near;
+}
+
+// How many of its values a field may have, of all: less is asked first.
+double share(const ir::Range &range)
+{
+    const double values = static_cast<double>(std::uint64_t{1} << ir::row(range.field).bits);
+    return std::min(1.0, (static_cast<double>(range.span) + 1) / values);
+}
+
+// The conditions of one record: as ranges where they can be, the rest behind it.
+struct Split {
+    std::vector<ir::Range> ranges;
+    std::vector<const ir::Condition *> behind;
+};
+
+// Where no header is cut off the order does not matter.
+Split split_usual(const ir::Conditions &conditions)
+{
+    Split split;
+    for (const ir::Condition &condition : conditions) {
+        const auto *range = std::get_if<ir::Range>(&condition);
+        const auto *require = std::get_if<ir::Require>(&condition);
+        if (require != nullptr && require->state == Field::transport)
+            continue; // which is there or cut off
+        if (range != nullptr && is_near(range->field))
+            split.ranges.push_back(*range);
+        else if (require != nullptr && is_near(require->state))
+            split.ranges.push_back(
+                {require->state, static_cast<std::uint32_t>(ir::State::present), 0});
+        else
+            split.behind.push_back(&condition);
+    }
+    return split;
+}
+
+// Those ahead of the first that must keep its place.
+Split split_exact(const ir::Conditions &conditions)
+{
+    Split split;
+    auto condition = conditions.begin();
+    for (; condition != conditions.end() && split.ranges.size() < BPFILTER_RANGES; ++condition) {
+        const auto *range = std::get_if<ir::Range>(&*condition);
+        if (range == nullptr || !is_near(range->field))
+            break;
+        split.ranges.push_back(*range);
+    }
+    for (; condition != conditions.end(); ++condition)
+        split.behind.push_back(&*condition);
+    return split;
+}
+
+auto find(std::vector<ir::Range> &ranges, Field field)
+{
+    return std::ranges::find(ranges, field, &ir::Range::field);
+}
+
+// Of ports that do not go around the end.
+std::optional<ir::Range> take_ports(std::vector<ir::Range> &ranges, Field field)
+{
+    const auto found = find(ranges, field);
+    if (found == ranges.end() || found->low > port_max || found->span > port_max - found->low)
+        return {};
+    const ir::Range range = *found;
+    ranges.erase(found);
+    return range;
+}
+
+ir::Range joined(Field field, std::uint32_t protocol, const ir::Range &ports)
+{
+    return {field, protocol << protocol_shift | has_ports | ports.low, ports.span};
+}
+
+// A protocol, that its header is there, and ports of it are one range, or two.
+void join_ports(std::vector<ir::Range> &ranges)
+{
+    const auto protocol = find(ranges, Field::protocol);
+    if (protocol == ranges.end() || protocol->span != 0 || protocol->low > IPPROTO_RAW)
+        return;
+    const std::uint32_t number = protocol->low;
+    const auto state = find(ranges, number == IPPROTO_TCP ? Field::tcp : Field::ports);
+    if (state == ranges.end() || state->low != 0 || state->span != 0)
+        return;
+    ranges.erase(state);
+    ranges.erase(find(ranges, Field::protocol));
+    const auto to = take_ports(ranges, Field::destination_port);
+    const auto from = take_ports(ranges, Field::source_port);
+    if (to || !from)
+        ranges.push_back(joined(Field::protocol_destination_port, number,
+                                to.value_or(ir::Range{.span = port_max})));
+    if (from)
+        ranges.push_back(joined(Field::protocol_source_port, number, *from));
+}
+
+void order(std::vector<ir::Range> &ranges)
+{
+    std::erase_if(ranges, [](const ir::Range &range) { return range.span == ~0U; });
+    std::ranges::sort(ranges, {}, [](const ir::Range &range) {
+        return std::pair(share(range), place_of(range.field));
+    });
+}
+
+bpfilter_record with_ranges(const std::vector<ir::Range> &ranges)
+{
+    bpfilter_record record{};
+    std::ranges::fill(record.span, ~0U);
+    const std::size_t count = std::min<std::size_t>(ranges.size(), BPFILTER_RANGES);
+    for (std::size_t i = 0; i < count; ++i) {
+        record.low[i] = ranges[i].low;
+        record.span[i] = ranges[i].span;
+        record.place[i] = static_cast<std::uint8_t>(place_of(ranges[i].field));
+    }
+    record.more = count > 1 ? 1 : 0;
+    return record;
+}
+
+} // namespace
+
+bpfilter_record make_record(Writer &writer, const ir::Conditions &conditions, Way way, Word word)
+{
+    Split split = way == Way::usual ? split_usual(conditions) : split_exact(conditions);
+    if (way == Way::usual)
+        join_ports(split.ranges);
+    order(split.ranges);
+    for (const ir::Condition *condition : split.behind | std::views::reverse)
+        word = write_condition(writer, *condition, way, word);
+    for (const ir::Range &range : split.ranges | std::views::drop(BPFILTER_RANGES))
+        word = write_condition(writer, range, way, word);
+    bpfilter_record record = with_ranges(split.ranges);
+    record.word = word;
+    return record;
+}
+
+std::size_t size_behind(const ir::Conditions &conditions)
+{
+    std::size_t size = 0;
+    for (const ir::Condition &condition : conditions)
+        size += size_of(condition);
+    return size;
+}
+
+} // namespace bpfilter::records

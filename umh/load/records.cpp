@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "umh/load/records.h"
+
+#include "umh/bpf/element.h"
+#include "umh/codegen/flow.h"
+
+#include <algorithm>
+#include <bpf/libbpf.h>
+#include <cerrno>
+#include <string>
+#include <utility>
+
+namespace bpfilter {
+
+namespace {
+
+Result<> add_programs(WrittenTable &written, const ir::Table &table,
+                      const records::HookWants &wants, LoadDeadline deadline)
+{
+    for (std::size_t i = 0; i < ir::hook_count; ++i) {
+        if (!table.hooks[i])
+            continue;
+        const auto program = written.block.arena().program(table.family, wants[i].parts, deadline);
+        if (!program)
+            return fail(program.error().code, program.error().message);
+        written.hooks[i].program = *program;
+    }
+    return {};
+}
+
+} // namespace
+
+Result<WrittenTable> write_table(Arenas &arenas, const ir::Table &table, LoadDeadline deadline)
+{
+    const int cpus = libbpf_num_possible_cpus();
+    if (cpus < 1)
+        return fail(EIO, "cannot learn the number of CPUs");
+    if (const auto depth = codegen::stack_need(table); depth >= element_stack_max)
+        return fail(ENOMEM, "chains may be nested " + std::to_string(depth) + " deep, more than " +
+                                std::to_string(element_stack_max - 1));
+    const records::HookWants wants = records::wants_of(table);
+    const records::Size size = records::size_of(table, wants);
+    const std::size_t counters = size.counters * static_cast<std::size_t>(cpus);
+
+    auto block = arenas.take(counters + size.rules);
+    if (!block)
+        return fail(std::move(block.error()));
+    WrittenTable written;
+    written.block = std::move(*block);
+    written.cpus = static_cast<std::uint32_t>(cpus);
+    written.counting = {written.block.place(), static_cast<std::uint32_t>(size.counters)};
+
+    const auto bytes = written.block.bytes();
+    std::ranges::fill(bytes.first(counters), std::byte{});
+    const records::Encoded encoded = records::encode(
+        table, wants, bytes.subspan(counters),
+        written.block.place() + static_cast<std::uint32_t>(counters), written.counting);
+    written.block.shrink(static_cast<std::uint32_t>(counters + encoded.used));
+    for (std::size_t i = 0; i < ir::hook_count; ++i)
+        written.hooks[i].root = encoded.roots[i];
+    if (auto added = add_programs(written, table, wants, deadline); !added)
+        return fail(std::move(added.error()));
+    return written;
+}
+
+} // namespace bpfilter
