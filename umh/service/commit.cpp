@@ -46,7 +46,7 @@ LoadDeadline load_deadline(const pipe::Request &request)
 }
 
 Result<std::vector<OwnProgram>> make_programs(const ir::Table &table, const ProgramMaps &maps,
-                                               LoadDeadline deadline)
+                                              LoadDeadline deadline)
 {
     std::vector<OwnProgram> programs;
     for (std::size_t i = 0; i < ir::hook_count; ++i) {

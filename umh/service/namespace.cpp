@@ -242,7 +242,7 @@ Outcome Namespace::replay(Request &request)
     auto decoded = payload.empty()
                        ? decode_initial(**properties, native(**layout))
                        : blob::decode_replace(std::move(request.message),
-                                                sizeof(request.header) + sizeof(*in), **layout);
+                                              sizeof(request.header) + sizeof(*in), **layout);
     if (!decoded)
         return fail(std::move(decoded.error()));
     auto kept = kernel_.kept(request.header.id);
