@@ -8,7 +8,7 @@
 #pragma once
 
 #include "umh/codegen/assembler.h"
-#include "umh/core/ir/condition.h"
+#include "umh/core/ir/conditions.h"
 #include "umh/core/ir/table.h"
 
 namespace bpfilter::codegen {

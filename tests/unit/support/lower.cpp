@@ -13,10 +13,8 @@
 #include <linux/netfilter_ipv6/ip6t_opts.h>
 #include <linux/netfilter_ipv6/ip6t_rt.h>
 
-#include <algorithm>
 #include <bit>
 #include <cstring>
-#include <iterator>
 #include <stdexcept>
 #include <string>
 
@@ -262,7 +260,7 @@ ir::Conditions lower(const std::vector<Match> &matches, ir::Family family)
 {
     ir::Conditions conditions;
     for (const Match &match : matches)
-        std::ranges::move(std::visit(Lowering(family), match), std::back_inserter(conditions));
+        conditions.append(std::visit(Lowering(family), match));
     return conditions;
 }
 

@@ -5,7 +5,7 @@
 #pragma once
 
 #include "tests/unit/support/match.h"
-#include "umh/core/ir/condition.h"
+#include "umh/core/ir/conditions.h"
 #include "umh/core/ir/table.h"
 
 #include <vector>

@@ -86,7 +86,7 @@ TEST(Lead, IsSpecialisedForADevice)
     const auto special = xdp::specialise(lead, "eth0");
     EXPECT_THAT(ids(special), ElementsAre(1, 2, 5));
     for (const ir::Rule &rule : special)
-        EXPECT_EQ(rule.conditions.size(), 1);
+        EXPECT_EQ(rule.conditions.unpacked().size(), 1);
 }
 
 TEST(Lead, IsNothingWithoutADrop)
@@ -108,7 +108,7 @@ TEST(Lead, KeepsARuleThatMayDropBeforeItsDeviceIsAsked)
     const auto lead = xdp::find_lead(builder.build(), ir::Hook::local_in);
     const auto special = xdp::specialise(lead, "eth0");
     ASSERT_THAT(ids(special), ElementsAre(0, 1));
-    EXPECT_TRUE(std::holds_alternative<ir::Never>(special[0].conditions.back()));
+    EXPECT_TRUE(std::holds_alternative<ir::Never>(special[0].conditions.unpacked().back()));
 }
 
 } // namespace

@@ -5,7 +5,7 @@
 // ipv4.cpp and ipv6.cpp.
 #pragma once
 
-#include "umh/core/ir/condition.h"
+#include "umh/core/ir/conditions.h"
 #include "umh/util/bytes.h"
 
 #include <array>

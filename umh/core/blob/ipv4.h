@@ -4,7 +4,7 @@
 // functions these are.
 #pragma once
 
-#include "umh/core/ir/condition.h"
+#include "umh/core/ir/conditions.h"
 #include "umh/util/bytes.h"
 
 #include <string>

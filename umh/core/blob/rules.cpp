@@ -4,8 +4,6 @@
 #include "umh/core/blob/conditional.h"
 #include "umh/core/extension/text.h"
 
-#include <algorithm>
-#include <iterator>
 #include <utility>
 
 namespace bpfilter::blob {
@@ -52,7 +50,7 @@ public:
             }
             // A rule that never matches asks nothing more; its extensions are checked all the same.
             if (asks)
-                std::ranges::move(meaning->conditions, std::back_inserter(rule.conditions));
+                rule.conditions.append(meaning->conditions);
             add_text(rule.text, view, meaning->text);
             return true;
         });

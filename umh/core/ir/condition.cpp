@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-#include "umh/core/ir/condition.h"
+#include "umh/core/ir/conditions.h"
 
 #include <fmt/format.h>
 

@@ -22,7 +22,6 @@
 
 #include <array>
 #include <cstdint>
-#include <string>
 #include <variant>
 #include <vector>
 
@@ -82,14 +81,5 @@ struct Never {
 };
 
 using Condition = std::variant<Range, Masked, Not, AnyOf, Require, Listed, Never>;
-using Conditions = std::vector<Condition>;
-
-// The parts that have to be there, complete (part.h).
-Parts parts_of(const Conditions &conditions);
-
-// " protocol = 6, require tcp, destination_port in 80..90"; "always" if there are none.
-//     field = 5   field in 5..9   field in 10..4 (around the end)   field & 0x17 = 0x2
-//     not (a, b)   any (a | b, c)   require tcp   route has 2001:db8::1 2001:db8::2   never
-std::string text(const Conditions &conditions);
 
 } // namespace bpfilter::ir

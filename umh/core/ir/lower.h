@@ -5,7 +5,7 @@
 // answer is always no adds Never.
 #pragma once
 
-#include "umh/core/ir/condition.h"
+#include "umh/core/ir/conditions.h"
 
 #include <cstdint>
 #include <optional>

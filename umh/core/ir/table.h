@@ -9,7 +9,7 @@
 // behind a rule that does not decide comes the next in the list.
 #pragma once
 
-#include "umh/core/ir/condition.h"
+#include "umh/core/ir/conditions.h"
 #include "umh/core/ir/verdict.h"
 
 #include <array>

@@ -35,7 +35,7 @@ double share(const ir::Range &range)
 // The conditions of one record: as ranges where they can be, the rest behind it.
 struct Split {
     std::vector<ir::Range> ranges;
-    std::vector<const ir::Condition *> behind;
+    std::vector<ir::Condition> behind;
 };
 
 // Where no header is cut off the order does not matter.
@@ -53,7 +53,7 @@ Split split_usual(const ir::Conditions &conditions)
             split.ranges.push_back(
                 {require->state, static_cast<std::uint32_t>(ir::State::present), 0});
         else
-            split.behind.push_back(&condition);
+            split.behind.push_back(condition);
     }
     return split;
 }
@@ -70,7 +70,7 @@ Split split_exact(const ir::Conditions &conditions)
         split.ranges.push_back(*range);
     }
     for (; condition != conditions.end(); ++condition)
-        split.behind.push_back(&*condition);
+        split.behind.push_back(*condition);
     return split;
 }
 
@@ -146,8 +146,8 @@ bpfilter_record make_record(Writer &writer, const ir::Conditions &conditions, Wa
     if (way == Way::usual)
         join_ports(split.ranges);
     order(split.ranges);
-    for (const ir::Condition *condition : split.behind | std::views::reverse)
-        word = write_condition(writer, *condition, way, word);
+    for (const ir::Condition &condition : split.behind | std::views::reverse)
+        word = write_condition(writer, condition, way, word);
     for (const ir::Range &range : split.ranges | std::views::drop(BPFILTER_RANGES))
         word = write_condition(writer, range, way, word);
     bpfilter_record record = with_ranges(split.ranges);

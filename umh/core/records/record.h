@@ -3,6 +3,7 @@
 // records: from a rule's conditions to a record and what stands behind it.
 #pragma once
 
+#include "umh/core/ir/conditions.h"
 #include "umh/core/records/expression.h"
 
 namespace bpfilter::records {

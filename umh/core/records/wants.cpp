@@ -111,10 +111,11 @@ std::uint32_t odd_of(ir::Field state, std::span<const ir::Condition> before)
 
 std::uint32_t odd_of(const ir::Conditions &conditions)
 {
+    const std::vector<ir::Condition> list = conditions.unpacked();
     std::uint32_t odd = 0;
-    for (std::size_t i = 0; i < conditions.size(); ++i)
-        if (const auto *require = std::get_if<ir::Require>(&conditions[i]))
-            odd |= odd_of(require->state, std::span(conditions).first(i));
+    for (std::size_t i = 0; i < list.size(); ++i)
+        if (const auto *require = std::get_if<ir::Require>(&list[i]))
+            odd |= odd_of(require->state, std::span(list).first(i));
     return odd;
 }
 
