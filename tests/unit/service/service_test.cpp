@@ -12,7 +12,9 @@
 #include <cerrno>
 #include <cstring>
 #include <deque>
+#include <filesystem>
 #include <iostream>
+#include <iterator>
 #include <string>
 #include <vector>
 
@@ -428,6 +430,74 @@ TEST_P(ServiceTest, ASuccessorKnowsFirstContents)
     std::strcpy(name.name, "filter");
     ASSERT_TRUE(ask(successor, BPFILTER_OP_REPLAY, pipe::bytes_of(name)));
     EXPECT_EQ(get_entries(successor, 632).value(), before);
+}
+
+// The process's open ones, but for those that the module would have.
+std::ptrdiff_t open_descriptors(const NotingKernel &kernel)
+{
+    const auto all = std::distance(std::filesystem::directory_iterator("/proc/self/fd"),
+                                   std::filesystem::directory_iterator());
+    return all - static_cast<std::ptrdiff_t>(kernel.in_force.size() + kernel.retired.size());
+}
+
+TEST_P(ServiceTest, HoldsNoDescriptorsOfTables)
+{
+    Blob blob;
+    blob.rule("INPUT", Rule().in("lo").source("10.0.0.0/8").drop());
+    info();
+    ASSERT_TRUE(replace(blob));
+    const auto before = open_descriptors(kernel);
+    ASSERT_TRUE(replace(Blob()));
+    ASSERT_TRUE(replace(blob));
+    for (std::uint64_t netns = 2; netns < 10; ++netns)
+        ASSERT_TRUE(get_info("filter", netns));
+    EXPECT_EQ(open_descriptors(kernel), before);
+}
+
+TEST_P(ServiceTest, WhatIsRefusedGoesOnCounting)
+{
+    info();
+    ASSERT_TRUE(add_counters({{1, 10}, {2, 20}, {3, 30}, {0, 0}}));
+    kernel.refuse = ECANCELED;
+    EXPECT_EQ(replace(Blob()).error().code, ECANCELED);
+    kernel.refuse = 0;
+    ASSERT_TRUE(add_counters({{1, 10}, {2, 20}, {3, 30}, {0, 0}}));
+    ASSERT_TRUE(replace(Blob()));
+    kernel.give_retired = true;
+    const auto old = ask(BPFILTER_OP_OLD_COUNTERS, pipe::bytes_of(bpfilter_count{4, 0})).value();
+    std::vector<ir::Counters> counters(4);
+    ASSERT_EQ(old.size(), 64u);
+    std::memcpy(counters.data(), old.data(), old.size());
+    EXPECT_EQ(counters, (std::vector<ir::Counters>{{2, 20}, {4, 40}, {6, 60}, {0, 0}}));
+}
+
+// What the account of whoever brings a table is told: as much as he brings more.
+TEST_P(ServiceTest, TellsHowMuchOfAnArenaATableTakes)
+{
+    info();
+    Blob blob;
+    constexpr std::size_t many = 100;
+    for (std::size_t i = 0; i < many; ++i)
+        blob.rule("INPUT", Rule().source("10.0.0.0/8").drop());
+    ASSERT_TRUE(replace(blob));
+    if (GetParam() != BPFILTER_FORM_DATA)
+        return;
+    ASSERT_EQ(kernel.records.size(), 2u);
+    EXPECT_GT(kernel.records[0].bytes, 0u);
+    EXPECT_GE(kernel.records[1].bytes - kernel.records[0].bytes, many * sizeof(ir::Counters));
+}
+
+TEST_P(ServiceTest, IsCodeForWhoDoesNotKnowOfRecords)
+{
+    bpfilter_init in{};
+    in.major = BPFILTER_PIPE_MAJOR;
+    in.minor = 3;
+    in.settings.form = BPFILTER_FORM_DATA;
+    ASSERT_TRUE(ask(BPFILTER_OP_INIT, pipe::bytes_of(in), 0));
+    info();
+    EXPECT_EQ(kernel.commits.size(), 1u);
+    EXPECT_TRUE(kernel.records.empty());
+    kernel.commits.clear();
 }
 
 TEST_P(ServiceTest, NamespacesAreSeparateAndForgotten)
