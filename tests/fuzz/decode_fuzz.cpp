@@ -15,9 +15,9 @@
 #include "tests/unit/support/compat.h"
 #include "tests/unit/support/header_rules.h"
 #include "umh/core/blob/entry.h"
-#include "umh/core/blob/table.h"
-#include "umh/core/blob/listing.h"
 #include "umh/core/blob/info.h"
+#include "umh/core/blob/listing.h"
+#include "umh/core/blob/table.h"
 
 #include <cstdio>
 #include <cstdlib>
@@ -108,7 +108,7 @@ bool has_room(const blob::DecodedTable &table)
     for (std::size_t id = 0; id + 1 < table.offsets.size(); ++id) {
         const auto begin = table.offsets[id];
         const blob::Entry entry(slice(table.entries, begin, table.offsets[id + 1] - begin),
-                                  *table.layout);
+                                *table.layout);
         if (entry.target_offset() + entry.target().size() != entry.size())
             return true;
     }
@@ -171,8 +171,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *data, std::size_t size
     const auto layout = blob::find_layout(family, data[0] & compat_bit);
     if (!layout)
         return 0;
-    const auto table =
-        blob::decode_replace(std::as_bytes(std::span(data + 1, size - 1)), **layout);
+    const auto table = blob::decode_replace(std::as_bytes(std::span(data + 1, size - 1)), **layout);
     if (!table)
         return 0;
     expect_same(*table, **blob::find_layout(family, false));

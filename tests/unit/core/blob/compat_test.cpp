@@ -405,8 +405,7 @@ TEST(Compat, AnEntryMayBeTooLargeNatively)
 TEST(Extension, GrowsByWhatItsStructuresDiffer)
 {
     const auto growth = [](std::size_t native, std::size_t compat) {
-        const extension::Extension extension{
-            .name = "x", .size = native, .compat_size = compat};
+        const extension::Extension extension{.name = "x", .size = native, .compat_size = compat};
         return blob::extra(extension, compat_ipv4());
     };
     EXPECT_EQ(growth(12, 0), 4U);
