@@ -17,6 +17,7 @@
 #include "request.h"
 #include "settings.h"
 #include "table.h"
+#include "watch.h"
 
 /* A life shorter than this counts as a failure to live. */
 #define SHORT_LIFE HZ
@@ -167,6 +168,8 @@ void bpfilter_helper_greet(struct bpfilter_session *session, struct bpfilter_req
 		return;
 	}
 	bpfilter_session_greeted(session, threads_of(init), &replays);
+	/* Behind the replays: what there is at XDP is for it to look after now. */
+	bpfilter_watch_all();
 }
 
 static int install(struct file *file, unsigned int flags)
