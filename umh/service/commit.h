@@ -17,10 +17,7 @@ namespace bpfilter::service {
 Result<TableState> put_in_force(decode::DecodedTable decoded, std::uint64_t request,
                                 pipe::Kernel &kernel, const Settings &settings);
 
-// Is this the table whose rules a device may decide?
-bool may_want_devices(const ir::Table &table);
-
-// Does it have such rules, so that changes of devices matter?
+// Does it have rules that a device may decide, so that changes of devices matter?
 bool wants_devices(const ir::Table &table);
 
 } // namespace bpfilter::service

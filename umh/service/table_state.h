@@ -19,8 +19,9 @@ enum Kept : std::size_t { kept_counters, kept_base, kept_count };
 
 struct TableState {
     decode::DecodedTable decoded;
-    UniqueFd counters; // bf_counters
-    UniqueFd base;     // bf_base
+    UniqueFd counters;        // bf_counters
+    UniqueFd base;            // bf_base
+    std::uint64_t serial = 0; // another one for every table of the namespace
 
     std::uint32_t rule_count() const
     {
