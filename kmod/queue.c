@@ -15,7 +15,7 @@
 /* A request that this many helpers died of is given to no other. */
 #define DEATHS_MAX 2
 /* What the helper needs over a request: so many times its bytes, at most. */
-#define HELPER_FACTOR 4
+#define HELPER_FACTOR 5
 
 struct bpfilter_queue bpfilter_queue = {
 	.lock = __SPIN_LOCK_UNLOCKED(bpfilter_queue.lock),
@@ -111,7 +111,7 @@ static void offer(void)
 }
 
 /*
- * Has the machine the memory that the helper needs over it? That is four times its bytes, on
+ * Has the machine the memory that the helper needs over it? That is some times its bytes, on
  * nobody's account; half of what there is may go to one request.
  */
 static bool is_affordable(const struct bpfilter_request *request)
