@@ -94,7 +94,7 @@ __u32 unused_context(const ir::Table &table)
 
 bool wants_devices(const ir::Table &table)
 {
-    return may_want_devices(table) &&
+    return table.family == ir::Family::ipv4 && table.name == "filter" &&
            !xdp::lead_devices(xdp::find_lead(table, ir::Hook::local_in)).empty();
 }
 

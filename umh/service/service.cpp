@@ -76,6 +76,7 @@ Outcome Service::init(const Request &request)
         return fail(EPROTO, fmt::format("the module speaks version {} of the pipe, the helper {}",
                                         in->major, BPFILTER_PIPE_MAJOR));
     settings_.xdp = static_cast<bpfilter_xdp_mode>(in->settings.xdp);
+    settings_.rate = in->settings.rate;
     bpfilter_init out{};
     out.major = BPFILTER_PIPE_MAJOR;
     out.minor = std::min<__u32>(in->minor, BPFILTER_PIPE_MINOR);
@@ -93,6 +94,7 @@ Outcome Service::change_settings(const Request &request)
     if (!in)
         return fail(in.error());
     settings_.xdp = static_cast<bpfilter_xdp_mode>(in->xdp);
+    settings_.rate = in->rate;
     return pipe::Buffer();
 }
 

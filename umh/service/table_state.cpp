@@ -74,4 +74,9 @@ Result<UniqueFd> TableState::open_counters() const
     return open_map(counters_);
 }
 
+Result<UniqueFd> TableState::open_base() const
+{
+    return open_map(base_);
+}
+
 } // namespace bpfilter::service

@@ -27,11 +27,13 @@ public:
 
     // Of its rules the leading ones alone, and those only where devices may have use of them.
     decode::DecodedTable decoded;
+    std::uint64_t serial = 0; // another one for every table of the namespace
 
     std::uint32_t rule_count() const { return static_cast<std::uint32_t>(decoded.offsets.size()); }
     Result<std::vector<ir::Counters>> read() const;
     Result<> add(std::span<const ir::Counters> counters) const;
     Result<UniqueFd> open_counters() const;
+    Result<UniqueFd> open_base() const;
 
 private:
     std::uint32_t counters_ = 0; // the numbers of bf_counters

@@ -19,7 +19,7 @@ from typing import Iterator
 
 from . import iptables, mark
 from .family import V4, V6, Family, current
-from .netns import Namespace, ip, sysctl
+from .netns import Namespace, ip, sysctl, tags_in_frames
 
 CLIENT = "192.0.2.1"
 SERVER = "192.0.2.2"
@@ -49,6 +49,7 @@ class Pair:
         self._marks: list[socket.socket] = []
         for side, device in ((self.client, "c0"), (self.server, "s0")):
             with side:
+                tags_in_frames(device)
                 self._marks.append(mark.open_on(device))
         mark.wait_for_link(*self._marks)
         with self.client:

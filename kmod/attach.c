@@ -1,0 +1,462 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <linux/bpf.h>
+#include <linux/filter.h>
+#include <linux/mutex.h>
+#include <linux/netdevice.h>
+#include <linux/rtnetlink.h>
+#include <linux/slab.h>
+#include <linux/spinlock.h>
+#include <linux/workqueue.h>
+#include <net/net_namespace.h>
+
+#include "attach.h"
+#include "compat.h"
+#include "device.h"
+#include "keep.h"
+#include "netns.h"
+
+struct bpfilter_attachment {
+	struct list_head list; /* of its namespace, or of those that leave */
+	const struct net_device *device; /* it is there as long as we are in its namespace */
+	u32 index;
+	enum bpfilter_xdp_mode mode;
+	bool leaves;
+	struct bpf_link *link;
+	struct bpf_map *guard_map; /* or NULL */
+	u64 *guard; /* its only element */
+};
+
+/* Who makes, changes and frees attachments. Outside of RTNL. */
+static DEFINE_MUTEX(attach_mutex);
+/* The lists, and who writes guards. Notifiers come by in any context. */
+static DEFINE_SPINLOCK(lock);
+static LIST_HEAD(leaving);
+static unsigned int total; /* of attachments in lists of namespaces */
+
+static void free_leaving(struct work_struct *work);
+static DECLARE_WORK(leave_work, free_leaving);
+
+static struct bpfilter_links *links_of(const struct net *net)
+{
+	return &bpfilter_net(net)->links;
+}
+
+void bpfilter_links_init(struct bpfilter_links *links)
+{
+	INIT_LIST_HEAD(&links->attachments);
+	links->generation = 1;
+}
+
+static void clear(struct bpfilter_attachment *attachment)
+{
+	lockdep_assert_held(&lock);
+	if (attachment->guard)
+		WRITE_ONCE(*attachment->guard, 0);
+}
+
+/* -EAGAIN: not now. */
+static int set(struct bpfilter_attachment *attachment, const struct bpfilter_links *links,
+	       u64 generation)
+{
+	int error = 0;
+
+	spin_lock_bh(&lock);
+	if (attachment->leaves || generation != links->generation)
+		error = -EAGAIN;
+	else if (attachment->guard)
+		WRITE_ONCE(*attachment->guard, 1);
+	spin_unlock_bh(&lock);
+	return error;
+}
+
+static struct bpfilter_attachment *find(struct net *net, u32 index)
+{
+	struct bpfilter_attachment *attachment, *found = NULL;
+
+	lockdep_assert_held(&attach_mutex);
+	spin_lock_bh(&lock);
+	list_for_each_entry(attachment, &links_of(net)->attachments, list)
+		if (attachment->index == index)
+			found = attachment;
+	spin_unlock_bh(&lock);
+	return found;
+}
+
+static struct bpfilter_keeper *keeper_of(const struct bpfilter_links *links)
+{
+	return container_of(links, struct bpfilter_net, links)->keeper;
+}
+
+/* Out of its list, with its guard cleared for good; what is left is to free it. */
+static void take_out(struct bpfilter_attachment *attachment, struct bpfilter_links *links,
+		     struct list_head *to)
+{
+	lockdep_assert_held(&lock);
+	clear(attachment);
+	attachment->leaves = true;
+	links->count--;
+	total--;
+	bpfilter_keeper_drop_link(keeper_of(links));
+	list_move_tail(&attachment->list, to);
+}
+
+static void free_attachment(struct bpfilter_attachment *attachment)
+{
+	lockdep_assert_held(&attach_mutex);
+	if (attachment->link) {
+		/* The helper may have a descriptor of it still. */
+		attachment->link->ops->detach(attachment->link);
+		bpf_link_put(attachment->link);
+	}
+	if (attachment->guard_map)
+		bpf_map_put(attachment->guard_map);
+	kfree(attachment);
+}
+
+static void free_all(struct list_head *list)
+{
+	struct bpfilter_attachment *attachment, *next;
+
+	list_for_each_entry_safe(attachment, next, list, list)
+		free_attachment(attachment);
+}
+
+static void free_leaving(struct work_struct *work)
+{
+	LIST_HEAD(list);
+
+	mutex_lock(&attach_mutex);
+	spin_lock_bh(&lock);
+	list_splice_init(&leaving, &list);
+	spin_unlock_bh(&lock);
+	free_all(&list);
+	mutex_unlock(&attach_mutex);
+}
+
+/* A reference; NULL for -1. */
+static struct bpf_map *get_guard(s32 fd)
+{
+	struct bpf_map *map;
+
+	if (fd == -1)
+		return NULL;
+	map = bpf_map_get(fd);
+	if (IS_ERR(map))
+		return map;
+	/* Types would say where pointers and locks of the kernel's lie, to be written over. */
+	if (map->map_type == BPF_MAP_TYPE_ARRAY && !map->btf && map->max_entries == 1 &&
+	    map->value_size == sizeof(u64) && !map->map_flags)
+		return map;
+	bpf_map_put(map);
+	return ERR_PTR(-EINVAL);
+}
+
+static u64 *guard_of(struct bpf_map *map)
+{
+	return map ? (u64 *)container_of(map, struct bpf_array, map)->value : NULL;
+}
+
+static enum bpfilter_xdp_mode mode_of(const struct net_device *device, const struct bpf_link *link)
+{
+	/* A bpf_xdp_link, which begins with its bpf_link. */
+	if ((const void *)device->xdp_state[XDP_MODE_DRV].link == link)
+		return BPFILTER_XDP_NATIVE;
+	if ((const void *)device->xdp_state[XDP_MODE_SKB].link == link)
+		return BPFILTER_XDP_GENERIC;
+	return BPFILTER_XDP_OFF;
+}
+
+/* It is this device that the link is on: by what the device says, not by a number. */
+static int enter(struct net *net, struct bpfilter_attachment *attachment)
+{
+	struct bpfilter_links *links = links_of(net);
+	const struct net_device *device;
+	int error = 0;
+
+	rtnl_lock();
+	device = __dev_get_by_index(net, attachment->index);
+	attachment->device = device;
+	if (device)
+		attachment->mode = mode_of(device, attachment->link);
+	spin_lock_bh(&lock);
+	if (!device || attachment->mode == BPFILTER_XDP_OFF) {
+		error = -ENODEV;
+	} else if (links->count >= BPFILTER_LINKS_MAX ||
+		   !bpfilter_keeper_take_link(keeper_of(links))) {
+		error = -ENOSPC;
+	} else {
+		list_add_tail(&attachment->list, &links->attachments);
+		links->count++;
+		total++;
+	}
+	spin_unlock_bh(&lock);
+	rtnl_unlock();
+	return error;
+}
+
+static int add(struct net *net, const struct bpfilter_attach *attach)
+{
+	struct bpfilter_attachment *attachment = kzalloc(sizeof(*attachment), GFP_KERNEL);
+	struct bpf_link *link;
+	struct bpf_map *guard;
+	int error;
+
+	if (!attachment)
+		return -ENOMEM;
+	INIT_LIST_HEAD(&attachment->list);
+	attachment->index = attach->index;
+	link = bpf_link_get_from_fd(attach->link_fd);
+	if (IS_ERR(link)) {
+		error = PTR_ERR(link);
+		goto err;
+	}
+	/* Anything but XDP is on no device, and stays as it is. */
+	if (link->type != BPF_LINK_TYPE_XDP) {
+		bpf_link_put(link);
+		error = -EINVAL;
+		goto err;
+	}
+	attachment->link = link;
+	guard = get_guard(attach->guard_fd);
+	if (IS_ERR(guard)) {
+		error = PTR_ERR(guard);
+		goto err;
+	}
+	attachment->guard_map = guard;
+	attachment->guard = guard_of(guard);
+	if (guard)
+		WRITE_ONCE(*attachment->guard, 0);
+	error = enter(net, attachment);
+	if (error)
+		goto err;
+	return set(attachment, links_of(net), attach->generation);
+
+err:
+	/* It stays what it is: the helper's. */
+	if (attachment->link)
+		bpf_link_put(attachment->link);
+	attachment->link = NULL;
+	free_attachment(attachment);
+	return error;
+}
+
+/* Takes over the reference to the map. */
+static void change_guard(struct bpfilter_attachment *attachment, struct bpf_map *map)
+{
+	struct bpf_map *old = attachment->guard_map;
+
+	spin_lock_bh(&lock);
+	clear(attachment);
+	attachment->guard_map = map;
+	attachment->guard = guard_of(map);
+	clear(attachment);
+	spin_unlock_bh(&lock);
+	/* The program in force has a reference too, as long as it runs. */
+	if (old)
+		bpf_map_put(old);
+}
+
+static int change_program(struct bpfilter_attachment *attachment,
+			  const struct bpfilter_attach *attach)
+{
+	struct bpf_prog *program = bpf_prog_get_type_dev(attach->prog_fd, BPF_PROG_TYPE_XDP, false);
+	struct bpf_map *guard;
+	int error;
+
+	if (IS_ERR(program))
+		return PTR_ERR(program);
+	guard = get_guard(attach->guard_fd);
+	if (IS_ERR(guard)) {
+		bpf_prog_put(program);
+		return PTR_ERR(guard);
+	}
+	/* Until the new program is there the old one passes everything. */
+	change_guard(attachment, guard);
+	error = attachment->link->ops->update_prog(attachment->link, program, NULL);
+	if (error)
+		bpf_prog_put(program);
+	return error == -ENOLINK ? -ENODEV : error;
+}
+
+int bpfilter_attach(struct net *net, const struct bpfilter_attach *attach)
+{
+	struct bpfilter_attachment *attachment;
+	int error = 0;
+
+	mutex_lock(&attach_mutex);
+	attachment = find(net, attach->index);
+	if (attach->link_fd != -1)
+		error = attachment ? -EEXIST : add(net, attach);
+	else if (!attachment)
+		error = -ENODEV;
+	else if (attach->prog_fd != -1)
+		error = change_program(attachment, attach);
+	if (!error && attach->link_fd == -1)
+		error = set(attachment, links_of(net), attach->generation);
+	mutex_unlock(&attach_mutex);
+	return error;
+}
+
+int bpfilter_detach(struct net *net, u32 index)
+{
+	struct bpfilter_attachment *attachment;
+	LIST_HEAD(list);
+
+	mutex_lock(&attach_mutex);
+	attachment = find(net, index);
+	if (attachment) {
+		spin_lock_bh(&lock);
+		/* It may have left meanwhile: then it is freed behind us. */
+		if (!attachment->leaves)
+			take_out(attachment, links_of(net), &list);
+		spin_unlock_bh(&lock);
+		free_all(&list);
+	}
+	mutex_unlock(&attach_mutex);
+	return attachment ? 0 : -ENODEV;
+}
+
+enum bpfilter_xdp_mode bpfilter_attach_mode(const struct net_device *device)
+{
+	enum bpfilter_xdp_mode mode = BPFILTER_XDP_OFF;
+	const struct bpfilter_attachment *attachment;
+
+	spin_lock_bh(&lock);
+	list_for_each_entry(attachment, &links_of(dev_net(device))->attachments, list)
+		if (attachment->device == device)
+			mode = attachment->mode;
+	spin_unlock_bh(&lock);
+	return mode;
+}
+
+u32 bpfilter_attach_list(struct net *net, u32 *index, u32 room)
+{
+	const struct bpfilter_attachment *attachment;
+	u32 count = 0;
+
+	spin_lock_bh(&lock);
+	list_for_each_entry(attachment, &links_of(net)->attachments, list) {
+		if (count < room)
+			index[count] = attachment->index;
+		count++;
+	}
+	spin_unlock_bh(&lock);
+	return count;
+}
+
+bool bpfilter_attach_any(struct net *net)
+{
+	return READ_ONCE(links_of(net)->count);
+}
+
+void bpfilter_guard_disturb(struct net *net)
+{
+	struct bpfilter_links *links = links_of(net);
+	struct bpfilter_attachment *attachment;
+
+	spin_lock_bh(&lock);
+	links->generation++;
+	list_for_each_entry(attachment, &links->attachments, list)
+		clear(attachment);
+	spin_unlock_bh(&lock);
+}
+
+void bpfilter_guard_disturb_device(const struct net_device *device)
+{
+	struct bpfilter_links *links = links_of(dev_net(device));
+	struct bpfilter_attachment *attachment;
+
+	spin_lock_bh(&lock);
+	links->generation++;
+	list_for_each_entry(attachment, &links->attachments, list)
+		if (attachment->device == device)
+			clear(attachment);
+	spin_unlock_bh(&lock);
+}
+
+u64 bpfilter_guard_generation(struct net *net)
+{
+	u64 generation;
+
+	spin_lock_bh(&lock);
+	generation = links_of(net)->generation;
+	spin_unlock_bh(&lock);
+	return generation;
+}
+
+void bpfilter_guard_leave(const struct net_device *device)
+{
+	struct bpfilter_links *links = links_of(dev_net(device));
+	struct bpfilter_attachment *attachment, *next;
+	bool any = false;
+
+	spin_lock_bh(&lock);
+	links->generation++;
+	list_for_each_entry_safe(attachment, next, &links->attachments, list) {
+		if (attachment->device != device)
+			continue;
+		take_out(attachment, links, &leaving);
+		any = true;
+	}
+	spin_unlock_bh(&lock);
+	/* Not here: a link goes under RTNL, which is held. */
+	if (any)
+		schedule_work(&leave_work);
+}
+
+/* Of the attachments of one namespace; are there any that do not qualify, but drop? */
+static bool clear_unfit(struct net *net)
+{
+	struct bpfilter_links *links = links_of(net);
+	struct bpfilter_attachment *attachment;
+	bool any = false;
+
+	spin_lock_bh(&lock);
+	list_for_each_entry(attachment, &links->attachments, list) {
+		if (!attachment->guard || !READ_ONCE(*attachment->guard) ||
+		    bpfilter_device_unfit(attachment->device) == BPFILTER_FIT)
+			continue;
+		clear(attachment);
+		any = true;
+	}
+	links->generation += any;
+	spin_unlock_bh(&lock);
+	return any;
+}
+
+bool bpfilter_guard_poll(void (*visit)(struct net *net))
+{
+	struct net *net;
+
+	if (!READ_ONCE(total))
+		return false;
+	rtnl_lock();
+	rcu_read_lock();
+	for_each_net_rcu(net)
+		if (bpfilter_attach_any(net) && clear_unfit(net))
+			visit(net);
+	rcu_read_unlock();
+	rtnl_unlock();
+	return true;
+}
+
+void bpfilter_attach_end(struct net *net)
+{
+	struct bpfilter_links *links = links_of(net);
+	struct bpfilter_attachment *attachment, *next;
+	LIST_HEAD(list);
+
+	mutex_lock(&attach_mutex);
+	spin_lock_bh(&lock);
+	list_for_each_entry_safe(attachment, next, &links->attachments, list)
+		take_out(attachment, links, &list);
+	spin_unlock_bh(&lock);
+	free_all(&list);
+	mutex_unlock(&attach_mutex);
+}
+
+/* The links are gone with their namespaces: no notifier comes any more. */
+void bpfilter_attach_exit(void)
+{
+	flush_work(&leave_work);
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Attachments: the XDP links of a namespace, and the guards of their programs. The words in
+ * <bpfilter/pipe.h> on IOC_ATTACH are its manual.
+ *
+ * Whoever knows first that something changes clears guards: the notifiers (watch.c), under RTNL
+ * or in RCU; and a COMMIT. A generation number counts these events, whether they cleared
+ * anything or not, so that no guard is set for surroundings that are gone.
+ */
+#ifndef KMOD_ATTACH_H
+#define KMOD_ATTACH_H
+
+#include <linux/list.h>
+#include <linux/types.h>
+
+#include <bpfilter/pipe.h>
+
+struct net;
+struct net_device;
+
+/* Part of struct bpfilter_net. All under the lock of attach.c. */
+struct bpfilter_links {
+	struct list_head attachments;
+	unsigned int count;
+	u64 generation;
+};
+
+void bpfilter_links_init(struct bpfilter_links *links);
+
+/* IOC_ATTACH and IOC_DETACH, in the helper's context, for the namespace of a request it has. */
+int bpfilter_attach(struct net *net, const struct bpfilter_attach *attach);
+int bpfilter_detach(struct net *net, u32 index);
+/* The mode of the link of the device, under RTNL; OFF: it has none of ours. */
+enum bpfilter_xdp_mode bpfilter_attach_mode(const struct net_device *device);
+/* The indices of devices with a link; returns how many there are. */
+u32 bpfilter_attach_list(struct net *net, u32 *index, u32 room);
+bool bpfilter_attach_any(struct net *net);
+
+/* Clear guards: of the namespace; of the device (in whatever context). */
+void bpfilter_guard_disturb(struct net *net);
+void bpfilter_guard_disturb_device(const struct net_device *device);
+u64 bpfilter_guard_generation(struct net *net);
+/* The device leaves its namespace: it never drops again by what it has here. Under RTNL. */
+void bpfilter_guard_leave(const struct net_device *device);
+/*
+ * What is told by no notifier: clears the guards of devices that do not qualify any more, and
+ * visits their namespaces, in RCU. Sleeps. Is there any link?
+ */
+bool bpfilter_guard_poll(void (*visit)(struct net *net));
+
+/* The namespace goes, or the module: all of its links too. */
+void bpfilter_attach_end(struct net *net);
+void bpfilter_attach_exit(void);
+
+#endif /* KMOD_ATTACH_H */
