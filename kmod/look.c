@@ -31,7 +31,8 @@ static void look_at_device(struct net *net, struct bpfilter_look_device *seen)
 {
 	const struct net_device *device = __dev_get_by_name(net, seen->name);
 
-	if (!device) {
+	/* Devices have other names too, which no rule means. */
+	if (!device || strcmp(device->name, seen->name)) {
 		seen->unfit = BPFILTER_UNFIT_ABSENT;
 		return;
 	}

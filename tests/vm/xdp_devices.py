@@ -54,6 +54,20 @@ def device_is_renamed() -> None:
 
 
 @test
+def another_name_of_a_device_is_none() -> None:
+    """An altname is found where names are looked up, but no rule means it."""
+    space = pair().server
+    try_ip(space, "link property add dev s0 altname s0-too")
+    try:
+        rules(space, "-A INPUT -i s0 -s 198.51.100.1 -j DROP", f"-A INPUT -i s0-too -s {CLIENT} -j DROP")
+        wait_xdp(space, "s0", "native")
+        expect_equal(pair().send(2), 2, "delivered")
+        expect_equal(input_counters(space), [Counter(0, 0)] * 2, "counters")
+    finally:
+        space.ip(["link property del dev s0 altname s0-too"])
+
+
+@test
 def local_address_appears() -> None:
     space = pair().server
     rules(space, f"-A INPUT -i s0 -s {CLIENT} -d 192.0.2.77 -j DROP")
