@@ -23,6 +23,12 @@ static const struct {
 	{ "ipv4_conntrack_in", "[nf_conntrack]" },
 };
 
+/*
+ * Addresses that are in the local table no more are looked for by all rules, under RTNL and for
+ * each packet that would be dropped.
+ */
+#define RULES_MAX 256
+
 /* "ipv4_conntrack_in+0x0/0x10 [nf_conntrack]"; without the module if it is built in. */
 static noinline bool is_harmless(const struct nf_hook_ops *ops)
 {
@@ -68,14 +74,28 @@ unsigned int bpfilter_early_hooks(struct net *net)
 	return found;
 }
 
+#ifdef CONFIG_IP_MULTIPLE_TABLES
+static bool has_few(const struct list_head *rules)
+{
+	const struct list_head *rule;
+	unsigned int count = 0;
+
+	list_for_each(rule, rules)
+		if (++count > RULES_MAX)
+			return false;
+	return true;
+}
+#endif
+
 bool bpfilter_early_routing_is_plain(struct net *net)
 {
 #ifdef CONFIG_IP_MULTIPLE_TABLES
-	const struct fib_rule *first = list_first_entry_or_null(&net->ipv4.rules_ops->rules_list,
-								struct fib_rule, list);
+	const struct list_head *rules = &net->ipv4.rules_ops->rules_list;
+	const struct fib_rule *first = list_first_entry_or_null(rules, struct fib_rule, list);
 
 	ASSERT_RTNL();
-	return first && first->table == RT_TABLE_LOCAL && fib4_rule_default(first);
+	return first && first->table == RT_TABLE_LOCAL && fib4_rule_default(first) &&
+	       has_few(rules);
 #else
 	return true;
 #endif

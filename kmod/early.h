@@ -7,7 +7,10 @@ struct net;
 
 /* BPFILTER_IOC_EARLY_HOOKS. */
 unsigned int bpfilter_early_hooks(struct net *net);
-/* Is the table of local addresses what routing looks at first, for all packets? Under RTNL. */
+/*
+ * Is the table of local addresses what routing looks at first, for all packets, and not too much
+ * behind it? Under RTNL.
+ */
 bool bpfilter_early_routing_is_plain(struct net *net);
 
 #endif /* KMOD_EARLY_H */

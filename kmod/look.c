@@ -106,23 +106,32 @@ static int look_at_addresses(struct net *net, const struct net_device *device, s
 	return error;
 }
 
-static int look_around(struct net *net, struct bpfilter_look *look, struct view *view)
+static int look_at_all_addresses(struct net *net, struct view *view)
 {
 	const struct net_device *device;
 	int error = 0;
-	u32 i;
 
-	rtnl_lock();
-	look->hidden = bpfilter_watch_hidden(net);
-	/* What happens behind this makes the look old. */
-	look->generation = bpfilter_guard_generation(net);
-	for (i = 0; i < look->device_count; i++)
-		look_at_device(net, &view->device[i]);
 	for_each_netdev(net, device) {
 		error = look_at_addresses(net, device, view);
 		if (error)
 			break;
 	}
+	return error;
+}
+
+static int look_around(struct net *net, struct bpfilter_look *look, struct view *view)
+{
+	int error = 0;
+	u32 i;
+
+	rtnl_lock();
+	/* What happens behind this makes the look old. */
+	look->hidden = bpfilter_watch_hidden(net, &look->generation);
+	for (i = 0; i < look->device_count; i++)
+		look_at_device(net, &view->device[i]);
+	/* Of no use to anybody else. */
+	if (!look->hidden)
+		error = look_at_all_addresses(net, view);
 	look->link_count = min(look->link_count,
 			       bpfilter_attach_list(net, view->link, look->link_count));
 	rtnl_unlock();

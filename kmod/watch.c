@@ -58,11 +58,16 @@ static bool look_at_hooks(struct net *net)
 	return true;
 }
 
-u32 bpfilter_watch_hidden(struct net *net)
+u32 bpfilter_watch_hidden(struct net *net, u64 *generation)
 {
 	WRITE_ONCE(bpfilter_net(net)->look_again, 0);
 	look_at_hooks(net);
-	return READ_ONCE(bpfilter_net(net)->early_hooks) + !bpfilter_early_routing_is_plain(net);
+	*generation = bpfilter_guard_generation(net);
+	/*
+	 * Again: what the poll has seen until now is in the generation, and will not be news to it
+	 * any more. What comes behind this will.
+	 */
+	return bpfilter_early_hooks(net) + !bpfilter_early_routing_is_plain(net);
 }
 
 void bpfilter_watch_unfit(struct net *net, const struct bpfilter_look_device *seen)
@@ -104,7 +109,9 @@ static void look_at_table(struct bpfilter_table *table)
 	else if (bpfilter_attach_any(table->net))
 		news = true;
 	news |= again && time_after(jiffies, again);
-	news |= look_at_hooks(table->net);
+	/* By itself nothing waits for them to go. */
+	if (settings.xdp != BPFILTER_XDP_AUTO || bpfilter_attach_any(table->net))
+		news |= look_at_hooks(table->net);
 	if (news)
 		bpfilter_watch_mark(table->net);
 }

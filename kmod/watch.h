@@ -13,8 +13,11 @@
 struct bpfilter_look_device;
 struct net;
 
-/* bpfilter_look.hidden; as it is now is what the helper knows. Under RTNL. */
-u32 bpfilter_watch_hidden(struct net *net);
+/*
+ * bpfilter_look.hidden, and the generation of a look that goes on from here; as it is now is what
+ * the helper knows. Under RTNL.
+ */
+u32 bpfilter_watch_hidden(struct net *net, u64 *generation);
 /* A device was seen: nobody will tell that it qualifies, if it does not for such a reason. */
 void bpfilter_watch_unfit(struct net *net, const struct bpfilter_look_device *seen);
 /* From here on changes of routing are heard. Sleeps, takes RTNL. */
