@@ -14,6 +14,8 @@
 #include "device.h"
 #include "keep.h"
 #include "netns.h"
+#include "version.h"
+#include "watch.h"
 
 struct bpfilter_attachment {
 	struct list_head list; /* of its namespace, or of those that leave */
@@ -21,6 +23,8 @@ struct bpfilter_attachment {
 	u32 index;
 	enum bpfilter_xdp_mode mode;
 	bool leaves;
+	unsigned long bytes; /* that its program takes */
+	struct bpfilter_keeper *keeper; /* who has it on his account, or NULL */
 	struct bpf_link *link;
 	struct bpf_map *guard_map; /* or NULL */
 	u64 *guard; /* its only element */
@@ -55,13 +59,13 @@ static void clear(struct bpfilter_attachment *attachment)
 }
 
 /* -EAGAIN: not now. */
-static int set(struct bpfilter_attachment *attachment, const struct bpfilter_links *links,
-	       u64 generation)
+static int set(struct bpfilter_attachment *attachment, struct net *net, u64 generation)
 {
 	int error = 0;
 
 	spin_lock_bh(&lock);
-	if (attachment->leaves || generation != links->generation)
+	if (attachment->leaves || generation != links_of(net)->generation ||
+	    !bpfilter_watch_hears_routes(net))
 		error = -EAGAIN;
 	else if (attachment->guard)
 		WRITE_ONCE(*attachment->guard, 1);
@@ -110,6 +114,8 @@ static void free_attachment(struct bpfilter_attachment *attachment)
 	}
 	if (attachment->guard_map)
 		bpf_map_put(attachment->guard_map);
+	bpfilter_keeper_uncharge(attachment->keeper, attachment->bytes);
+	bpfilter_keeper_put(attachment->keeper);
 	kfree(attachment);
 }
 
@@ -166,23 +172,42 @@ static enum bpfilter_xdp_mode mode_of(const struct net_device *device, const str
 	return BPFILTER_XDP_OFF;
 }
 
-/* It is this device that the link is on: by what the device says, not by a number. */
+/* Who stands behind the namespace pays for the program; the one before it goes. */
+static int charge(struct bpfilter_attachment *attachment, const struct bpf_prog *program)
+{
+	const unsigned long bytes = PAGE_SIZE + bpfilter_memory_of_program(program);
+	int error = bpfilter_keeper_charge(attachment->keeper, bytes, attachment->bytes);
+
+	if (error)
+		return error;
+	bpfilter_keeper_uncharge(attachment->keeper, attachment->bytes);
+	attachment->bytes = bytes;
+	return 0;
+}
+
+/* The device that the link is on: by what the device says, not by a number. */
+static const struct net_device *device_of(struct net *net, struct bpfilter_attachment *attachment)
+{
+	const struct net_device *device = __dev_get_by_index(net, attachment->index);
+
+	attachment->mode = device ? mode_of(device, attachment->link) : BPFILTER_XDP_OFF;
+	return attachment->mode == BPFILTER_XDP_OFF ? NULL : device;
+}
+
 static int enter(struct net *net, struct bpfilter_attachment *attachment)
 {
 	struct bpfilter_links *links = links_of(net);
-	const struct net_device *device;
-	int error = 0;
+	int error;
 
 	rtnl_lock();
-	device = __dev_get_by_index(net, attachment->index);
-	attachment->device = device;
-	if (device)
-		attachment->mode = mode_of(device, attachment->link);
+	attachment->device = device_of(net, attachment);
+	/* What a link runs is changed under RTNL. */
+	error = attachment->device ? charge(attachment, attachment->link->prog) : -ENODEV;
+	if (error)
+		goto out;
 	spin_lock_bh(&lock);
-	if (!device || attachment->mode == BPFILTER_XDP_OFF) {
-		error = -ENODEV;
-	} else if (links->count >= BPFILTER_LINKS_MAX ||
-		   !bpfilter_keeper_take_link(keeper_of(links))) {
+	if (links->count >= BPFILTER_LINKS_MAX ||
+	    !bpfilter_keeper_take_link(keeper_of(links))) {
 		error = -ENOSPC;
 	} else {
 		list_add_tail(&attachment->list, &links->attachments);
@@ -190,6 +215,7 @@ static int enter(struct net *net, struct bpfilter_attachment *attachment)
 		total++;
 	}
 	spin_unlock_bh(&lock);
+out:
 	rtnl_unlock();
 	return error;
 }
@@ -205,6 +231,7 @@ static int add(struct net *net, const struct bpfilter_attach *attach)
 		return -ENOMEM;
 	INIT_LIST_HEAD(&attachment->list);
 	attachment->index = attach->index;
+	attachment->keeper = bpfilter_keeper_share(keeper_of(links_of(net)));
 	link = bpf_link_get_from_fd(attach->link_fd);
 	if (IS_ERR(link)) {
 		error = PTR_ERR(link);
@@ -229,7 +256,7 @@ static int add(struct net *net, const struct bpfilter_attach *attach)
 	error = enter(net, attachment);
 	if (error)
 		goto err;
-	return set(attachment, links_of(net), attach->generation);
+	return set(attachment, net, attach->generation);
 
 err:
 	/* It stays what it is: the helper's. */
@@ -266,15 +293,24 @@ static int change_program(struct bpfilter_attachment *attachment,
 	if (IS_ERR(program))
 		return PTR_ERR(program);
 	guard = get_guard(attach->guard_fd);
-	if (IS_ERR(guard)) {
-		bpf_prog_put(program);
-		return PTR_ERR(guard);
-	}
+	error = PTR_ERR_OR_ZERO(guard);
+	if (error)
+		goto err_program;
+	error = charge(attachment, program);
+	if (error)
+		goto err_guard;
 	/* Until the new program is there the old one passes everything. */
 	change_guard(attachment, guard);
 	error = attachment->link->ops->update_prog(attachment->link, program, NULL);
 	if (error)
-		bpf_prog_put(program);
+		goto err_program;
+	return 0;
+
+err_guard:
+	if (guard)
+		bpf_map_put(guard);
+err_program:
+	bpf_prog_put(program);
 	return error == -ENOLINK ? -ENODEV : error;
 }
 
@@ -292,7 +328,7 @@ int bpfilter_attach(struct net *net, const struct bpfilter_attach *attach)
 	else if (attach->prog_fd != -1)
 		error = change_program(attachment, attach);
 	if (!error && attach->link_fd == -1)
-		error = set(attachment, links_of(net), attach->generation);
+		error = set(attachment, net, attach->generation);
 	mutex_unlock(&attach_mutex);
 	return error;
 }
@@ -329,16 +365,20 @@ enum bpfilter_xdp_mode bpfilter_attach_mode(const struct net_device *device)
 	return mode;
 }
 
-u32 bpfilter_attach_list(struct net *net, u32 *index, u32 room)
+u32 bpfilter_attach_list(struct net *net, struct bpfilter_look_link *link, u32 room)
 {
 	const struct bpfilter_attachment *attachment;
 	u32 count = 0;
 
 	spin_lock_bh(&lock);
 	list_for_each_entry(attachment, &links_of(net)->attachments, list) {
-		if (count < room)
-			index[count] = attachment->index;
-		count++;
+		if (count == room)
+			break;
+		link[count++] = (struct bpfilter_look_link){
+			.index = attachment->index,
+			.mode = attachment->mode,
+			.unfit = bpfilter_device_unfit(attachment->device),
+		};
 	}
 	spin_unlock_bh(&lock);
 	return count;

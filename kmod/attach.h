@@ -32,8 +32,8 @@ int bpfilter_attach(struct net *net, const struct bpfilter_attach *attach);
 int bpfilter_detach(struct net *net, u32 index);
 /* The mode of the link of the device, under RTNL; OFF: it has none of ours. */
 enum bpfilter_xdp_mode bpfilter_attach_mode(const struct net_device *device);
-/* The indices of devices with a link; returns how many there are. */
-u32 bpfilter_attach_list(struct net *net, u32 *index, u32 room);
+/* Those that there are, under RTNL; returns how many. */
+u32 bpfilter_attach_list(struct net *net, struct bpfilter_look_link *link, u32 room);
 bool bpfilter_attach_any(struct net *net);
 
 /* Clear guards: of the namespace; of the device (in whatever context). */

@@ -16,21 +16,24 @@
 #include "early.h"
 #include "look.h"
 #include "netns.h"
+#include "settings.h"
 #include "watch.h"
 
 /* What is collected under RTNL, and copied to the helper without. */
 struct view {
 	struct bpfilter_look_device device[BPFILTER_LINKS_MAX];
 	struct bpfilter_look_address address[BPFILTER_ADDRESSES_MAX];
-	u32 link[BPFILTER_LINKS_MAX];
+	struct bpfilter_look_link link[BPFILTER_LINKS_MAX];
 	u32 address_count;
 	u32 address_room;
+	u32 link_room;
 };
 
 static void look_at_device(struct net *net, struct bpfilter_look_device *seen)
 {
 	const struct net_device *device = __dev_get_by_name(net, seen->name);
 
+	memset_after(seen, 0, name);
 	/* Devices have other names too, which no rule means. */
 	if (!device || strcmp(device->name, seen->name)) {
 		seen->unfit = BPFILTER_UNFIT_ABSENT;
@@ -124,6 +127,7 @@ static int look_around(struct net *net, struct bpfilter_look *look, struct view 
 	int error = 0;
 	u32 i;
 
+	view->address_count = 0;
 	rtnl_lock();
 	/* What happens behind this makes the look old. */
 	look->hidden = bpfilter_watch_hidden(net, &look->generation);
@@ -132,11 +136,26 @@ static int look_around(struct net *net, struct bpfilter_look *look, struct view 
 	/* Of no use to anybody else. */
 	if (!look->hidden)
 		error = look_at_all_addresses(net, view);
-	look->link_count = min(look->link_count,
-			       bpfilter_attach_list(net, view->link, look->link_count));
+	look->link_count = bpfilter_attach_list(net, view->link, view->link_room);
 	rtnl_unlock();
 	look->address_count = view->address_count;
 	return error;
+}
+
+/* Is there a device that may get a program, and could a change of routing pass unheard? */
+static bool needs_routes(struct net *net, const struct view *view, u32 count)
+{
+	const u32 mode = bpfilter_get_settings().xdp;
+	u32 i;
+
+	if (mode == BPFILTER_XDP_OFF || bpfilter_watch_hears_routes(net))
+		return false;
+	for (i = 0; i < count; i++)
+		if (view->device[i].unfit == BPFILTER_FIT &&
+		    (mode != BPFILTER_XDP_AUTO ||
+		     (view->device[i].flags & BPFILTER_DEVICE_GENTLE)))
+			return true;
+	return false;
 }
 
 static int copy_names(struct view *view, const struct bpfilter_look *look)
@@ -146,13 +165,9 @@ static int copy_names(struct view *view, const struct bpfilter_look *look)
 	if (copy_from_user(view->device, u64_to_user_ptr(look->devices),
 			   look->device_count * sizeof(view->device[0])))
 		return -EFAULT;
-	for (i = 0; i < look->device_count; i++) {
-		struct bpfilter_look_device *seen = &view->device[i];
-
-		if (strnlen(seen->name, sizeof(seen->name)) == sizeof(seen->name))
+	for (i = 0; i < look->device_count; i++)
+		if (strnlen(view->device[i].name, IFNAMSIZ) == IFNAMSIZ)
 			return -EINVAL;
-		memset_after(seen, 0, name);
-	}
 	return 0;
 }
 
@@ -177,16 +192,20 @@ int bpfilter_look(struct net *net, struct bpfilter_look *look)
 	if (look->device_count > BPFILTER_LINKS_MAX ||
 	    look->address_count > BPFILTER_ADDRESSES_MAX || look->link_count > BPFILTER_LINKS_MAX)
 		return -EINVAL;
-	error = bpfilter_watch_routes(net);
-	if (error)
-		return error;
 	view = kvzalloc(sizeof(*view), GFP_KERNEL);
 	if (!view)
 		return -ENOMEM;
 	view->address_room = look->address_count;
+	view->link_room = look->link_count;
 	error = copy_names(view, look);
 	if (!error)
 		error = look_around(net, look, view);
+	if (!error && needs_routes(net, view, look->device_count)) {
+		error = bpfilter_watch_routes(net);
+		/* They may have changed before they were heard. */
+		if (!error)
+			error = look_around(net, look, view);
+	}
 	if (!error)
 		error = copy_out(view, look);
 	kvfree(view);

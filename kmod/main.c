@@ -37,6 +37,7 @@ static_assert(sizeof(struct bpfilter_kept) == 48);
 static_assert(sizeof(struct bpfilter_give) == 32);
 static_assert(sizeof(struct bpfilter_look_device) == 32);
 static_assert(sizeof(struct bpfilter_look_address) == 8);
+static_assert(sizeof(struct bpfilter_look_link) == 8);
 static_assert(sizeof(struct bpfilter_look) == 56);
 static_assert(sizeof(struct bpfilter_attach) == 40);
 static_assert(sizeof(struct bpfilter_detach) == 16);

@@ -55,6 +55,7 @@ static int __net_init net_init(struct net *net)
 	bpfilter_news_init(&bpfilter_net(net)->news, net);
 	bpfilter_links_init(&bpfilter_net(net)->links);
 	bpfilter_net(net)->net = net;
+	mutex_init(&bpfilter_net(net)->routes_mutex);
 	return 0;
 }
 

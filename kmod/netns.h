@@ -4,6 +4,7 @@
 #define KMOD_NETNS_H
 
 #include <linux/list.h>
+#include <linux/mutex.h>
 #include <linux/notifier.h>
 #include <linux/types.h>
 
@@ -24,7 +25,8 @@ struct bpfilter_net {
 	struct bpfilter_links links; /* attach.c */
 	unsigned int early_hooks; /* as the helper last saw it; watch.c */
 	unsigned long look_again; /* jiffies, or 0; watch.c */
-	bool routes; /* fib is registered; watch.c */
+	struct mutex routes_mutex; /* who registers fib; watch.c */
+	bool routes; /* it is */
 	struct notifier_block fib; /* watch.c */
 	bool has_proc; /* proc.c made its files */
 	struct bpfilter_keeper *keeper; /* who answers for its tables, NULL: nobody need */

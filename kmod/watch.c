@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <linux/inetdevice.h>
-#include <linux/mutex.h>
 #include <linux/netdevice.h>
 #include <linux/netfilter.h>
 #include <linux/percpu.h>
@@ -22,9 +21,6 @@
 #define WATCH_PERIOD HZ
 /* Devices that did not qualify, for reasons of which nobody tells that they are gone. */
 #define UNFIT_PERIOD (5 * HZ)
-
-/* The registrations of fib notifiers. */
-static DEFINE_MUTEX(routes_mutex);
 
 static void look(struct work_struct *work);
 static DECLARE_DELAYED_WORK(look_work, look);
@@ -226,32 +222,37 @@ static int routing_changed(struct notifier_block *block, unsigned long event, vo
 	return NOTIFY_DONE;
 }
 
+bool bpfilter_watch_hears_routes(struct net *net)
+{
+	return READ_ONCE(bpfilter_net(net)->routes);
+}
+
 /* All routes that are there come by first, which are not news. */
 int bpfilter_watch_routes(struct net *net)
 {
 	struct bpfilter_net *own = bpfilter_net(net);
 	int error = 0;
 
-	mutex_lock(&routes_mutex);
+	/* They may be many: nobody of another namespace waits behind us. */
+	mutex_lock(&own->routes_mutex);
 	if (!own->routes) {
 		own->fib.notifier_call = routing_changed;
 		error = register_fib_notifier(net, &own->fib, NULL, NULL);
 		if (!error)
 			WRITE_ONCE(own->routes, true);
 	}
-	mutex_unlock(&routes_mutex);
+	mutex_unlock(&own->routes_mutex);
 	return error;
 }
 
+/* Nobody is in the other: who asks holds the namespace. */
 void bpfilter_watch_end(struct net *net)
 {
 	struct bpfilter_net *own = bpfilter_net(net);
 
-	mutex_lock(&routes_mutex);
 	if (own->routes)
 		unregister_fib_notifier(net, &own->fib);
 	own->routes = false;
-	mutex_unlock(&routes_mutex);
 }
 
 /* Before those by which routing hears of it. */

@@ -20,8 +20,12 @@ struct net;
 u32 bpfilter_watch_hidden(struct net *net, u64 *generation);
 /* A device was seen: nobody will tell that it qualifies, if it does not for such a reason. */
 void bpfilter_watch_unfit(struct net *net, const struct bpfilter_look_device *seen);
-/* From here on changes of routing are heard. Sleeps, takes RTNL. */
+/*
+ * From here on changes of routing are heard: no guard is set before. Sleeps, takes RTNL. Costs the
+ * end of the namespace a grace period.
+ */
 int bpfilter_watch_routes(struct net *net);
+bool bpfilter_watch_hears_routes(struct net *net);
 /* The helper is to be told, if it is interested. In any context. */
 void bpfilter_watch_mark(struct net *net);
 /* A namespace is watched: look at it from time to time. */

@@ -374,15 +374,24 @@ struct bpfilter_look_address {
 	__u16 reserved;
 };
 
+/* A link of ours, whether its device was asked for or not. 8 bytes. */
+struct bpfilter_look_link {
+	__u32 index; /* of the device */
+	__u8 mode; /* enum bpfilter_xdp_mode */
+	__u8 unfit; /* enum bpfilter_unfit */
+	__u16 reserved;
+};
+
 /*
  * IOC_LOOK: how things are in the namespace of the request with this id, all at one moment.
- * E2BIG: more addresses than there is room for.
+ * E2BIG: more addresses than there is room for. EBUSY: routes change faster than they can be looked
+ * at. No addresses are given where `hidden` is not 0.
  */
 struct bpfilter_look {
 	__u64 id; /* in: of the request */
 	__u64 devices; /* in: address of struct bpfilter_look_device[device_count], in and out */
 	__u64 addresses; /* in: address of struct bpfilter_look_address[address_count] */
-	__u64 links; /* in: address of __u32[link_count]: indices of the devices with a link */
+	__u64 links; /* in: address of struct bpfilter_look_link[link_count] */
 	__u64 generation; /* out: of this look, for IOC_ATTACH */
 	__u32 device_count; /* in; at most BPFILTER_LINKS_MAX */
 	__u32 address_count; /* in: room; at most BPFILTER_ADDRESSES_MAX; out: how many */
@@ -398,7 +407,8 @@ struct bpfilter_look {
  * has none, and drops nothing.
  *
  * Errors: EINVAL (shape), ENODEV (no such device, or without such a link), EEXIST, ENOENT,
- * ECANCELED, ENOSPC (as many links as there may be). EAGAIN: done, but something happened since
+ * ECANCELED, ENOSPC (as many links as there may be), ENOMEM (the user who stands behind the namespace
+ * may keep no more). EAGAIN: done, but something happened since
  * the look: the guard is not set. A DEVICES follows.
  */
 struct bpfilter_attach {

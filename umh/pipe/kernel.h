@@ -22,7 +22,7 @@ struct Look {
     bool hidden = false; // what is on the wire does not tell what comes to INPUT
     std::vector<bpfilter_look_device> devices; // those asked for, in that order
     std::vector<bpfilter_look_address> addresses;
-    std::vector<std::uint32_t> links; // indices of devices
+    std::vector<bpfilter_look_link> links; // all of the namespace
 };
 
 class Kernel {

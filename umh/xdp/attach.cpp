@@ -127,8 +127,8 @@ Result<> Attachments::open_shared(const pipe::Look &look)
 {
     if (local_)
         return {};
-    const bool used = std::ranges::any_of(look.links, [this](std::uint32_t link) {
-        const auto known = attachments_.find(link);
+    const bool used = std::ranges::any_of(look.links, [this](const bpfilter_look_link &link) {
+        const auto known = attachments_.find(link.index);
         return known != attachments_.end() && known->second.serial != 0;
     });
     if (used) {
@@ -221,7 +221,7 @@ Result<> Attachments::make(const Round &round, const Device &device,
     const Result<bool> attached = round.kernel.attach(attach);
     if (!attached)
         return std::unexpected(attached.error());
-    attachments_[attach.index] = {device, mode, round.source.serial};
+    attachments_[attach.index] = {device, round.source.serial};
     return {};
 }
 
@@ -248,13 +248,9 @@ Result<> Attachments::serve(const Round &round, const bpfilter_look_device &seen
 }
 
 // To take a program away costs packets: one that passes everything takes its place.
-Result<> Attachments::idle(const Round &round, std::uint32_t link)
+Result<> Attachments::idle(const Round &round, const bpfilter_look_link &link)
 {
-    const auto known = attachments_.find(link);
-    const bpfilter_xdp_mode mode =
-        known == attachments_.end() ? BPFILTER_XDP_OFF : known->second.mode;
-    if (mode != BPFILTER_XDP_OFF && mode != round.mode)
-        return fail(EINVAL, "of another mode");
+    const auto known = attachments_.find(link.index);
     if (known != attachments_.end() && known->second.serial == 0)
         return {};
     const Result<codegen::Program> code = generate_idle();
@@ -263,22 +259,23 @@ Result<> Attachments::idle(const Round &round, std::uint32_t link)
     const Result<UniqueFd> program = load_program(*code, {});
     if (!program)
         return std::unexpected(program.error());
-    bpfilter_attach attach = round.attach(link);
+    bpfilter_attach attach = round.attach(link.index);
     attach.prog_fd = program->get();
     if (const Result<bool> done = round.kernel.attach(attach); !done)
         return std::unexpected(done.error());
-    attachments_[link] = {{}, mode, 0};
+    attachments_[link.index] = {{}, 0};
     return {};
 }
 
-// A link that nothing is to be dropped by.
-void Attachments::settle(const Round &round, std::uint32_t link, bool stays)
+// A link that nothing is to be dropped by. A device that is down may come up as it was.
+void Attachments::settle(const Round &round, const bpfilter_look_link &link, bool may_stay)
 {
-    if (stays && idle(round, link))
+    const bool fits = link.unfit == BPFILTER_FIT || link.unfit == BPFILTER_UNFIT_DOWN;
+    if (may_stay && fits && link.mode == round.mode && idle(round, link))
         return;
-    attachments_.erase(link);
+    attachments_.erase(link.index);
     // It may be gone, with its device.
-    (void)round.kernel.detach(round.request, link);
+    (void)round.kernel.detach(round.request, link.index);
 }
 
 std::vector<std::string> Attachments::update(pipe::Kernel &kernel, std::uint64_t request,
@@ -310,6 +307,8 @@ std::vector<std::string> Attachments::bring_in_line(const Round &asked)
     }
     const Result<pipe::Look> look = asked.kernel.look(asked.request, names);
     if (!look) {
+        // Its routes change too fast to be looked at.
+        finished_ = look.error().code != EBUSY;
         sentences.push_back("xdp: all is left to netfilter: " + look.error().message);
         return sentences;
     }
@@ -319,12 +318,9 @@ std::vector<std::string> Attachments::bring_in_line(const Round &asked)
     round.look = &*look;
 
     std::set<std::uint32_t> served;
-    std::set<std::uint32_t> unfit;
     for (const bpfilter_look_device &seen : look->devices) {
         const Device device = device_of(seen);
         const std::vector<ir::Rule> special = specialise(lead, device.name);
-        if (seen.unfit != BPFILTER_FIT)
-            unfit.insert(seen.index);
         const bpfilter_xdp_mode how =
             look->hidden ? BPFILTER_XDP_OFF : wanted(round, seen, special);
         if (how == BPFILTER_XDP_OFF)
@@ -342,12 +338,13 @@ std::vector<std::string> Attachments::bring_in_line(const Round &asked)
     }
     const bool may_stay =
         !look->hidden && (round.mode == BPFILTER_XDP_NATIVE || round.mode == BPFILTER_XDP_GENERIC);
-    for (const std::uint32_t link : look->links)
-        if (!served.contains(link))
-            settle(round, link, may_stay && !unfit.contains(link));
+    for (const bpfilter_look_link &link : look->links)
+        if (!served.contains(link.index))
+            settle(round, link, may_stay);
     std::erase_if(attachments_, [&](const auto &item) {
         return !served.contains(item.first) &&
-               std::ranges::find(look->links, item.first) == look->links.end();
+               std::ranges::find(look->links, item.first, &bpfilter_look_link::index) ==
+                   look->links.end();
     });
     return sentences;
 }

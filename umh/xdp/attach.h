@@ -51,7 +51,6 @@ public:
 private:
     struct Attachment {
         Device device;
-        bpfilter_xdp_mode mode = BPFILTER_XDP_OFF; // of its link; OFF: made by another helper
         std::uint64_t serial = 0; // of the table that its program is made of; 0: it is idle
     };
     struct Round; // one update
@@ -62,8 +61,8 @@ private:
                    const std::vector<ir::Rule> &lead, bpfilter_xdp_mode mode);
     Result<> make(const Round &round, const Device &device, const std::vector<ir::Rule> &lead,
                   bpfilter_xdp_mode mode, bool has_link);
-    void settle(const Round &round, std::uint32_t link, bool stays);
-    Result<> idle(const Round &round, std::uint32_t link);
+    void settle(const Round &round, const bpfilter_look_link &link, bool may_stay);
+    Result<> idle(const Round &round, const bpfilter_look_link &link);
     Result<> share(const pipe::Look &look);
     Result<> open_shared(const pipe::Look &look);
     Result<> fill_shared(const pipe::Look &look);

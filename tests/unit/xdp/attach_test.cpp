@@ -98,8 +98,14 @@ public:
                 device.mode = links.at(device.index).mode;
             seen.devices.push_back(device);
         }
-        for (const auto &[index, link] : links)
-            seen.links.push_back(index);
+        for (const auto &[index, link] : links) {
+            const auto found =
+                std::ranges::find(devices, index, &bpfilter_look_device::index);
+            seen.links.push_back({.index = index,
+                                  .mode = static_cast<__u8>(link.mode),
+                                  .unfit = found->unfit,
+                                  .reserved = 0});
+        }
         return seen;
     }
 
@@ -295,6 +301,16 @@ TEST_F(Attach, LeavesWhatDoesNotQualify)
     kernel_->hidden = true;
     EXPECT_THAT(update(drops_on({"v0", "v1"}), BPFILTER_XDP_NATIVE), SizeIs(1));
     EXPECT_THAT(kernel_->linked(), IsEmpty());
+}
+
+// Nobody asks for it any more, and something has come to stand on it.
+TEST_F(Attach, LeavesWhatDoesNotQualifyAndHasNoRules)
+{
+    EXPECT_THAT(update(drops_on({"v0", "v1"}), BPFILTER_XDP_NATIVE), IsEmpty());
+    kernel_->device("v0").unfit = BPFILTER_UNFIT_UPPER;
+    kernel_->device("v1").unfit = BPFILTER_UNFIT_DOWN;
+    EXPECT_THAT(update(drops_on({"v2"}), BPFILTER_XDP_NATIVE), IsEmpty());
+    EXPECT_THAT(kernel_->linked(), ElementsAre("v1", "v2"));
 }
 
 TEST_F(Attach, WhatCannotBeServedIsSaidOnce)
