@@ -90,7 +90,7 @@ static bool has_few(const struct list_head *rules)
 bool bpfilter_early_routing_is_plain(struct net *net)
 {
 #ifdef CONFIG_IP_MULTIPLE_TABLES
-	const struct list_head *rules = &net->ipv4.rules_ops->rules_list;
+	struct list_head *rules = &net->ipv4.rules_ops->rules_list;
 	const struct fib_rule *first = list_first_entry_or_null(rules, struct fib_rule, list);
 
 	ASSERT_RTNL();
