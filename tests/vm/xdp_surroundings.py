@@ -14,7 +14,7 @@ from typing import Iterator
 from lib.check import expect, expect_equal, main, test, wait_for
 from lib.early import (AS_BEFORE, back, drops, input_counters, pair, router, rules, set_mode, state_of, try_ip, wait_xdp,
                        xdp_of)
-from lib.iptables import Counter, iptables
+from lib.iptables import Counter
 from lib.netns import Namespace, tags_in_frames
 from lib.packet import UDP, ETH_P_IP, ethernet, ipv4, mac, udp
 from lib.pair import CLIENT, PORT, SERVER
@@ -43,12 +43,12 @@ def make(ident: int, to: str = "10.1.0.1") -> bytes:
     return ipv4("10.1.0.2", to, UDP, udp(1, 53), ident=ident, ttl=TTL)
 
 
-def forwards(to: str) -> None:
-    """Packets to this address leave through out0, just behind the change and later; no rule of INPUT counts them."""
+def forwards(to: str, then: str = "native") -> None:
+    """Packets to this address leave through out0, just behind the change and when the helper has looked; no rule of
+    INPUT counts them."""
     before = input_counters(router().router)
     expect_equal(router().through("FORWARD", [make(1, to), make(2, to)]), [True] * 2, f"forwarded to {to}, at once")
-    with router().router:
-        iptables("-S INPUT")  # answered behind all that follows from the change
+    wait_xdp(router().router, "in0", then)
     expect_equal(router().through("FORWARD", [make(3, to), make(4, to)]), [True] * 2, f"forwarded to {to}, later")
     expect_equal(input_counters(router().router), before, "counters")
 
@@ -85,7 +85,7 @@ def a_rule_ahead_of_the_local_table() -> None:
     with routed(["route add default via 10.2.0.2 dev out0 onlink table 99", "rule add pref 10 lookup local",
                  "rule delete pref 0", "rule add pref 5 iif in0 to 10.4.0.1 lookup 99"],
                 ["rule delete pref 5", "rule add pref 0 lookup local", "rule delete pref 10", "route flush table 99"]):
-        forwards("10.4.0.1")
+        forwards("10.4.0.1", "none")
 
 
 @test
@@ -105,8 +105,7 @@ def without_forwarding_nothing_is_counted_that_does_not_come() -> None:
         with routed(["route delete local 10.4.0.1 dev out1 table local"],
                     ["route add local 10.4.0.1 dev out1 table local src 10.4.0.1 proto kernel scope host"]):
             expect_equal(router().through("INPUT", [make(1, "10.4.0.1")]), [False], "delivered")
-            with space:
-                iptables("-S INPUT")
+            wait_xdp(space, "in0", "native")
             expect_equal(router().through("INPUT", [make(2, "10.4.0.1")]), [False], "delivered")
             expect_equal(input_counters(space), [Counter(0, 0)], "counters")
     finally:
@@ -116,11 +115,27 @@ def without_forwarding_nothing_is_counted_that_does_not_come() -> None:
 
 # Devices
 
+_with_witness: list[Namespace] = []
+
+
 def armed() -> Namespace:
     space = pair().server
     rules(space, f"-A INPUT -i s0 -s {CLIENT} -j DROP")
     wait_xdp(space, "s0", "native")
     return space
+
+
+def looked(space: Namespace, *named: str) -> None:
+    """The helper has looked at s0 and these devices, with a rule for each, since this was called: a rule for a device
+    that nothing happens to came into force with them, and is decided at XDP by now."""
+    if space not in _with_witness:
+        space.ip(["link add seen0 type veth peer name seen1", "link set seen0 up"])
+        with space:
+            tags_in_frames("seen1")
+        _with_witness.append(space)
+    rules(space, *(f"-A INPUT -i {device} -s {CLIENT} -j DROP" for device in ("s0", *named)),
+          "-A INPUT -i seen0 -s 198.51.100.1 -j DROP")
+    wait_xdp(space, "seen0", "native")
 
 
 def off_at_once(space: Namespace, line: str) -> None:
@@ -135,18 +150,12 @@ def a_vlan_in_another_namespace() -> None:
     space, other = armed(), Namespace("other")
     off_at_once(space, "link add link s0 name s0.5 type vlan id 5")
     space.ip([f"link set s0.5 netns {other.name}"])
-    iptables_answers(space)
+    looked(space)
     expect_equal(state_of(space, "s0"), "none", "XDP below a VLAN that is elsewhere")
     drops(2, False, "below a VLAN that is elsewhere")
     other.ip(["link delete s0.5"])
     wait_xdp(space, "s0", "native")
     other.delete()
-
-
-def iptables_answers(space: Namespace) -> None:
-    """Behind all that follows from what was done before."""
-    with space:
-        iptables("-S INPUT")
 
 
 @test
@@ -170,14 +179,29 @@ def a_bond_and_its_inactive_slave() -> None:
               f"neighbour replace {CLIENT} lladdr 02:00:00:00:05:01 dev bond0 nud permanent"])
     client.ip(["link set c1 up"])
     try:
-        rules(space, f"-A INPUT -i bond0 -s {CLIENT} -j DROP")
-        iptables_answers(space)
-        expect_equal(state_of(space, "bond0"), "none", "XDP on a bond")
-        for slave in ("s0", "s1"):
-            expect_equal(state_of(space, slave), "none", f"XDP on {slave}")
+        wait_xdp(space, "s0", "none")
+        looked(space, "bond0", "s1")
+        for device in ("bond0", "s0", "s1"):
+            expect_equal(state_of(space, device), "none", f"XDP on {device}")
     finally:
         space.ip(["link delete bond0", "link delete s1", *AS_BEFORE])
-    pair().relink()
+        pair().relink()
+    armed()
+
+
+@test
+def a_slave_that_no_rule_names() -> None:
+    """The program that passes, which stays when rules go, does not stay on it."""
+    space = armed()
+    rules(space, f"-A INPUT -i bridge0 -s {CLIENT} -j DROP")
+    wait_for(lambda: xdp_of(space, "s0") == ("native", "bf_xdp_idle"), "a program that passes")
+    try_ip(space, "link add bridge0 type bridge")
+    space.ip(["link set s0 master bridge0"])
+    try:
+        wait_xdp(space, "s0", "none")
+    finally:
+        space.ip(["link delete bridge0", *AS_BEFORE])
+        pair().relink()
     armed()
 
 
@@ -187,16 +211,18 @@ def tags_beside_the_frame() -> None:
     space, client = armed(), pair().client
     with client:
         subprocess.run(["ethtool", "-K", "c0", "tx-vlan-hw-insert", "on"], check=True, capture_output=True)
-    wait_xdp(space, "s0", "none")
-    try_ip(client, "link add link c0 name c0.7 type vlan id 7")
-    client.ip(["link set c0.7 up", "address add 198.51.100.1/32 dev c0.7",
-               f"neighbour add {SERVER} lladdr 02:00:00:00:05:02 dev c0.7 nud permanent",
-               f"route add {SERVER}/32 dev c0.7 src {CLIENT}"])
     try:
-        expect_equal(pair().send(3), 0, "delivered")
-        expect_equal(input_counters(space), [Counter(0, 0)], "counted, of VLAN 7")
+        wait_xdp(space, "s0", "none")
+        try_ip(client, "link add link c0 name c0.7 type vlan id 7")
+        try:
+            client.ip(["link set c0.7 up", "address add 198.51.100.1/32 dev c0.7",
+                       f"neighbour add {SERVER} lladdr 02:00:00:00:05:02 dev c0.7 nud permanent",
+                       f"route add {SERVER}/32 dev c0.7 src {CLIENT}"])
+            expect_equal(pair().send(3), 0, "delivered")
+            expect_equal(input_counters(space), [Counter(0, 0)], "counted, of VLAN 7")
+        finally:
+            client.ip(["link delete c0.7"])
     finally:
-        client.ip(["link delete c0.7"])
         with client:
             subprocess.run(["ethtool", "-K", "c0", "tx-vlan-hw-insert", "off"], check=True, capture_output=True)
     wait_xdp(space, "s0", "native")
@@ -234,7 +260,7 @@ def a_device_that_moves_leaves_its_program() -> None:
         space.ip(["link delete s0"])
         other.ip([f"link set s0 netns {space.name}"])
         space.ip(AS_BEFORE)
-    pair().relink()
+        pair().relink()
     other.delete()
     wait_xdp(space, "s0", "native")
     drops(2, True, "back again")
@@ -244,7 +270,7 @@ def a_device_that_moves_leaves_its_program() -> None:
 def addresses_switch_off_at_once() -> None:
     """They are on again when the helper has looked."""
     space = armed()
-    for line in (f"address add 192.0.2.78/32 dev s0", f"address delete 192.0.2.78/32 dev s0"):
+    for line in ("address add 192.0.2.78/32 dev s0", "address delete 192.0.2.78/32 dev s0"):
         space.ip([line])
         expect_equal(pair().send(2), 0, f"delivered just behind: {line}")
         wait_xdp(space, "s0", "native")
@@ -294,7 +320,7 @@ def nft_at_input() -> None:
 @test
 def nft_behind_input_is_no_matter() -> None:
     with nft("ip late", "one { type filter hook input priority 10; policy accept; }"):
-        iptables_answers(pair().server)
+        looked(pair().server)
         wait_xdp(pair().server, "s0", "native")
         drops(2, True, "with a hook behind INPUT")
 
@@ -306,7 +332,7 @@ def conntrack_is_no_matter() -> None:
         with pair().server:
             done = subprocess.run(["nft", "add rule ip late one ct state new counter"], check=False)
         expect_equal(done.returncode, 0, "conntrack")
-        iptables_answers(pair().server)
+        looked(pair().server)
         wait_xdp(pair().server, "s0", "native")
         drops(2, True, "with conntrack")
 

@@ -47,15 +47,24 @@ def set_mode(mode: str) -> None:
         file.write(mode)
 
 
-def _program(space: Namespace, device: str) -> tuple[str, dict[str, Any]]:
-    """How a device carries a program, and what is known of it; nothing if it has just been replaced."""
+def _shown(space: Namespace, device: str) -> tuple[str, int]:
+    """How a device carries a program, and the program's id."""
     with space:
         link = json.loads(must("ip", "-j", "link", "show", "dev", device))[0]
     xdp = link.get("xdp", {})
-    if not xdp.get("mode"):
-        return "none", {}
-    program = tables.run("bpftool", "-j", "prog", "show", "id", str(xdp["prog"]["id"]))
-    return MODES[xdp["mode"]], json.loads(program.output) if program.status == 0 else {}
+    return (MODES[xdp["mode"]], int(xdp["prog"]["id"])) if xdp.get("mode") else ("none", 0)
+
+
+def _program(space: Namespace, device: str) -> tuple[str, dict[str, Any]]:
+    """How a device carries a program, and what is known of it; nothing if it has just been replaced."""
+    mode, number = _shown(space, device)
+    program = tables.run("bpftool", "-j", "prog", "show", "id", str(number)) if number else None
+    return mode, json.loads(program.output) if program and program.status == 0 else {}
+
+
+def program_of(space: Namespace, device: str) -> int:
+    """The id of the program that a device carries; 0: it has none."""
+    return _shown(space, device)[1]
 
 
 def xdp_of(space: Namespace, device: str) -> tuple[str, str]:
