@@ -49,7 +49,7 @@ static void tell(struct bpfilter_request *request)
 	settings = bpfilter_get_settings();
 	bpfilter_request_set_head(request, &settings, sizeof(settings));
 	bpfilter_queue_notify(request);
-	bpfilter_watch_all();
+	bpfilter_watch_settings();
 }
 
 static int set_xdp(const char *value, const struct kernel_param *param)

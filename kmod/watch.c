@@ -135,6 +135,17 @@ void bpfilter_watch_all(void)
 	bpfilter_table_each_watched(mark_of);
 }
 
+static void disturb_of(struct bpfilter_table *table)
+{
+	bpfilter_guard_disturb(table->net);
+	bpfilter_watch_mark(table->net);
+}
+
+void bpfilter_watch_settings(void)
+{
+	bpfilter_table_each_watched(disturb_of);
+}
+
 static bool has_addresses(const struct net_device *device)
 {
 	const struct in_device *in_device = __in_dev_get_rtnl(device);

@@ -30,8 +30,10 @@ bool bpfilter_watch_hears_routes(struct net *net);
 void bpfilter_watch_mark(struct net *net);
 /* A namespace is watched: look at it from time to time. */
 void bpfilter_watch_start(void);
-/* All namespaces that are watched, as if everything had changed. */
+/* All namespaces that are watched are to be looked at: by another helper. */
 void bpfilter_watch_all(void);
+/* The same, by other settings, which hold from now on: nothing drops by the old ones. */
+void bpfilter_watch_settings(void);
 /* The namespace is going. */
 void bpfilter_watch_end(struct net *net);
 
