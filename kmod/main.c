@@ -97,7 +97,6 @@ err_sockopt:
 	bpfilter_watch_exit();
 err_watch:
 	bpfilter_netns_exit();
-	bpfilter_watch_stop();
 	bpfilter_attach_exit();
 err_netns:
 	bpfilter_queue_stop();
@@ -115,7 +114,6 @@ static void __exit bpfilter_exit(void)
 	bpfilter_helper_exit();
 	bpfilter_watch_exit();
 	bpfilter_netns_exit();
-	bpfilter_watch_stop();
 	bpfilter_attach_exit();
 }
 

@@ -294,9 +294,5 @@ void bpfilter_watch_exit(void)
 	unregister_inetaddr_notifier(&address_block);
 	unregister_netdevice_notifier(&device_block);
 	cancel_delayed_work_sync(&look_work);
-}
-
-void bpfilter_watch_stop(void)
-{
 	bpfilter_tell_exit();
 }

@@ -39,7 +39,5 @@ void bpfilter_watch_end(struct net *net);
 
 int bpfilter_watch_init(void);
 void bpfilter_watch_exit(void);
-/* Behind the end of all namespaces. */
-void bpfilter_watch_stop(void);
 
 #endif /* KMOD_WATCH_H */
