@@ -23,6 +23,7 @@ struct bpfilter_attachment {
 	u32 index;
 	enum bpfilter_xdp_mode mode;
 	bool leaves;
+	u64 changed; /* generation of the last event that concerned this device, as far as known */
 	unsigned long bytes; /* that its program takes */
 	struct bpfilter_keeper *keeper; /* who has it on his account, or NULL */
 	struct bpf_link *link;
@@ -49,6 +50,7 @@ void bpfilter_links_init(struct bpfilter_links *links)
 {
 	INIT_LIST_HEAD(&links->attachments);
 	links->generation = 1;
+	links->changed = 1;
 }
 
 static void clear(struct bpfilter_attachment *attachment)
@@ -58,13 +60,29 @@ static void clear(struct bpfilter_attachment *attachment)
 		WRITE_ONCE(*attachment->guard, 0);
 }
 
+/* Something happened to it, which is counted. */
+static void disturb(struct bpfilter_attachment *attachment, const struct bpfilter_links *links)
+{
+	clear(attachment);
+	attachment->changed = links->generation;
+}
+
+/* Has nothing happened since a look of this generation that concerns it? */
+static bool is_up_to_date(const struct bpfilter_attachment *attachment,
+			  const struct bpfilter_links *links, u64 generation)
+{
+	lockdep_assert_held(&lock);
+	return !attachment->leaves && generation <= links->generation &&
+	       generation >= max(links->changed, attachment->changed);
+}
+
 /* -EAGAIN: not now. */
 static int set(struct bpfilter_attachment *attachment, struct net *net, u64 generation)
 {
 	int error = 0;
 
 	spin_lock_bh(&lock);
-	if (attachment->leaves || generation != links_of(net)->generation ||
+	if (!is_up_to_date(attachment, links_of(net), generation) ||
 	    !bpfilter_watch_hears_routes(net))
 		error = -EAGAIN;
 	else if (attachment->guard)
@@ -210,6 +228,8 @@ static int enter(struct net *net, struct bpfilter_attachment *attachment)
 	    !bpfilter_keeper_take_link(keeper_of(links))) {
 		error = -ENOSPC;
 	} else {
+		/* What happened to it before was remembered by nobody. */
+		attachment->changed = links->generation;
 		list_add_tail(&attachment->list, &links->attachments);
 		links->count++;
 		total++;
@@ -395,7 +415,7 @@ void bpfilter_guard_disturb(struct net *net)
 	struct bpfilter_attachment *attachment;
 
 	spin_lock_bh(&lock);
-	links->generation++;
+	links->changed = ++links->generation;
 	list_for_each_entry(attachment, &links->attachments, list)
 		clear(attachment);
 	spin_unlock_bh(&lock);
@@ -410,7 +430,7 @@ void bpfilter_guard_disturb_device(const struct net_device *device)
 	links->generation++;
 	list_for_each_entry(attachment, &links->attachments, list)
 		if (attachment->device == device)
-			clear(attachment);
+			disturb(attachment, links);
 	spin_unlock_bh(&lock);
 }
 
@@ -456,10 +476,10 @@ static bool clear_unfit(struct net *net)
 		if (!attachment->guard || !READ_ONCE(*attachment->guard) ||
 		    bpfilter_device_unfit(attachment->device) == BPFILTER_FIT)
 			continue;
-		clear(attachment);
+		links->generation++;
+		disturb(attachment, links);
 		any = true;
 	}
-	links->generation += any;
 	spin_unlock_bh(&lock);
 	return any;
 }

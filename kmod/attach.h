@@ -5,7 +5,8 @@
  *
  * Whoever knows first that something changes clears guards: the notifiers (watch.c), under RTNL
  * or in RCU; and a COMMIT. A generation number counts these events, whether they cleared
- * anything or not, so that no guard is set for surroundings that are gone.
+ * anything or not, so that no guard is set for surroundings that are gone. What happens to one
+ * device keeps no other from dropping: it may be done by who has the other end of a veth.
  */
 #ifndef KMOD_ATTACH_H
 #define KMOD_ATTACH_H
@@ -22,7 +23,8 @@ struct net_device;
 struct bpfilter_links {
 	struct list_head attachments;
 	unsigned int count;
-	u64 generation;
+	u64 generation; /* of the last event */
+	u64 changed; /* of the last that concerned all devices */
 };
 
 void bpfilter_links_init(struct bpfilter_links *links);

@@ -190,7 +190,8 @@ static int device_changed(struct notifier_block *block, unsigned long event, voi
 	moved(dev_net(device));
 	if (peer) {
 		bpfilter_guard_disturb_device(peer);
-		moved(dev_net(peer));
+		/* Who has this end does not make the namespace of the other restless. */
+		bpfilter_watch_mark(dev_net(peer));
 	}
 	return NOTIFY_DONE;
 }

@@ -384,15 +384,15 @@ struct bpfilter_look_link {
 
 /*
  * IOC_LOOK: how things are in the namespace of the request with this id, all at one moment.
- * E2BIG: more addresses than there is room for. EBUSY: routes change faster than they can be looked
- * at. No addresses are given where `hidden` is not 0.
+ * E2BIG: more addresses than there is room for. EBUSY: routes change faster than they can be
+ * looked at. No addresses are given where `hidden` is not 0.
  */
 struct bpfilter_look {
 	__u64 id; /* in: of the request */
 	__u64 devices; /* in: address of struct bpfilter_look_device[device_count], in and out */
 	__u64 addresses; /* in: address of struct bpfilter_look_address[address_count] */
 	__u64 links; /* in: address of struct bpfilter_look_link[link_count] */
-	__u64 generation; /* out: of this look, for IOC_ATTACH */
+	__u64 generation; /* out: of this look, for IOC_ATTACH; never 0 */
 	__u32 device_count; /* in; at most BPFILTER_LINKS_MAX */
 	__u32 address_count; /* in: room; at most BPFILTER_ADDRESSES_MAX; out: how many */
 	__u32 link_count; /* in: room; BPFILTER_LINKS_MAX; out: how many */
@@ -407,8 +407,8 @@ struct bpfilter_look {
  * has none, and drops nothing.
  *
  * Errors: EINVAL (shape), ENODEV (no such device, or without such a link), EEXIST, ENOENT,
- * ECANCELED, ENOSPC (as many links as there may be), ENOMEM (the user who stands behind the namespace
- * may keep no more). EAGAIN: done, but something happened since
+ * ECANCELED, ENOSPC (as many links as there may be), ENOMEM (the user who stands behind the
+ * namespace may keep no more). EAGAIN: done, but something happened to the device or to all since
  * the look: the guard is not set. A DEVICES follows.
  */
 struct bpfilter_attach {

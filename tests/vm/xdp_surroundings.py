@@ -7,6 +7,9 @@ again when it is certain that they are as it thinks.
 """
 
 import contextlib
+import itertools
+import os
+import signal
 import socket
 import subprocess
 from typing import Iterator
@@ -225,6 +228,32 @@ def tags_beside_the_frame() -> None:
     finally:
         with client:
             subprocess.run(["ethtool", "-K", "c0", "tx-vlan-hw-insert", "off"], check=True, capture_output=True)
+    wait_xdp(space, "s0", "native")
+
+
+@contextlib.contextmanager
+def toggling(space: Namespace, device: str) -> Iterator[None]:
+    """An offload of a device comes and goes all the while."""
+    child = os.fork()
+    if child == 0:
+        with space:
+            for state in itertools.cycle(("on", "off")):
+                subprocess.run(["ethtool", "-K", device, "tx-vlan-hw-insert", state], check=False, capture_output=True)
+    try:
+        yield
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        with space:
+            tags_in_frames(device)
+
+
+@test
+def who_has_the_other_end_of_a_link_keeps_no_other_device_from_it() -> None:
+    space = armed()
+    with toggling(pair().client, "c0"):
+        for _ in range(8):
+            looked(space)
     wait_xdp(space, "s0", "native")
 
 
