@@ -7,7 +7,6 @@ again when it is certain that they are as it thinks.
 """
 
 import contextlib
-import itertools
 import os
 import signal
 import socket
@@ -236,13 +235,18 @@ def toggling(space: Namespace, device: str) -> Iterator[None]:
     """An offload of a device comes and goes all the while."""
     child = os.fork()
     if child == 0:
+        stop: list[int] = []
+        signal.signal(signal.SIGTERM, lambda *_: stop.append(1))
         with space:
-            for state in itertools.cycle(("on", "off")):
-                subprocess.run(["ethtool", "-K", device, "tx-vlan-hw-insert", state], check=False, capture_output=True)
+            while not stop:
+                for state in ("on", "off"):
+                    subprocess.run(["ethtool", "-K", device, "tx-vlan-hw-insert", state], check=False,
+                                   capture_output=True)
+        os._exit(0)
     try:
         yield
     finally:
-        os.kill(child, signal.SIGKILL)
+        os.kill(child, signal.SIGTERM)
         os.waitpid(child, 0)
         with space:
             tags_in_frames(device)
