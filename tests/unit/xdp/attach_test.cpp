@@ -99,8 +99,7 @@ public:
             seen.devices.push_back(device);
         }
         for (const auto &[index, link] : links) {
-            const auto found =
-                std::ranges::find(devices, index, &bpfilter_look_device::index);
+            const auto found = std::ranges::find(devices, index, &bpfilter_look_device::index);
             seen.links.push_back({.index = index,
                                   .mode = static_cast<__u8>(link.mode),
                                   .unfit = found->unfit,
