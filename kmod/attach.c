@@ -10,41 +10,21 @@
 #include <net/net_namespace.h>
 
 #include "attach.h"
+#include "attach_state.h"
 #include "compat.h"
 #include "device.h"
+#include "guard.h"
 #include "keep.h"
 #include "netns.h"
 #include "version.h"
-#include "watch.h"
-
-struct bpfilter_attachment {
-	struct list_head list; /* of its namespace, or of those that leave */
-	const struct net_device *device; /* it is there as long as we are in its namespace */
-	u32 index;
-	enum bpfilter_xdp_mode mode;
-	bool leaves;
-	u64 changed; /* generation of the last event that concerned this device, as far as known */
-	unsigned long bytes; /* that its program takes */
-	struct bpfilter_keeper *keeper; /* who has it on his account, or NULL */
-	struct bpf_link *link;
-	struct bpf_map *guard_map; /* or NULL */
-	u64 *guard; /* its only element */
-};
 
 /* Who makes, changes and frees attachments. Outside of RTNL. */
 static DEFINE_MUTEX(attach_mutex);
-/* The lists, and who writes guards. Notifiers come by in any context. */
-static DEFINE_SPINLOCK(lock);
-static LIST_HEAD(leaving);
-static unsigned int total; /* of attachments in lists of namespaces */
+static LIST_HEAD(leaving); /* under the lock of guard.c */
+unsigned int bpfilter_attachments;
 
 static void free_leaving(struct work_struct *work);
 static DECLARE_WORK(leave_work, free_leaving);
-
-static struct bpfilter_links *links_of(const struct net *net)
-{
-	return &bpfilter_net(net)->links;
-}
 
 void bpfilter_links_init(struct bpfilter_links *links)
 {
@@ -53,54 +33,16 @@ void bpfilter_links_init(struct bpfilter_links *links)
 	links->changed = 1;
 }
 
-static void clear(struct bpfilter_attachment *attachment)
-{
-	lockdep_assert_held(&lock);
-	if (attachment->guard)
-		WRITE_ONCE(*attachment->guard, 0);
-}
-
-/* Something happened to it, which is counted. */
-static void disturb(struct bpfilter_attachment *attachment, const struct bpfilter_links *links)
-{
-	clear(attachment);
-	attachment->changed = links->generation;
-}
-
-/* Has nothing happened since a look of this generation that concerns it? */
-static bool is_up_to_date(const struct bpfilter_attachment *attachment,
-			  const struct bpfilter_links *links, u64 generation)
-{
-	lockdep_assert_held(&lock);
-	return !attachment->leaves && generation <= links->generation &&
-	       generation >= max(links->changed, attachment->changed);
-}
-
-/* -EAGAIN: not now. */
-static int set(struct bpfilter_attachment *attachment, struct net *net, u64 generation)
-{
-	int error = 0;
-
-	spin_lock_bh(&lock);
-	if (!is_up_to_date(attachment, links_of(net), generation) ||
-	    !bpfilter_watch_hears_routes(net))
-		error = -EAGAIN;
-	else if (attachment->guard)
-		WRITE_ONCE(*attachment->guard, 1);
-	spin_unlock_bh(&lock);
-	return error;
-}
-
 static struct bpfilter_attachment *find(struct net *net, u32 index)
 {
 	struct bpfilter_attachment *attachment, *found = NULL;
 
 	lockdep_assert_held(&attach_mutex);
-	spin_lock_bh(&lock);
-	list_for_each_entry(attachment, &links_of(net)->attachments, list)
+	spin_lock_bh(&bpfilter_guard_lock);
+	list_for_each_entry(attachment, &bpfilter_links_of(net)->attachments, list)
 		if (attachment->index == index)
 			found = attachment;
-	spin_unlock_bh(&lock);
+	spin_unlock_bh(&bpfilter_guard_lock);
 	return found;
 }
 
@@ -113,11 +55,11 @@ static struct bpfilter_keeper *keeper_of(const struct bpfilter_links *links)
 static void take_out(struct bpfilter_attachment *attachment, struct bpfilter_links *links,
 		     struct list_head *to)
 {
-	lockdep_assert_held(&lock);
-	clear(attachment);
+	lockdep_assert_held(&bpfilter_guard_lock);
+	bpfilter_guard_clear(attachment);
 	attachment->leaves = true;
 	links->count--;
-	total--;
+	bpfilter_attachments--;
 	bpfilter_keeper_drop_link(keeper_of(links));
 	list_move_tail(&attachment->list, to);
 }
@@ -150,34 +92,11 @@ static void free_leaving(struct work_struct *work)
 	LIST_HEAD(list);
 
 	mutex_lock(&attach_mutex);
-	spin_lock_bh(&lock);
+	spin_lock_bh(&bpfilter_guard_lock);
 	list_splice_init(&leaving, &list);
-	spin_unlock_bh(&lock);
+	spin_unlock_bh(&bpfilter_guard_lock);
 	free_all(&list);
 	mutex_unlock(&attach_mutex);
-}
-
-/* A reference; NULL for -1. */
-static struct bpf_map *get_guard(s32 fd)
-{
-	struct bpf_map *map;
-
-	if (fd == -1)
-		return NULL;
-	map = bpf_map_get(fd);
-	if (IS_ERR(map))
-		return map;
-	/* Types would say where pointers and locks of the kernel's lie, to be written over. */
-	if (map->map_type == BPF_MAP_TYPE_ARRAY && !map->btf && map->max_entries == 1 &&
-	    map->value_size == sizeof(u64) && !map->map_flags)
-		return map;
-	bpf_map_put(map);
-	return ERR_PTR(-EINVAL);
-}
-
-static u64 *guard_of(struct bpf_map *map)
-{
-	return map ? (u64 *)container_of(map, struct bpf_array, map)->value : NULL;
 }
 
 static enum bpfilter_xdp_mode mode_of(const struct net_device *device, const struct bpf_link *link)
@@ -214,7 +133,7 @@ static const struct net_device *device_of(struct net *net, struct bpfilter_attac
 
 static int enter(struct net *net, struct bpfilter_attachment *attachment)
 {
-	struct bpfilter_links *links = links_of(net);
+	struct bpfilter_links *links = bpfilter_links_of(net);
 	int error;
 
 	rtnl_lock();
@@ -223,7 +142,7 @@ static int enter(struct net *net, struct bpfilter_attachment *attachment)
 	error = attachment->device ? charge(attachment, attachment->link->prog) : -ENODEV;
 	if (error)
 		goto out;
-	spin_lock_bh(&lock);
+	spin_lock_bh(&bpfilter_guard_lock);
 	if (links->count >= BPFILTER_LINKS_MAX ||
 	    !bpfilter_keeper_take_link(keeper_of(links))) {
 		error = -ENOSPC;
@@ -232,9 +151,9 @@ static int enter(struct net *net, struct bpfilter_attachment *attachment)
 		attachment->changed = links->generation;
 		list_add_tail(&attachment->list, &links->attachments);
 		links->count++;
-		total++;
+		bpfilter_attachments++;
 	}
-	spin_unlock_bh(&lock);
+	spin_unlock_bh(&bpfilter_guard_lock);
 out:
 	rtnl_unlock();
 	return error;
@@ -251,7 +170,7 @@ static int add(struct net *net, const struct bpfilter_attach *attach)
 		return -ENOMEM;
 	INIT_LIST_HEAD(&attachment->list);
 	attachment->index = attach->index;
-	attachment->keeper = bpfilter_keeper_share(keeper_of(links_of(net)));
+	attachment->keeper = bpfilter_keeper_share(keeper_of(bpfilter_links_of(net)));
 	link = bpf_link_get_from_fd(attach->link_fd);
 	if (IS_ERR(link)) {
 		error = PTR_ERR(link);
@@ -264,19 +183,16 @@ static int add(struct net *net, const struct bpfilter_attach *attach)
 		goto err;
 	}
 	attachment->link = link;
-	guard = get_guard(attach->guard_fd);
+	guard = bpfilter_guard_get(attach->guard_fd);
 	if (IS_ERR(guard)) {
 		error = PTR_ERR(guard);
 		goto err;
 	}
-	attachment->guard_map = guard;
-	attachment->guard = guard_of(guard);
-	if (guard)
-		WRITE_ONCE(*attachment->guard, 0);
+	bpfilter_guard_change(attachment, guard);
 	error = enter(net, attachment);
 	if (error)
 		goto err;
-	return set(attachment, net, attach->generation);
+	return bpfilter_guard_set(attachment, net, attach->generation);
 
 err:
 	/* It stays what it is: the helper's. */
@@ -285,22 +201,6 @@ err:
 	attachment->link = NULL;
 	free_attachment(attachment);
 	return error;
-}
-
-/* Takes over the reference to the map. */
-static void change_guard(struct bpfilter_attachment *attachment, struct bpf_map *map)
-{
-	struct bpf_map *old = attachment->guard_map;
-
-	spin_lock_bh(&lock);
-	clear(attachment);
-	attachment->guard_map = map;
-	attachment->guard = guard_of(map);
-	clear(attachment);
-	spin_unlock_bh(&lock);
-	/* The program in force has a reference too, as long as it runs. */
-	if (old)
-		bpf_map_put(old);
 }
 
 static int change_program(struct bpfilter_attachment *attachment,
@@ -312,7 +212,7 @@ static int change_program(struct bpfilter_attachment *attachment,
 
 	if (IS_ERR(program))
 		return PTR_ERR(program);
-	guard = get_guard(attach->guard_fd);
+	guard = bpfilter_guard_get(attach->guard_fd);
 	error = PTR_ERR_OR_ZERO(guard);
 	if (error)
 		goto err_program;
@@ -320,7 +220,7 @@ static int change_program(struct bpfilter_attachment *attachment,
 	if (error)
 		goto err_guard;
 	/* Until the new program is there the old one passes everything. */
-	change_guard(attachment, guard);
+	bpfilter_guard_change(attachment, guard);
 	error = attachment->link->ops->update_prog(attachment->link, program, NULL);
 	if (error)
 		goto err_program;
@@ -348,7 +248,7 @@ int bpfilter_attach(struct net *net, const struct bpfilter_attach *attach)
 	else if (attach->prog_fd != -1)
 		error = change_program(attachment, attach);
 	if (!error && attach->link_fd == -1)
-		error = set(attachment, net, attach->generation);
+		error = bpfilter_guard_set(attachment, net, attach->generation);
 	mutex_unlock(&attach_mutex);
 	return error;
 }
@@ -361,11 +261,11 @@ int bpfilter_detach(struct net *net, u32 index)
 	mutex_lock(&attach_mutex);
 	attachment = find(net, index);
 	if (attachment) {
-		spin_lock_bh(&lock);
+		spin_lock_bh(&bpfilter_guard_lock);
 		/* It may have left meanwhile: then it is freed behind us. */
 		if (!attachment->leaves)
-			take_out(attachment, links_of(net), &list);
-		spin_unlock_bh(&lock);
+			take_out(attachment, bpfilter_links_of(net), &list);
+		spin_unlock_bh(&bpfilter_guard_lock);
 		free_all(&list);
 	}
 	mutex_unlock(&attach_mutex);
@@ -377,11 +277,11 @@ enum bpfilter_xdp_mode bpfilter_attach_mode(const struct net_device *device)
 	enum bpfilter_xdp_mode mode = BPFILTER_XDP_OFF;
 	const struct bpfilter_attachment *attachment;
 
-	spin_lock_bh(&lock);
-	list_for_each_entry(attachment, &links_of(dev_net(device))->attachments, list)
+	spin_lock_bh(&bpfilter_guard_lock);
+	list_for_each_entry(attachment, &bpfilter_links_of(dev_net(device))->attachments, list)
 		if (attachment->device == device)
 			mode = attachment->mode;
-	spin_unlock_bh(&lock);
+	spin_unlock_bh(&bpfilter_guard_lock);
 	return mode;
 }
 
@@ -390,8 +290,8 @@ u32 bpfilter_attach_list(struct net *net, struct bpfilter_look_link *link, u32 r
 	const struct bpfilter_attachment *attachment;
 	u32 count = 0;
 
-	spin_lock_bh(&lock);
-	list_for_each_entry(attachment, &links_of(net)->attachments, list) {
+	spin_lock_bh(&bpfilter_guard_lock);
+	list_for_each_entry(attachment, &bpfilter_links_of(net)->attachments, list) {
 		if (count == room)
 			break;
 		link[count++] = (struct bpfilter_look_link){
@@ -400,57 +300,22 @@ u32 bpfilter_attach_list(struct net *net, struct bpfilter_look_link *link, u32 r
 			.unfit = bpfilter_device_unfit(attachment->device),
 		};
 	}
-	spin_unlock_bh(&lock);
+	spin_unlock_bh(&bpfilter_guard_lock);
 	return count;
 }
 
 bool bpfilter_attach_any(struct net *net)
 {
-	return READ_ONCE(links_of(net)->count);
+	return READ_ONCE(bpfilter_links_of(net)->count);
 }
 
-void bpfilter_guard_disturb(struct net *net)
+void bpfilter_attach_leave(const struct net_device *device)
 {
-	struct bpfilter_links *links = links_of(net);
-	struct bpfilter_attachment *attachment;
-
-	spin_lock_bh(&lock);
-	links->changed = ++links->generation;
-	list_for_each_entry(attachment, &links->attachments, list)
-		clear(attachment);
-	spin_unlock_bh(&lock);
-}
-
-void bpfilter_guard_disturb_device(const struct net_device *device)
-{
-	struct bpfilter_links *links = links_of(dev_net(device));
-	struct bpfilter_attachment *attachment;
-
-	spin_lock_bh(&lock);
-	links->generation++;
-	list_for_each_entry(attachment, &links->attachments, list)
-		if (attachment->device == device)
-			disturb(attachment, links);
-	spin_unlock_bh(&lock);
-}
-
-u64 bpfilter_guard_generation(struct net *net)
-{
-	u64 generation;
-
-	spin_lock_bh(&lock);
-	generation = links_of(net)->generation;
-	spin_unlock_bh(&lock);
-	return generation;
-}
-
-void bpfilter_guard_leave(const struct net_device *device)
-{
-	struct bpfilter_links *links = links_of(dev_net(device));
+	struct bpfilter_links *links = bpfilter_links_of(dev_net(device));
 	struct bpfilter_attachment *attachment, *next;
 	bool any = false;
 
-	spin_lock_bh(&lock);
+	spin_lock_bh(&bpfilter_guard_lock);
 	links->generation++;
 	list_for_each_entry_safe(attachment, next, &links->attachments, list) {
 		if (attachment->device != device)
@@ -458,59 +323,23 @@ void bpfilter_guard_leave(const struct net_device *device)
 		take_out(attachment, links, &leaving);
 		any = true;
 	}
-	spin_unlock_bh(&lock);
+	spin_unlock_bh(&bpfilter_guard_lock);
 	/* Not here: a link goes under RTNL, which is held. */
 	if (any)
 		schedule_work(&leave_work);
 }
 
-/* Of the attachments of one namespace; are there any that do not qualify, but drop? */
-static bool clear_unfit(struct net *net)
-{
-	struct bpfilter_links *links = links_of(net);
-	struct bpfilter_attachment *attachment;
-	bool any = false;
-
-	spin_lock_bh(&lock);
-	list_for_each_entry(attachment, &links->attachments, list) {
-		if (!attachment->guard || !READ_ONCE(*attachment->guard) ||
-		    bpfilter_device_unfit(attachment->device) == BPFILTER_FIT)
-			continue;
-		links->generation++;
-		disturb(attachment, links);
-		any = true;
-	}
-	spin_unlock_bh(&lock);
-	return any;
-}
-
-bool bpfilter_guard_poll(void (*visit)(struct net *net))
-{
-	struct net *net;
-
-	if (!READ_ONCE(total))
-		return false;
-	rtnl_lock();
-	rcu_read_lock();
-	for_each_net_rcu(net)
-		if (bpfilter_attach_any(net) && clear_unfit(net))
-			visit(net);
-	rcu_read_unlock();
-	rtnl_unlock();
-	return true;
-}
-
 void bpfilter_attach_end(struct net *net)
 {
-	struct bpfilter_links *links = links_of(net);
+	struct bpfilter_links *links = bpfilter_links_of(net);
 	struct bpfilter_attachment *attachment, *next;
 	LIST_HEAD(list);
 
 	mutex_lock(&attach_mutex);
-	spin_lock_bh(&lock);
+	spin_lock_bh(&bpfilter_guard_lock);
 	list_for_each_entry_safe(attachment, next, &links->attachments, list)
 		take_out(attachment, links, &list);
-	spin_unlock_bh(&lock);
+	spin_unlock_bh(&bpfilter_guard_lock);
 	free_all(&list);
 	mutex_unlock(&attach_mutex);
 }

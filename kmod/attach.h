@@ -1,12 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Attachments: the XDP links of a namespace, and the guards of their programs. The words in
- * <bpfilter/pipe.h> on IOC_ATTACH are its manual.
- *
- * Whoever knows first that something changes clears guards: the notifiers (watch.c), under RTNL
- * or in RCU; and a COMMIT. A generation number counts these events, whether they cleared
- * anything or not, so that no guard is set for surroundings that are gone. What happens to one
- * device keeps no other from dropping: it may be done by who has the other end of a veth.
+ * Attachments: the XDP links of a namespace, and the guards of their programs (guard.h). The words
+ * in <bpfilter/pipe.h> on IOC_ATTACH are its manual.
  */
 #ifndef KMOD_ATTACH_H
 #define KMOD_ATTACH_H
@@ -19,7 +14,7 @@
 struct net;
 struct net_device;
 
-/* Part of struct bpfilter_net. All under the lock of attach.c. */
+/* Part of struct bpfilter_net. All under the lock of guard.c. */
 struct bpfilter_links {
 	struct list_head attachments;
 	unsigned int count;
@@ -38,17 +33,8 @@ enum bpfilter_xdp_mode bpfilter_attach_mode(const struct net_device *device);
 u32 bpfilter_attach_list(struct net *net, struct bpfilter_look_link *link, u32 room);
 bool bpfilter_attach_any(struct net *net);
 
-/* Clear guards: of the namespace; of the device (in whatever context). */
-void bpfilter_guard_disturb(struct net *net);
-void bpfilter_guard_disturb_device(const struct net_device *device);
-u64 bpfilter_guard_generation(struct net *net);
 /* The device leaves its namespace: it never drops again by what it has here. Under RTNL. */
-void bpfilter_guard_leave(const struct net_device *device);
-/*
- * What is told by no notifier: clears the guards of devices that do not qualify any more, and
- * visits their namespaces, in RCU. Sleeps. Is there any link?
- */
-bool bpfilter_guard_poll(void (*visit)(struct net *net));
+void bpfilter_attach_leave(const struct net_device *device);
 
 /* The namespace goes, or the module: all of its links too. */
 void bpfilter_attach_end(struct net *net);

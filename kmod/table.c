@@ -11,6 +11,7 @@
 #include <net/net_namespace.h>
 
 #include "attach.h"
+#include "guard.h"
 #include "hook.h"
 #include "netns.h"
 #include "queue.h"

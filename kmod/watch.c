@@ -12,6 +12,7 @@
 #include "attach.h"
 #include "device.h"
 #include "early.h"
+#include "guard.h"
 #include "netns.h"
 #include "settings.h"
 #include "table.h"
@@ -164,7 +165,7 @@ static int device_changed(struct notifier_block *block, unsigned long event, voi
 
 	switch (event) {
 	case NETDEV_UNREGISTER:
-		bpfilter_guard_leave(device);
+		bpfilter_attach_leave(device);
 		break;
 	case NETDEV_REGISTER:
 	case NETDEV_CHANGENAME:
