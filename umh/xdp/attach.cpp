@@ -166,7 +166,8 @@ std::vector<std::string> Attachments::update(int netns_fd, const ir::Table &tabl
         if (!std::ranges::binary_search(names, device.name))
             continue;
         if (served.size() == devices_max || workshop->is_late()) {
-            sentences.push_back("xdp: some devices are left to netfilter: it would take too much");
+            sentences.emplace_back(
+                "xdp: some devices are left to netfilter: it would take too much");
             break;
         }
         const std::vector<ir::Rule> special = specialise(lead, device.name);
