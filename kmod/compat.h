@@ -8,6 +8,7 @@
 
 #include <linux/filter.h>
 #include <linux/module.h>
+#include <linux/netdevice.h>
 #include <linux/version.h>
 #include <net/tcp.h>
 
@@ -65,5 +66,21 @@ static inline int tcp_space_from_win(const struct sock *sk, int window)
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 10, 0)
 #define STAP_ACCEPT_HAS_FLAGS
 #endif
+
+/* Whether tc looks at what comes in on the device. Another field since 6.6. */
+static inline bool bpfilter_has_tc_ingress(const struct net_device *device)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 6, 0)
+#ifdef CONFIG_NET_CLS_ACT
+	return rcu_access_pointer(device->miniq_ingress);
+#else
+	return false;
+#endif
+#elif defined(CONFIG_NET_XGRESS)
+	return rcu_access_pointer(device->tcx_ingress);
+#else
+	return false;
+#endif
+}
 
 #endif /* KMOD_COMPAT_H */

@@ -169,7 +169,7 @@ void bpfilter_helper_greet(struct bpfilter_session *session, struct bpfilter_req
 		return;
 	}
 	bpfilter_session_greeted(session, threads_of(init), &replays);
-	/* Behind them, to attach again what went with the helper before. */
+	/* Behind the replays: what there is at XDP is for it to look after now. */
 	bpfilter_watch_all();
 }
 

@@ -13,6 +13,7 @@
 #include <linux/rcupdate.h>
 #include <linux/skbuff.h>
 #include <linux/smp.h>
+#include <linux/string.h>
 #include <net/ipv6.h>
 #include <net/sch_generic.h>
 
@@ -106,8 +107,17 @@ static unsigned int evaluate(void *priv, struct sk_buff *skb, const struct nf_ho
 	case BPFILTER_QUEUE:
 		return NF_QUEUE_NR(0);
 	default:
+		if (table->drops && state->hook == NF_INET_LOCAL_IN)
+			this_cpu_inc(*table->drops);
 		return NF_DROP;
 	}
+}
+
+bool bpfilter_hook_is_of(const struct nf_hook_ops *ops, const char *name)
+{
+	const struct bpfilter_table *table = ops->priv;
+
+	return ops->hook == evaluate && !strcmp(table->name, name);
 }
 
 /* What the route of a packet was chosen by. All bytes are compared. */

@@ -3,8 +3,11 @@
 #ifndef KMOD_HOOK_H
 #define KMOD_HOOK_H
 
+#include <linux/types.h>
+
 struct bpfilter_commit_hook;
 struct bpfilter_table;
+struct nf_hook_ops;
 
 /* The hooks of a table that is not in force yet, as the COMMIT describes them. */
 void bpfilter_hook_describe(struct bpfilter_table *table, u32 number,
@@ -12,5 +15,8 @@ void bpfilter_hook_describe(struct bpfilter_table *table, u32 number,
 /* With its first version in place. An error leaves none registered. Sleeps. */
 int bpfilter_hook_register(struct bpfilter_table *table);
 void bpfilter_hook_unregister(struct bpfilter_table *table);
+
+/* Is that a hook of a table of this name? In RCU. */
+bool bpfilter_hook_is_of(const struct nf_hook_ops *ops, const char *table);
 
 #endif /* KMOD_HOOK_H */

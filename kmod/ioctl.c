@@ -10,14 +10,16 @@
 
 #include <bpfilter/pipe.h>
 
+#include "attach.h"
 #include "call.h"
+#include "early.h"
+#include "look.h"
 #include "pipe.h"
 #include "queue.h"
 #include "request.h"
 #include "table.h"
 #include "tell.h"
 #include "version.h"
-#include "watch.h"
 
 static bool is_hook_valid(const struct bpfilter_commit_hook *hook)
 {
@@ -178,7 +180,7 @@ static int open_netns(struct net *net)
 
 static int count_early_hooks(struct net *net)
 {
-	return bpfilter_watch_early_hooks(net);
+	return bpfilter_early_hooks(net);
 }
 
 /* What `ask` says of the namespace of the request whose id the argument points to. */
@@ -197,6 +199,58 @@ static long ioctl_net(struct bpfilter_session *session, void __user *argument,
 	result = request->net ? ask(request->net) : -EINVAL;
 	bpfilter_queue_release(session, request);
 	return result;
+}
+
+static long ioctl_look(struct bpfilter_session *session, struct bpfilter_look __user *argument)
+{
+	struct bpfilter_request *request;
+	struct bpfilter_look look;
+	int error;
+
+	if (copy_from_user(&look, argument, sizeof(look)))
+		return -EFAULT;
+	request = bpfilter_queue_hold(session, look.id);
+	if (IS_ERR(request))
+		return PTR_ERR(request);
+	error = request->net ? bpfilter_look(request->net, &look) : -EINVAL;
+	bpfilter_queue_release(session, request);
+	if (!error && copy_to_user(argument, &look, sizeof(look)))
+		error = -EFAULT;
+	return error;
+}
+
+static long ioctl_attach(struct bpfilter_session *session, void __user *argument)
+{
+	struct bpfilter_request *request;
+	struct bpfilter_attach attach;
+	int error;
+
+	if (copy_from_user(&attach, argument, sizeof(attach)))
+		return -EFAULT;
+	if (attach.reserved || attach.reserved_2 || (attach.link_fd != -1 && attach.prog_fd != -1))
+		return -EINVAL;
+	request = bpfilter_queue_hold(session, attach.id);
+	if (IS_ERR(request))
+		return PTR_ERR(request);
+	error = request->net ? bpfilter_attach(request->net, &attach) : -EINVAL;
+	bpfilter_queue_release(session, request);
+	return error;
+}
+
+static long ioctl_detach(struct bpfilter_session *session, void __user *argument)
+{
+	struct bpfilter_request *request;
+	struct bpfilter_detach detach;
+	int error;
+
+	if (copy_from_user(&detach, argument, sizeof(detach)))
+		return -EFAULT;
+	request = bpfilter_queue_hold(session, detach.id);
+	if (IS_ERR(request))
+		return PTR_ERR(request);
+	error = request->net ? bpfilter_detach(request->net, detach.index) : -EINVAL;
+	bpfilter_queue_release(session, request);
+	return error;
 }
 
 static long ioctl_length(struct bpfilter_session *session, int __user *argument)
@@ -240,6 +294,12 @@ long bpfilter_pipe_ioctl(struct file *file, unsigned int command, unsigned long 
 		return ioctl_net(session, pointer, count_early_hooks);
 	case BPFILTER_IOC_REFUSE:
 		return ioctl_refuse(session, pointer);
+	case BPFILTER_IOC_LOOK:
+		return ioctl_look(session, pointer);
+	case BPFILTER_IOC_ATTACH:
+		return ioctl_attach(session, pointer);
+	case BPFILTER_IOC_DETACH:
+		return ioctl_detach(session, pointer);
 	case FIONREAD:
 		return ioctl_length(session, pointer);
 	default:

@@ -23,12 +23,16 @@ static unsigned int user_memory;
 module_param(user_memory, uint, 0644);
 MODULE_PARM_DESC(user_memory, "MiB that the tables of one user may keep; 0: an eighth of memory");
 
+/* So many links at XDP may one user have. */
+#define LINKS_MAX 256
+
 /* One for each user who has a table or had a request, as long as his namespaces and tables. */
 struct bpfilter_keeper {
 	struct list_head list;
 	refcount_t refs;
 	unsigned long key;
 	atomic_long_t bytes;
+	atomic_t links;
 };
 
 static DEFINE_MUTEX(keepers_mutex);
@@ -127,4 +131,15 @@ void bpfilter_keeper_uncharge(struct bpfilter_keeper *keeper, unsigned long byte
 {
 	if (keeper)
 		atomic_long_sub(bytes, &keeper->bytes);
+}
+
+bool bpfilter_keeper_take_link(struct bpfilter_keeper *keeper)
+{
+	return !keeper || atomic_add_unless(&keeper->links, 1, LINKS_MAX);
+}
+
+void bpfilter_keeper_drop_link(struct bpfilter_keeper *keeper)
+{
+	if (keeper)
+		atomic_dec(&keeper->links);
 }

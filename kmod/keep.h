@@ -10,6 +10,8 @@
 #ifndef KMOD_KEEP_H
 #define KMOD_KEEP_H
 
+#include <linux/types.h>
+
 struct bpfilter_keeper;
 struct net;
 struct user_namespace;
@@ -26,6 +28,9 @@ void bpfilter_keeper_put(struct bpfilter_keeper *keeper);
 /* So many bytes more, in the place of `instead`, which go later. -ENOMEM: he has too much then. */
 int bpfilter_keeper_charge(struct bpfilter_keeper *keeper, unsigned long bytes,
 			   unsigned long instead);
+/* One more link at XDP, of which a user may have so many in all his namespaces. */
+bool bpfilter_keeper_take_link(struct bpfilter_keeper *keeper);
+void bpfilter_keeper_drop_link(struct bpfilter_keeper *keeper);
 void bpfilter_keeper_uncharge(struct bpfilter_keeper *keeper, unsigned long bytes);
 
 #endif /* KMOD_KEEP_H */

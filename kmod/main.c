@@ -10,6 +10,7 @@
 #include <bpfilter/context.h>
 #include <bpfilter/pipe.h>
 
+#include "attach.h"
 #include "helper.h"
 #include "hook.h"
 #include "netns.h"
@@ -35,6 +36,12 @@ static_assert(sizeof(struct bpfilter_commit) == 168);
 static_assert(sizeof(struct bpfilter_kept) == 48);
 static_assert(sizeof(struct bpfilter_give) == 32);
 static_assert(sizeof(struct bpfilter_commit_records) == 200);
+static_assert(sizeof(struct bpfilter_look_device) == 32);
+static_assert(sizeof(struct bpfilter_look_address) == 8);
+static_assert(sizeof(struct bpfilter_look_link) == 8);
+static_assert(sizeof(struct bpfilter_look) == 56);
+static_assert(sizeof(struct bpfilter_attach) == 40);
+static_assert(sizeof(struct bpfilter_detach) == 16);
 static_assert(sizeof(struct bpfilter_context) == 48);
 
 /*
@@ -91,6 +98,7 @@ err_sockopt:
 	bpfilter_watch_exit();
 err_watch:
 	bpfilter_netns_exit();
+	bpfilter_attach_exit();
 err_netns:
 	bpfilter_queue_stop();
 	bpfilter_helper_exit();
@@ -107,6 +115,7 @@ static void __exit bpfilter_exit(void)
 	bpfilter_helper_exit();
 	bpfilter_watch_exit();
 	bpfilter_netns_exit();
+	bpfilter_attach_exit();
 }
 
 module_init(bpfilter_init);

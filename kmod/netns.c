@@ -8,6 +8,7 @@
 #include "queue.h"
 #include "request.h"
 #include "table.h"
+#include "watch.h"
 
 static unsigned int net_id;
 
@@ -52,11 +53,16 @@ static int __net_init net_init(struct net *net)
 	INIT_LIST_HEAD(&bpfilter_net(net)->tables);
 	bpfilter_line_init(&bpfilter_net(net)->line, net);
 	bpfilter_news_init(&bpfilter_net(net)->news, net);
+	bpfilter_links_init(&bpfilter_net(net)->links);
+	bpfilter_net(net)->net = net;
+	mutex_init(&bpfilter_net(net)->routes_mutex);
 	return 0;
 }
 
 static void __net_exit net_pre_exit(struct net *net)
 {
+	bpfilter_watch_end(net);
+	bpfilter_attach_end(net);
 	bpfilter_table_unhook(net);
 }
 

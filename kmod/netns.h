@@ -4,8 +4,11 @@
 #define KMOD_NETNS_H
 
 #include <linux/list.h>
+#include <linux/mutex.h>
+#include <linux/notifier.h>
 #include <linux/types.h>
 
+#include "attach.h"
 #include "tell.h"
 #include "turn.h"
 
@@ -18,7 +21,13 @@ struct bpfilter_net {
 	struct list_head tables; /* under the mutex of table.c */
 	struct bpfilter_news news; /* of it, for the helper; tell.h */
 	bool watch; /* tell the helper when devices change */
-	unsigned int early_hooks; /* as the helper was last told to look at; watch.c */
+	struct net *net; /* it ends us */
+	struct bpfilter_links links; /* attach.c */
+	unsigned int early_hooks; /* as the helper last saw it; watch.c */
+	unsigned long look_again; /* jiffies, or 0; watch.c */
+	struct mutex routes_mutex; /* who registers fib; watch.c */
+	bool routes; /* it is */
+	struct notifier_block fib; /* watch.c */
 	bool has_proc; /* proc.c made its files */
 	struct bpfilter_keeper *keeper; /* who answers for its tables, NULL: nobody need */
 	struct bpfilter_request *gone; /* NETNS_GONE, made when memory could still be had */

@@ -10,6 +10,8 @@
 #include <linux/slab.h>
 #include <net/net_namespace.h>
 
+#include "attach.h"
+#include "guard.h"
 #include "hook.h"
 #include "netns.h"
 #include "queue.h"
@@ -59,16 +61,16 @@ struct bpfilter_version *bpfilter_table_version(struct net *net, u8 family, cons
 	return version;
 }
 
-bool bpfilter_table_each_watched(void (*visit)(struct net *net))
+bool bpfilter_table_each_watched(void (*visit)(struct bpfilter_table *table))
 {
 	struct bpfilter_table *table;
 	bool any = false;
 
 	mutex_lock(&tables_mutex);
 	list_for_each_entry(table, &all_tables, in_all) {
-		if (!version_of(table)->watch)
+		if (!version_of(table)->watch && !bpfilter_attach_any(table->net))
 			continue;
-		visit(table->net);
+		visit(table);
 		any = true;
 	}
 	mutex_unlock(&tables_mutex);
@@ -108,6 +110,18 @@ static void update_watch(struct net *net)
 		bpfilter_tell_again(net);
 }
 
+/* May rules of it be decided at XDP? */
+static bool is_early(const struct bpfilter_table *table)
+{
+	return table->family == NFPROTO_IPV4 && !strcmp(table->name, "filter");
+}
+
+static void free_unused(struct bpfilter_table *table)
+{
+	free_percpu(table->drops);
+	kfree(table);
+}
+
 /* A table with rules holds the module, once, as it holds that of ip_tables. */
 static bool pin(const struct bpfilter_version *old, const struct bpfilter_version *new)
 {
@@ -144,6 +158,13 @@ static struct bpfilter_table *new_table(struct bpfilter_request *request,
 	table->net = request->net;
 	table->family = request->header.family;
 	strscpy(table->name, commit->table, sizeof(table->name));
+	if (is_early(table)) {
+		table->drops = alloc_percpu_gfp(u64, GFP_KERNEL_ACCOUNT);
+		if (!table->drops) {
+			kfree(table);
+			return NULL;
+		}
+	}
 	table->hook_count = commit->hook_count;
 	for (i = 0; i < commit->hook_count; i++)
 		bpfilter_hook_describe(table, i, &commit->hook[i]);
@@ -167,6 +188,9 @@ static int create_table(struct bpfilter_request *request, const struct bpfilter_
 	if (error)
 		goto err_commit;
 	rcu_assign_pointer(table->version, version);
+	/* Its hooks may come before INPUT. */
+	if (table->family == NFPROTO_IPV4)
+		bpfilter_guard_disturb(request->net);
 	error = bpfilter_hook_register(table);
 	if (error)
 		goto err_hooks;
@@ -180,10 +204,11 @@ err_hooks:
 	/* Some may have been there for a while. */
 	synchronize_rcu();
 	bpfilter_queue_uncommit(request);
+	bpfilter_watch_mark(request->net);
 err_commit:
 	unpin(version, NULL);
 err_pin:
-	kfree(table);
+	free_unused(table);
 	return error;
 }
 
@@ -225,6 +250,9 @@ static int swap_version(struct bpfilter_table *table, struct bpfilter_request *r
 		return error;
 	}
 	take_payload(version, request);
+	/* Behind the grace period no packet is decided by the old rules, nor counted in them. */
+	if (is_early(table))
+		bpfilter_guard_disturb(table->net);
 	rcu_assign_pointer(table->version, version);
 	update_watch(table->net);
 	unpin(old, version);
@@ -339,7 +367,7 @@ static void free_table(struct bpfilter_table *table)
 			AUDIT_XT_OP_UNREGISTER, GFP_KERNEL);
 	unpin(version, NULL);
 	bpfilter_version_put(version);
-	kfree(table);
+	free_unused(table);
 }
 
 void bpfilter_table_free(struct net *net)

@@ -27,6 +27,11 @@ struct bpfilter_table {
 	u32 hook_count;
 	struct nf_hook_ops hook[BPFILTER_HOOKS_MAX];
 	u32 hook_flags[BPFILTER_HOOKS_MAX]; /* BPFILTER_HOOK_* */
+
+	/* What INPUT dropped, for watch.c; NULL for tables whose rules no device decides. */
+	u64 __percpu *drops;
+	u64 drops_seen;
+	unsigned long drops_looked; /* jiffies */
 };
 
 /* IOC_COMMIT, with an element_size of 0, or IOC_COMMIT_RECORDS, for a request that is held. */
@@ -36,8 +41,8 @@ int bpfilter_table_commit(struct bpfilter_request *request,
 struct bpfilter_version *bpfilter_table_version(struct net *net, u8 family, const char *name);
 /* Adds a REPLAY for every table in force to `replays`. */
 int bpfilter_table_replays(struct list_head *replays);
-/* Visits namespaces whose tables watch devices, some more than once. Are there any? */
-bool bpfilter_table_each_watched(void (*visit)(struct net *net));
+/* Visits tables that watch devices, or whose namespace has links at XDP. Are there any? */
+bool bpfilter_table_each_watched(void (*visit)(struct bpfilter_table *table));
 /* Is there anything a helper should know of? */
 bool bpfilter_table_any(void);
 void bpfilter_table_list(struct net *net, u8 family, struct seq_file *seq);

@@ -23,6 +23,7 @@
 
 static DEFINE_SPINLOCK(lock); /* outside that of the queue */
 static LIST_HEAD(due);
+static bool stopped; /* nobody is told any more */
 
 static void tell(struct work_struct *work);
 static DECLARE_DELAYED_WORK(tell_work, tell);
@@ -35,6 +36,8 @@ static struct bpfilter_news *news_of(struct net *net)
 static void mark(struct bpfilter_news *news)
 {
 	lockdep_assert_held(&lock);
+	if (stopped)
+		return;
 	if (list_empty(&news->due)) {
 		news->since = jiffies;
 		list_add_tail(&news->due, &due);
@@ -155,5 +158,8 @@ void bpfilter_news_exit(struct bpfilter_news *news)
 
 void bpfilter_tell_exit(void)
 {
+	spin_lock(&lock);
+	stopped = true;
+	spin_unlock(&lock);
 	cancel_delayed_work_sync(&tell_work);
 }

@@ -35,7 +35,10 @@ void bpfilter_tell_again(struct net *net);
 void bpfilter_news_init(struct bpfilter_news *news, struct net *net);
 /* The namespace goes. */
 void bpfilter_news_exit(struct bpfilter_news *news);
-/* When nobody tells of anything any more. */
+/*
+ * What is told of from now on is not heard: routes until the end of each namespace. Before that, as
+ * who is told of may be gone otherwise.
+ */
 void bpfilter_tell_exit(void);
 
 #endif /* KMOD_TELL_H */

@@ -218,7 +218,7 @@ static unsigned long memory_of_one(const struct bpf_prog *program)
 }
 
 /* As compiled, as bpftool shows it, and as loaded; subprograms are programs of their own. */
-static unsigned long memory_of_program(const struct bpf_prog *program)
+unsigned long bpfilter_memory_of_program(const struct bpf_prog *program)
 {
 	const struct bpf_prog_aux *aux = program->aux;
 	unsigned long bytes = memory_of_one(program) + (unsigned long)aux->nr_linfo * LINE;
@@ -245,7 +245,7 @@ static unsigned long memory_of(const struct bpfilter_version *version)
 
 	for (i = 0; i < BPFILTER_HOOKS_MAX; i++)
 		if (version->program[i])
-			bytes += memory_of_program(version->program[i]);
+			bytes += bpfilter_memory_of_program(version->program[i]);
 	for (i = 0; i < version->kept_count; i++)
 		bytes += memory_of_map(version->kept[i]->private_data);
 	return bytes;

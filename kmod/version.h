@@ -44,6 +44,8 @@ struct bpfilter_version {
 	unsigned int deaths; /* helpers that died of its replay */
 };
 
+unsigned long bpfilter_memory_of_program(const struct bpf_prog *program);
+
 /* In the helper's context: its descriptors are resolved. May return ERR_PTR(). */
 struct bpfilter_version *bpfilter_version_new(const struct bpfilter_commit_records *records,
 					      u8 family);

@@ -45,8 +45,10 @@
  *     1.1  TAP, IOC_GIVE.
  *     1.2  INIT's reply tells the number of threads. One request of a namespace at a time.
  *          COMMIT_NO_DEVICES, COMMIT_NO_LINK. Programs may call few helpers, kept are arrays.
- *     1.3  The header tells the deadline. IOC_REFUSE. DEVICES follows a COMMIT that asks for
- *          it, and INIT; REQUEST_UNSETTLED, and EAGAIN to DEVICES. ADD_COUNTERS may COMMIT.
+ *     1.3  The header tells the deadline. IOC_REFUSE. IOC_LOOK, IOC_ATTACH, IOC_DETACH: XDP's
+ *          links are the module's. A DEVICES follows a COMMIT that asks for it, and INIT;
+ *          REQUEST_UNSETTLED, and EAGAIN to DEVICES. The settings have a rate. ADD_COUNTERS
+ *          may COMMIT.
  *     1.4  IOC_COMMIT_RECORDS, bpfilter_settings.form.
  *
  * ORDER AND LIFETIME
@@ -87,6 +89,8 @@
 #define BPFILTER_HOOKS_MAX 5 /* NF_INET_NUMHOOKS */
 #define BPFILTER_KEPT_MAX 8
 #define BPFILTER_GIFTS_MAX 4
+#define BPFILTER_LINKS_MAX 64 /* of a namespace */
+#define BPFILTER_ADDRESSES_MAX 4096 /* of a namespace that may have links */
 
 /*
  * Opcodes. "Caller" is the process in setsockopt or getsockopt; its namespace is
@@ -141,11 +145,12 @@ enum bpfilter_opcode {
 	 */
 	BPFILTER_OP_NETNS_GONE = 9,
 	/*
-	 * Devices, local addresses or early hooks of the namespace changed, or a COMMIT asked for
-	 * this with BPFILTER_COMMIT_WATCH, or the one before did; sent behind its answer, and no
-	 * more than once a second. With BPFILTER_REQUEST_UNSETTLED something changes there all
-	 * the time: nothing is to be decided at XDP until the next. in, out: nothing. EAGAIN:
-	 * it came to no end, and is sent again.
+	 * Devices, local addresses or early hooks of the namespace changed, its rules came into
+	 * force, or it is time to look how fast they drop; sent, coalesced, behind what it follows
+	 * and no more than once a second, where the last COMMIT asked for it with
+	 * BPFILTER_COMMIT_WATCH, or where there are links. With BPFILTER_REQUEST_UNSETTLED
+	 * something changes there all the time: nothing is to be decided at XDP until the next.
+	 * in, out: nothing. EAGAIN: there is more to do, and it is sent again.
 	 */
 	BPFILTER_OP_DEVICES = 10,
 	/*
@@ -186,7 +191,7 @@ struct bpfilter_reply_header {
 /* Where the leading rules of INPUT may be decided at XDP as well. */
 enum bpfilter_xdp_mode {
 	BPFILTER_XDP_OFF = 0,
-	BPFILTER_XDP_AUTO = 1, /* native where the driver can, else generic */
+	BPFILTER_XDP_AUTO = 1, /* native, in a flood, on devices that keep their traffic with it */
 	BPFILTER_XDP_GENERIC = 2,
 	BPFILTER_XDP_NATIVE = 3, /* native, or not at all */
 };
@@ -200,7 +205,8 @@ enum bpfilter_form {
 
 struct bpfilter_settings {
 	__u32 xdp; /* enum bpfilter_xdp_mode */
-	__u32 form; /* enum bpfilter_form; since 1.4, 0 before */
+	__u32 rate; /* since 1.3: packets dropped in a second that make a flood; 0: before */
+	__u32 form; /* since 1.4: enum bpfilter_form; 0: before */
 };
 
 struct bpfilter_init {
@@ -337,10 +343,11 @@ struct bpfilter_give {
 #define BPFILTER_IOC_NETNS _IOW(BPFILTER_IOC_MAGIC, 3, __u64)
 
 /*
- * How many hooks stand at PRE_ROUTING in the namespace of the request with this id (the
- * result), not counting those that leave packets as they are: conntrack and its
- * defragmentation. Where there are any, such as NAT, a packet's addresses on the wire do
- * not tell whether it comes to INPUT. IPv4. Looked at once a second for OP_DEVICES.
+ * How many hooks come before INPUT of table filter in the namespace of the request with this id
+ * (the result), at PRE_ROUTING and LOCAL_IN, not counting those that leave packets as they are:
+ * conntrack and its defragmentation, which are known by what they are. Where there are any, such
+ * as NAT, a packet's addresses on the wire do not tell whether it comes to INPUT. IPv4. Looked
+ * at once a second for OP_DEVICES.
  */
 #define BPFILTER_IOC_EARLY_HOOKS _IOW(BPFILTER_IOC_MAGIC, 4, __u64)
 
@@ -352,5 +359,105 @@ struct bpfilter_give {
  * EAGAIN: there is none, or a shorter one is next.
  */
 #define BPFILTER_IOC_REFUSE _IOW(BPFILTER_IOC_MAGIC, 9, __u32)
+
+/*
+ * XDP (since 1.3). The helper makes programs and links; the module holds the links, so that
+ * they outlive it, and says when a program may drop: it reads its *guard*, the only element, of
+ * 8 bytes, of an array, and passes everything while that is 0. The module clears guards from its
+ * notifiers, before what they tell of takes effect, and at COMMIT; none is set unless nothing
+ * has happened since the helper looked. A device that leaves its namespace loses its link.
+ */
+
+/* Why a device is left to netfilter. */
+enum bpfilter_unfit {
+	BPFILTER_FIT = 0,
+	BPFILTER_UNFIT_ABSENT = 1, /* there is no such device */
+	BPFILTER_UNFIT_DOWN = 2,
+	BPFILTER_UNFIT_KIND = 3, /* not loopback, nor Ethernet that is known to be plain */
+	BPFILTER_UNFIT_UPPER = 4, /* something stands on it, in whatever namespace */
+	BPFILTER_UNFIT_INGRESS = 5, /* a hook of tc or nft sees its packets first */
+	BPFILTER_UNFIT_TAGS = 6, /* VLAN tags may not be in the frame, where the program looks */
+};
+
+/* bpfilter_look_device.flags */
+#define BPFILTER_DEVICE_LOOPBACK 0x01
+#define BPFILTER_DEVICE_GENTLE 0x02 /* traffic that passes does not suffer from native XDP */
+
+/* 32 bytes. */
+struct bpfilter_look_device {
+	char name[BPFILTER_TABLE_NAME_LEN / 2]; /* in; NUL-terminated */
+	__u32 index; /* out; 0 if there is none */
+	__u32 mode; /* out: enum bpfilter_xdp_mode of its link; OFF: it has none of ours */
+	__u8 address[6]; /* out */
+	__u8 unfit; /* out: enum bpfilter_unfit */
+	__u8 flags; /* out: BPFILTER_DEVICE_* */
+};
+
+/* An IPv4 address of the namespace, or a prefix of loopback. 8 bytes. */
+struct bpfilter_look_address {
+	__u8 address[4];
+	__u8 length; /* of the prefix */
+	__u8 local; /* packets to it come to INPUT */
+	__u16 reserved;
+};
+
+/* A link of ours, whether its device was asked for or not. 8 bytes. */
+struct bpfilter_look_link {
+	__u32 index; /* of the device */
+	__u8 mode; /* enum bpfilter_xdp_mode */
+	__u8 unfit; /* enum bpfilter_unfit */
+	__u16 reserved;
+};
+
+/*
+ * IOC_LOOK: how things are in the namespace of the request with this id, all at one moment.
+ * E2BIG: more addresses than there is room for. EBUSY: routes change faster than they can be
+ * looked at. No addresses are given where `hidden` is not 0.
+ */
+struct bpfilter_look {
+	__u64 id; /* in: of the request */
+	__u64 devices; /* in: address of struct bpfilter_look_device[device_count], in and out */
+	__u64 addresses; /* in: address of struct bpfilter_look_address[address_count] */
+	__u64 links; /* in: address of struct bpfilter_look_link[link_count] */
+	__u64 generation; /* out: of this look, for IOC_ATTACH; never 0 */
+	__u32 device_count; /* in; at most BPFILTER_LINKS_MAX */
+	__u32 address_count; /* in: room; at most BPFILTER_ADDRESSES_MAX; out: how many */
+	__u32 link_count; /* in: room; BPFILTER_LINKS_MAX; out: how many */
+	__u32 hidden; /* out: reasons why what is on the wire does not tell what comes to INPUT */
+};
+
+/*
+ * IOC_ATTACH: a device gets a link, or its link another program, or its program's guard is set.
+ *
+ * link_fd: a new link for this device, which has none; or -1. prog_fd: what the link runs, or
+ * -1: what it runs already. guard_fd: the guard of that program, which has come with it; -1: it
+ * has none, and drops nothing.
+ *
+ * Errors: EINVAL (shape), ENODEV (no such device, or without such a link), EEXIST, ENOENT,
+ * ECANCELED, ENOSPC (as many links as there may be), ENOMEM (the user who stands behind the
+ * namespace may keep no more). EAGAIN: done, but something happened to the device or to all since
+ * the look: the guard is not set. A DEVICES follows.
+ */
+struct bpfilter_attach {
+	__u64 id; /* of the request */
+	__u64 generation; /* of the look; 0: the guard is not to be set */
+	__u32 index; /* of the device */
+	__u32 reserved;
+	__s32 link_fd;
+	__s32 prog_fd;
+	__s32 guard_fd;
+	__u32 reserved_2;
+};
+
+/* IOC_DETACH: the link of the device with that index goes. ENODEV: there is none. */
+struct bpfilter_detach {
+	__u64 id; /* of the request */
+	__u32 index;
+	__u32 reserved;
+};
+
+#define BPFILTER_IOC_LOOK _IOWR(BPFILTER_IOC_MAGIC, 6, struct bpfilter_look)
+#define BPFILTER_IOC_ATTACH _IOW(BPFILTER_IOC_MAGIC, 7, struct bpfilter_attach)
+#define BPFILTER_IOC_DETACH _IOW(BPFILTER_IOC_MAGIC, 8, struct bpfilter_detach)
 
 #endif /* BPFILTER_PIPE_H */

@@ -373,8 +373,9 @@ void stap_gate_data_ready(struct sock *sk)
 	 * SO_RCVLOWAT what was too little may be enough now, as there is no room for more.
 	 * A listener's is called without its lock, and it may be none any more by then.
 	 */
-	if (tap && (READ_ONCE(tap->listens) || !stap_is_tapped(&tap->recv) ||
-		    move(tap, false) || (sk->sk_shutdown & RCV_SHUTDOWN) || sk->sk_err ||
+	if (tap && (READ_ONCE(tap->listens) || sk->sk_state == TCP_LISTEN ||
+		    !stap_is_tapped(&tap->recv) || move(tap, false) ||
+		    (sk->sk_shutdown & RCV_SHUTDOWN) || sk->sk_err ||
 		    (sk->sk_rcvlowat > 1 && stap_gate_readable(tap))))
 		tap->data_ready(sk);
 	rcu_read_unlock();

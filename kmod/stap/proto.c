@@ -124,6 +124,8 @@ static int disconnect(struct sock *sk, int flags)
 	struct stap *tap = stap_of(sk);
 
 	if (tap && stap_is_ours(sk)) {
+		if (sk->sk_state == TCP_LISTEN)
+			WRITE_ONCE(tap->listens, true);
 		stap_send_forget(tap);
 		tap->started = false;
 		stap_program_forget(&tap->recv);

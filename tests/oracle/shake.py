@@ -12,6 +12,7 @@ from collections import Counter
 import whole
 from lib import helper, iptables, system
 from lib.check import Failure, wait_for
+from lib.early import state_of
 from lib.family import Family
 from machine import Machine
 
@@ -35,7 +36,7 @@ def attached(machine: Machine) -> dict[str, int]:
 
 def expected(devices: list[str], mode: str) -> dict[str, int]:
     """What `attached` says in this mode, of devices that want a program."""
-    if mode == "off":
+    if mode in ("off", "auto"):  # there is no flood, and no device that could bear it
         return {}
     return {device: GENERIC if mode == "generic" or device == "lo" else NATIVE for device in devices
             if mode != "native" or device != "lo"}
@@ -96,7 +97,7 @@ class Shaker:
             wanted = expected(devices, self.mode)
             try:
                 wait_for(lambda: {device: mode for device, mode in attached(machine).items() if device in devices}
-                         == wanted, f"XDP in mode {self.mode} to be {wanted}")
+                         == wanted and all(state_of(machine.router, device) != "waits" for device in wanted), f"XDP in mode {self.mode} to be {wanted}")
             except Failure as why:
                 said = [line for line in system.kernel_log() if "bpfilter" in line]
                 raise Failure(f"{why}; it is {attached(machine)}; the log: {said[-5:]}") from None

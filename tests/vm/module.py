@@ -53,7 +53,7 @@ def real_modules() -> None:
         for field in ("description:", "license:        GPL", "version:"):
             expect_in(field, text, f"modinfo {name}")
     text = must("modinfo", "bpfilter")
-    for parameter in ("xdp:", "deadline:"):
+    for parameter in ("xdp:", "xdp_rate:", "deadline:"):
         expect_in(parameter, text, "parameters")
 
 

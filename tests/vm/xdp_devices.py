@@ -2,15 +2,17 @@
 # SPDX-License-Identifier: GPL-2.0
 """Programs at XDP while devices, helpers, namespaces and rules come and go: nothing is lost, or counted twice."""
 
+import json
 import socket
 import subprocess
 
 from lib import helper
-from lib.check import Skip, expect, expect_equal, main, test, wait_for
-from lib.early import Tap, drops, input_counters, pair, rules, set_mode, wait_xdp, xdp_of
+from lib.check import expect, expect_equal, main, test, wait_for
+from lib.early import (AS_BEFORE, Tap, back, drops, input_counters, pair, program_of, rules, set_mode, try_ip, wait_xdp,
+                       xdp_of)
 from lib.family import V4, V6
-from lib.iptables import Counter, iptables
-from lib.netns import Namespace
+from lib.iptables import Counter, iptables, must
+from lib.netns import Namespace, tags_in_frames
 from lib.pair import CLIENT, PORT, SERVER, Pair
 
 
@@ -21,6 +23,8 @@ def device_appears() -> None:
     space = pair().server
     rules(space, "-A INPUT -i late0 -p udp --dport 99 -j DROP")
     space.ip(["link add late0 type veth peer name late1", "link set late1 up", "link set late0 up"])
+    with space:
+        tags_in_frames("late1")
     try:
         wait_xdp(space, "late0", "native")
     finally:
@@ -38,8 +42,8 @@ def device_is_renamed() -> None:
     wait_xdp(space, "s0", "native")
     space.ip(["link set s0 down", "link set s0 name moved", "link set moved up"])
     try:
-        wait_xdp(space, "moved", "none")
-        pair().relink()
+        wait_for(lambda: xdp_of(space, "moved") == ("native", "bf_xdp_idle"), "a program that passes")
+        pair().relink("moved")
         expect_equal(pair().send(3), 3, "delivered under another name")
         expect_equal(input_counters(space)[0].packets, 0, "counted under another name")
     finally:
@@ -47,6 +51,20 @@ def device_is_renamed() -> None:
         pair().relink()
     wait_xdp(space, "s0", "native")
     expect_equal(pair().send(3), 0, "delivered under the old name again")
+
+
+@test
+def another_name_of_a_device_is_none() -> None:
+    """An altname is found where names are looked up, but no rule means it."""
+    space = pair().server
+    try_ip(space, "link property add dev s0 altname s0-too")
+    try:
+        rules(space, "-A INPUT -i s0 -s 198.51.100.1 -j DROP", f"-A INPUT -i s0-too -s {CLIENT} -j DROP")
+        wait_xdp(space, "s0", "native")
+        expect_equal(pair().send(2), 2, "delivered")
+        expect_equal(input_counters(space), [Counter(0, 0)] * 2, "counters")
+    finally:
+        space.ip(["link property del dev s0 altname s0-too"])
 
 
 @test
@@ -108,22 +126,17 @@ def other_tables_leave_it() -> None:
         for command, family in (("-t security -A INPUT -j ACCEPT", V4), ("-A INPUT -j ACCEPT", V6),
                                 ("-t security -F", V4), ("-F", V6)):
             iptables(command, family)
+            expect_equal(xdp_of(space, "s0"), ("native", "bf_xdp_s0"), f"XDP after {command} of IPv{family.number}")
             # Answered behind all that follows from the command.
             iptables("-S INPUT", V4)
-            expect_equal(xdp_of(space, "s0")[0], "native", f"XDP after {command} of IPv{family.number}")
+            expect_equal(xdp_of(space, "s0"), ("native", "bf_xdp_s0"), f"XDP after {command} of IPv{family.number}")
+    wait_xdp(space, "s0", "native")
     drops(3, True, "under other tables")
 
 
-def try_ip(space: Namespace, line: str) -> None:
-    with space:
-        done = subprocess.run(["ip", *line.split()], capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise Skip(f"not in this kernel: {line}: {done.stderr.strip()}")
-
-
-# A device that has had a master may be down, and have lost its address and its neighbours.
-AS_BEFORE = ("link set s0 up", f"address replace {SERVER}/24 dev s0",
-             f"neighbour replace {CLIENT} lladdr 02:00:00:00:05:01 dev s0 nud permanent")
+def link_of(program: int) -> list[int]:
+    """The ids of the links that run a program. (Of which device they are, not every bpftool says.)"""
+    return [one["id"] for one in json.loads(must("bpftool", "-j", "link", "show")) if one.get("prog_id") == program]
 
 
 def left_alone(upper: str, *put_in: str) -> None:
@@ -141,8 +154,8 @@ def left_alone(upper: str, *put_in: str) -> None:
             drops(2, False, f"below {upper}")
     finally:
         space.ip([*(["link set s0 nomaster"] if put_in else []), "link delete upper", *AS_BEFORE])
+        pair().relink()
     wait_xdp(space, "s0", "native")
-    pair().relink()
     drops(2, True, "afterwards")
     total = 4 if put_in else 6
     expect_equal(input_counters(space), [Counter(total, 28 * total)], "counters")
@@ -181,21 +194,24 @@ def below_an_ipvlan() -> None:
 # Helpers, namespaces
 
 @test
-def attached_again_by_the_next_helper() -> None:
-    """Links go with a helper; netfilter does the work, until its successor has attached them again."""
+def taken_over_by_the_next_helper() -> None:
+    """The links are the module's: while there is no helper the programs go on, and its successor makes new ones."""
     space = pair().server
-    rules(space, f"-A INPUT -i s0 -s {CLIENT} -j DROP", "-A INPUT -i lo -s 127.0.0.9 -j DROP")
+    rules(space, f"-A INPUT -i s0 -s {CLIENT} -j DROP")
     wait_xdp(space, "s0", "native")
     drops(2, True, "before")
     total = 2
     for step in range(3):
-        old = helper.one()
+        old, program = helper.one(), program_of(space, "s0")
+        link = link_of(program)
+        expect_equal(len(link), 1, "links of the program")
         helper.kill()
-        expect_equal(pair().send(2), 0, f"delivered just behind death {step}")
+        drops(2, True, f"just behind death {step}")
         wait_for(lambda: old not in helper.all_alive(), "it to be gone")  # pylint: disable=cell-var-from-loop
         expect(helper.one() != old, "the same helper")
+        wait_for(lambda: program_of(space, "s0") not in (0, program), "a program of the next helper")  # pylint: disable=cell-var-from-loop
         wait_xdp(space, "s0", "native")
-        wait_xdp(space, "lo", "generic")
+        expect_equal(link_of(program_of(space, "s0")), link, "the link")
         drops(2, True, f"by the next helper, {step}")
         total += 4
         expect_equal(input_counters(space)[0], Counter(total, 28 * total), f"counters, {step}")
@@ -215,7 +231,7 @@ def nothing_lost_while_replacing() -> None:
             with space:
                 iptables(f"-I INPUT 1 -s 198.51.100.{step} -j DROP")
                 iptables("-A FORWARD -j DROP")
-            set_mode(("generic", "off", "native", "auto")[step])
+            set_mode(("generic", "off", "auto", "native")[step])
     sent = pair().sent_by_client() - before
     expect_equal(input_counters(space)[-2:], [Counter(sent, 28 * sent)] * 2, "sum over all tables and modes")
 
@@ -233,4 +249,4 @@ def two_namespaces() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(at_end=back)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * From an IPv6 packet to the key: the walk over the extension headers as umh/ir/match6.h tells it,
+ * From an IPv6 packet to the key: the walk over the extension headers as umh/core/ir/parse6.h tells it,
  * made once, and what is found on it. There may be as many headers as fit a packet, so what goes
  * from one to the next is the step of a bpf_loop().
  */
@@ -368,7 +368,7 @@ INLINE void parse_routing(struct __sk_buff *skb, u8 *e)
 		WORD(e, key_routing_addresses) = n;
 }
 
-/* umh/ir/match6.h, HeaderSet. */
+/* umh/core/ir/parse6.h, HeaderSet. */
 enum {
 	set_protocol = 1,
 	set_none = 2,

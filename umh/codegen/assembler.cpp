@@ -121,6 +121,13 @@ void Assembler::load_map(Register dst, MapSlot map)
     emit(insn(0, 0, 0, 0, 0));
 }
 
+void Assembler::load_map_value(Register dst, MapSlot map)
+{
+    program_.maps.push_back(MapReference{static_cast<std::uint32_t>(size()), map});
+    emit(insn(BPF_LD | BPF_DW | BPF_IMM, dst, BPF_PSEUDO_MAP_VALUE, 0, 0));
+    emit(insn(0, 0, 0, 0, 0));
+}
+
 void Assembler::load_number(Register dst, std::uint64_t value)
 {
     emit(insn(BPF_LD | BPF_DW | BPF_IMM, dst, 0, 0, static_cast<std::int32_t>(value)));

@@ -56,6 +56,8 @@ public:
     void call(Label function);
     void load_function(Register dst, Label function);
     void load_map(Register dst, MapSlot map);
+    // The address of element 0 of an array.
+    void load_map_value(Register dst, MapSlot map);
     void load_number(Register dst, std::uint64_t value);
 
     [[nodiscard]] std::size_t size() const { return program_.insns.size(); }

@@ -14,7 +14,8 @@ namespace bpfilter::codegen {
 enum class MapSlot : std::uint8_t {
     context,  // per-CPU array, element 0: struct bpfilter_context and the key (key.h)
     counters, // per-CPU array by rule id: ir::Counters
-    local,    // LPM trie of local addresses (xdp only)
+    local,    // LPM trie of addresses (xdp only)
+    guard,    // array of one number (xdp only)
 };
 
 struct MapReference {

@@ -231,15 +231,17 @@ Result<std::vector<ir::Counters>> Counting::read_code(std::uint32_t count) const
 
 Result<std::vector<ir::Counters>> Counting::read_tally(std::uint32_t count) const
 {
-    const auto tally = open_tally(base_, count, false);
+    const auto tally = open_tally(base_, std::nullopt, false);
     if (!tally)
         return fail(tally.error());
     const auto bytes = tally->bytes().subspan(sizeof(Header));
     const Header header = header_of(tally->bytes());
+    if (header.rules < count)
+        return fail(EIO, "a table is kept with counters of fewer rules");
     std::vector<ir::Counters> sums(count);
     add_to(sums, bytes);
     if (header.left != 0) {
-        add_to(sums, bytes.subspan(count * sizeof(ir::Counters)));
+        add_to(sums, bytes.subspan(header.rules * sizeof(ir::Counters)));
         return sums;
     }
     const auto memory = open_counted(arena_, header);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "umh/load/map.h"
 
+#include "bpfilter/pipe.h"
 #include "umh/core/ir/counters.h"
 
 #include <algorithm>
@@ -72,24 +73,46 @@ Result<UniqueFd> create_memory_map(const char *name, std::uint32_t size)
     return create(BPF_MAP_TYPE_ARRAY, name, sizeof(std::uint32_t), size, 1, BPF_F_MMAPABLE);
 }
 
-Result<UniqueFd> create_local_map(std::span<const LocalPrefix> prefixes)
+namespace {
+
+struct LocalKey {
+    std::uint32_t length;
+    std::array<std::byte, 4> address;
+};
+
+Error cannot_fill()
 {
-    struct Key {
-        std::uint32_t length;
-        std::array<std::byte, 4> address;
-    };
-    const auto entries = static_cast<std::uint32_t>(std::max<std::size_t>(prefixes.size(), 1));
-    Result<UniqueFd> map =
-        create(BPF_MAP_TYPE_LPM_TRIE, "bf_local", sizeof(Key), 1, entries, BPF_F_NO_PREALLOC);
-    if (!map)
-        return map;
-    for (const LocalPrefix &prefix : prefixes) {
-        const Key key{prefix.length, prefix.address};
-        const std::uint8_t present = 1;
-        if (bpf_map_update_elem(map->get(), &key, &present, BPF_ANY) < 0)
-            return fail(ENOMEM, std::string("cannot fill map bf_local: ") + std::strerror(errno));
-    }
-    return map;
+    return Error{ENOMEM, std::string("cannot fill map bf_local: ") + std::strerror(errno)};
+}
+
+} // namespace
+
+Result<UniqueFd> create_local_map()
+{
+    return create(BPF_MAP_TYPE_LPM_TRIE, "bf_local", sizeof(LocalKey), 1, BPFILTER_ADDRESSES_MAX,
+                  BPF_F_NO_PREALLOC);
+}
+
+Result<> set_local(int map, const LocalPrefix &prefix)
+{
+    const LocalKey key{prefix.length, prefix.address};
+    const std::uint8_t value = prefix.local ? 1 : 0;
+    if (bpf_map_update_elem(map, &key, &value, BPF_ANY) < 0)
+        return std::unexpected(cannot_fill());
+    return {};
+}
+
+Result<> unset_local(int map, const LocalPrefix &prefix)
+{
+    const LocalKey key{prefix.length, prefix.address};
+    if (bpf_map_delete_elem(map, &key) < 0 && errno != ENOENT)
+        return std::unexpected(cannot_fill());
+    return {};
+}
+
+Result<UniqueFd> create_guard_map()
+{
+    return create(BPF_MAP_TYPE_ARRAY, "bf_guard", sizeof(std::uint32_t), sizeof(std::uint64_t), 1);
 }
 
 } // namespace bpfilter

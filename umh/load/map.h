@@ -29,14 +29,20 @@ Result<UniqueFd> create_base_map(std::uint32_t rules);
 // Memory: an array of one element of this size, zero, which can be mapped.
 Result<UniqueFd> create_memory_map(const char *name, std::uint32_t size);
 
-// An IPv4 prefix that is local to this machine, address in network byte order.
+// An IPv4 address of this machine, or a prefix, in network byte order.
 struct LocalPrefix {
     std::array<std::byte, 4> address{};
     std::uint32_t length = 32;
+    bool local = true; // packets to it come to INPUT
     auto operator<=>(const LocalPrefix &) const = default;
 };
 
-// bf_local: LPM trie of the prefixes.
-Result<UniqueFd> create_local_map(std::span<const LocalPrefix> prefixes);
+// bf_local: LPM trie of prefixes; its values are bytes, not 0 if they are local.
+Result<UniqueFd> create_local_map();
+Result<> set_local(int map, const LocalPrefix &prefix);
+Result<> unset_local(int map, const LocalPrefix &prefix);
+
+// bf_guard: array of one number, 0. What it guards drops nothing until it is another.
+Result<UniqueFd> create_guard_map();
 
 } // namespace bpfilter

@@ -27,6 +27,8 @@ int map_fd(const ProgramMaps &maps, codegen::MapSlot slot)
         return maps.counters;
     case codegen::MapSlot::local:
         return maps.local;
+    case codegen::MapSlot::guard:
+        return maps.guard;
     }
     return -1;
 }

@@ -15,6 +15,7 @@ struct ProgramMaps {
     int context = -1;
     int counters = -1;
     int local = -1;
+    int guard = -1;
 };
 
 // Fills the maps in, makes BTF, and has the kernel verify the program. On failure the error

@@ -25,6 +25,11 @@ std::unexpected<Error> refused(const char *what)
                 fmt::format("the module refused {}: {}", what, std::strerror(code)));
 }
 
+template <typename T> __u64 address_of(std::vector<T> &values)
+{
+    return reinterpret_cast<std::uintptr_t>(values.data());
+}
+
 } // namespace
 
 Result<> PipeKernel::commit(const bpfilter_commit &commit)
@@ -62,13 +67,47 @@ Result<UniqueFd> PipeKernel::netns(std::uint64_t request)
     return UniqueFd(fd);
 }
 
-Result<bool> PipeKernel::has_early_hooks(std::uint64_t request)
+Result<Look> PipeKernel::look(std::uint64_t request, std::span<const std::string> devices)
 {
-    const __u64 id = request;
-    const int count = ioctl(fd_, BPFILTER_IOC_EARLY_HOOKS, &id);
-    if (count < 0)
-        return refused("to count hooks");
-    return count > 0;
+    Look seen;
+    seen.devices.resize(devices.size());
+    seen.addresses.resize(BPFILTER_ADDRESSES_MAX);
+    seen.links.resize(BPFILTER_LINKS_MAX);
+    for (std::size_t i = 0; i < devices.size(); ++i)
+        devices[i].copy(seen.devices[i].name, sizeof(seen.devices[i].name) - 1);
+
+    bpfilter_look look{};
+    look.id = request;
+    look.devices = address_of(seen.devices);
+    look.addresses = address_of(seen.addresses);
+    look.links = address_of(seen.links);
+    look.device_count = static_cast<__u32>(seen.devices.size());
+    look.address_count = BPFILTER_ADDRESSES_MAX;
+    look.link_count = BPFILTER_LINKS_MAX;
+    if (ioctl(fd_, BPFILTER_IOC_LOOK, &look) < 0)
+        return refused("a look around");
+    seen.generation = look.generation;
+    seen.hidden = look.hidden != 0;
+    seen.addresses.resize(std::min<std::size_t>(look.address_count, seen.addresses.size()));
+    seen.links.resize(std::min<std::size_t>(look.link_count, seen.links.size()));
+    return seen;
+}
+
+Result<bool> PipeKernel::attach(const bpfilter_attach &attach)
+{
+    if (ioctl(fd_, BPFILTER_IOC_ATTACH, &attach) == 0)
+        return true;
+    if (errno == EAGAIN)
+        return false;
+    return refused("a link");
+}
+
+Result<> PipeKernel::detach(std::uint64_t request, std::uint32_t index)
+{
+    const bpfilter_detach detach{.id = request, .index = index, .reserved = 0};
+    if (ioctl(fd_, BPFILTER_IOC_DETACH, &detach) < 0)
+        return refused("to let a link go");
+    return {};
 }
 
 Result<> PipeKernel::give(std::uint64_t request, std::span<const int> fds)

@@ -11,9 +11,19 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
 #include <vector>
 
 namespace bpfilter::pipe {
+
+// What BPFILTER_IOC_LOOK gives.
+struct Look {
+    std::uint64_t generation = 0;
+    bool hidden = false; // what is on the wire does not tell what comes to INPUT
+    std::vector<bpfilter_look_device> devices; // those asked for, in that order
+    std::vector<bpfilter_look_address> addresses;
+    std::vector<bpfilter_look_link> links; // all of the namespace
+};
 
 class Kernel {
 public:
@@ -31,9 +41,13 @@ public:
     // The network namespace of this request. Not to be held on to: it keeps it alive.
     virtual Result<UniqueFd> netns(std::uint64_t request) = 0;
 
-    // Does something ahead of INPUT change or drop packets there? See
-    // BPFILTER_IOC_EARLY_HOOKS.
-    virtual Result<bool> has_early_hooks(std::uint64_t request) = 0;
+    // The surroundings of the devices with these names; see BPFILTER_IOC_LOOK.
+    virtual Result<Look> look(std::uint64_t request, std::span<const std::string> devices) = 0;
+
+    // A link, its program, its guard; see BPFILTER_IOC_ATTACH. False: done, but something
+    // happened since the look, and the guard is not set.
+    virtual Result<bool> attach(const bpfilter_attach &attach) = 0;
+    virtual Result<> detach(std::uint64_t request, std::uint32_t index) = 0;
 
     // What a TAP asked for, -1 for nothing; see BPFILTER_IOC_GIVE.
     virtual Result<> give(std::uint64_t request, std::span<const int> fds) = 0;
@@ -48,7 +62,9 @@ public:
     Result<> commit_records(const bpfilter_commit_records &commit) override;
     Result<std::vector<UniqueFd>> kept(std::uint64_t request) override;
     Result<UniqueFd> netns(std::uint64_t request) override;
-    Result<bool> has_early_hooks(std::uint64_t request) override;
+    Result<Look> look(std::uint64_t request, std::span<const std::string> devices) override;
+    Result<bool> attach(const bpfilter_attach &attach) override;
+    Result<> detach(std::uint64_t request, std::uint32_t index) override;
     Result<> give(std::uint64_t request, std::span<const int> fds) override;
 
 private:

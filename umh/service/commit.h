@@ -17,7 +17,7 @@ namespace bpfilter::service {
 Result<TableState> put_in_force(blob::DecodedTable decoded, const pipe::Request &request,
                                 pipe::Kernel &kernel, const Settings &settings, Arenas &arenas);
 
-// Does it have such rules, so that changes of devices matter?
+// Does it have rules that a device may decide, so that changes of devices matter?
 bool wants_devices(const ir::Table &table);
 
 } // namespace bpfilter::service

@@ -9,16 +9,12 @@
 #include "umh/util/bytes.h"
 
 #include <fmt/format.h>
-#include <linux/membarrier.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <span>
-
-#include <sys/syscall.h>
-#include <unistd.h>
 
 namespace bpfilter::service {
 
@@ -60,12 +56,6 @@ Result<blob::DecodedTable> decode_initial(const blob::TableProperties &propertie
     return blob::decode_replace(blob::initial_replace(properties, layout), layout);
 }
 
-// No device runs a program any more that was replaced or detached before.
-void wait_for_devices()
-{
-    syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
-}
-
 } // namespace
 
 Result<TableState *> Namespace::table(const Request &request, std::string_view name)
@@ -105,6 +95,7 @@ Result<TableState *> Namespace::commit(const Request &request, blob::DecodedTabl
     if (!state)
         return fail(std::move(state.error()));
     leave.finish();
+    state->serial = ++last_serial_;
     tables_.merge(place);
     auto &there = tables_.find(key)->second;
     there = std::move(*state);
@@ -177,7 +168,6 @@ Outcome Namespace::replace(Request &request)
     const auto state = commit(request, std::move(*decoded));
     if (!state)
         return fail(state.error());
-    update_devices(request, **state);
     return pipe::Buffer();
 }
 
@@ -253,76 +243,35 @@ Outcome Namespace::replay(Request &request)
         return fail(counting.error());
 
     TableState state(std::move(*decoded), *counting);
+    state.serial = ++last_serial_;
     const Key key(state.decoded.table.family, state.decoded.table.name);
-    const auto &there = tables_.insert_or_assign(key, std::move(state)).first->second;
-    if (settings_.minor < 3) // since then DEVICES follows
-        update_devices(request, there);
+    tables_.insert_or_assign(key, std::move(state));
     return pipe::Buffer();
 }
 
+// What is decided at XDP. Netfilter has all the rules whatever comes of this.
 Outcome Namespace::devices(Request &request)
 {
-    unsettled_ = (request.header.flags & BPFILTER_REQUEST_UNSETTLED) != 0;
-    if (unsettled_)
-        attachments_.clear();
-    else
-        serve_all_devices(request);
+    const auto found = tables_.find(Key(ir::Family::ipv4, "filter"));
+    if (found == tables_.end())
+        return pipe::Buffer();
+    const TableState &state = found->second;
+    const auto counters = state.counting().open_counters();
+    if (!counters && counters.error().code != ENOENT) // which is: no device is to decide anything
+        return fail(EAGAIN);
+    const bool unsettled = request.header.flags & BPFILTER_REQUEST_UNSETTLED;
+    const auto messages =
+        attachments_.update(kernel_, request.header.id,
+                            {.table = state.decoded.table,
+                             .serial = state.serial,
+                             .counting = state.counting(),
+                             .counters = counters ? counters->get() : -1},
+                            unsettled ? BPFILTER_XDP_OFF : settings_.xdp.load(), settings_.rate);
+    for (const auto &message : messages)
+        spdlog::info("{}", message);
+    if (!attachments_.finished())
+        return fail(EAGAIN);
     return pipe::Buffer();
-}
-
-void Namespace::serve_all_devices(const Request &request)
-{
-    for (const auto &[key, state] : tables_)
-        if (wants_devices(state.decoded.table))
-            serve_devices(request, state);
-}
-
-// What the settings say, unless something ahead of INPUT changes packets: then what is on
-// the wire does not tell whether a packet comes there.
-bpfilter_xdp_mode Namespace::xdp_mode(const Request &request)
-{
-    const bool now = hidden(request);
-    if (now && !hidden_)
-        spdlog::info("hooks at PREROUTING come before INPUT: nothing is decided at XDP");
-    hidden_ = now;
-    return now ? BPFILTER_XDP_OFF : settings_.xdp.load();
-}
-
-bool Namespace::hidden(const Request &request) const
-{
-    const auto early = kernel_.has_early_hooks(request.header.id);
-    return !early || *early;
-}
-
-// A table has come into force. Only filter's has rules for devices; of others it matters alone
-// whether they stand ahead of INPUT.
-void Namespace::update_devices(const Request &request, const TableState &state)
-{
-    if (may_want_devices(state.decoded.table)) {
-        serve_devices(request, state);
-        return;
-    }
-    if (hidden(request) != hidden_)
-        serve_all_devices(request);
-}
-
-// Netfilter has all the rules whatever comes of this, so nothing here fails a request.
-void Namespace::serve_devices(const Request &request, const TableState &state)
-{
-    const bool attached = !attachments_.devices().empty();
-    const auto netns = kernel_.netns(request.header.id);
-    const auto counters = state.open_counters();
-    if (!unsettled_ && netns && counters && wants_devices(state.decoded.table)) {
-        const auto messages =
-            attachments_.update(netns->get(), state.decoded.table, ir::Hook::local_in,
-                                xdp_mode(request), counters->get());
-        for (const auto &message : messages)
-            spdlog::info("{}", message);
-    } else {
-        attachments_.clear();
-    }
-    if (attached)
-        wait_for_devices();
 }
 
 } // namespace bpfilter::service

@@ -10,6 +10,7 @@
 #include "umh/service/table_state.h"
 #include "umh/xdp/attach.h"
 
+#include <cstdint>
 #include <map>
 #include <string>
 #include <string_view>
@@ -42,19 +43,13 @@ private:
     Result<std::uint32_t> current_rule_count(const blob::DecodedTable &decoded) const;
     // Puts it in force, and remembers it.
     Result<TableState *> commit(const pipe::Request &request, blob::DecodedTable decoded);
-    [[nodiscard]] bool hidden(const pipe::Request &request) const;
-    bpfilter_xdp_mode xdp_mode(const pipe::Request &request);
-    void update_devices(const pipe::Request &request, const TableState &state);
-    void serve_all_devices(const pipe::Request &request);
-    void serve_devices(const pipe::Request &request, const TableState &state);
 
     pipe::Kernel &kernel_;
     const Settings &settings_;
     Arenas &arenas_;
     std::map<Key, TableState> tables_;
     xdp::Attachments attachments_;
-    bool hidden_ = false;    // early hooks, when last looked at
-    bool unsettled_ = false; // its devices, as the module has said last
+    std::uint64_t last_serial_ = 0;
 };
 
 } // namespace bpfilter::service

@@ -99,6 +99,7 @@ Outcome Service::change_settings(const Request &request)
 void Service::take(const bpfilter_settings &settings, __u32 minor)
 {
     settings_.xdp = static_cast<bpfilter_xdp_mode>(settings.xdp);
+    settings_.rate = settings.rate;
     settings_.form = minor >= 4 ? static_cast<bpfilter_form>(settings.form) : BPFILTER_FORM_AUTO;
 }
 

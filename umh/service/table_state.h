@@ -26,11 +26,12 @@ public:
 
     // Of its rules the leading ones alone, and those only where devices may have use of them.
     blob::DecodedTable decoded;
+    std::uint64_t serial = 0; // another one for every table of the namespace
 
     std::uint32_t rule_count() const { return static_cast<std::uint32_t>(decoded.offsets.size()); }
+    const Counting &counting() const { return counting_; }
     Result<std::vector<ir::Counters>> read() const { return counting_.read(rule_count()); }
     Result<> add(std::span<const ir::Counters> counters) const { return counting_.add(counters); }
-    Result<UniqueFd> open_counters() const { return counting_.open_counters(); }
 
     // For when it is about to be taken out of force: what it has counted is to be read still when
     // others write where it was walked. Finished when nobody walks it any more.

@@ -1,201 +1,351 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "umh/xdp/attach.h"
 
+#include "umh/load/map.h"
 #include "umh/load/program.h"
 #include "umh/xdp/lead.h"
+#include "umh/xdp/visit.h"
 
 #include <algorithm>
-#include <atomic>
 #include <bpf/bpf.h>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <iterator>
 #include <linux/if_link.h>
-#include <set>
 #include <utility>
+#include <variant>
 
 namespace bpfilter::xdp {
 
 namespace {
 
-// Nobody is to wait longer than this for what devices may do for him; the others go without.
-constexpr std::chrono::seconds time_for_all(5);
-// Of one namespace, and of all: each is a descriptor of the helper.
-constexpr std::size_t devices_max = 64;
-constexpr std::size_t links_max = 1024;
+// So long programs are made, before others of the namespace have their turn.
+constexpr std::chrono::seconds slice(1);
+// With the last of them.
+constexpr std::chrono::seconds patience(5);
 
-// What to try, in this order.
-std::vector<std::uint32_t> attach_flags(bpfilter_xdp_mode mode)
+// How many rules' counters are read in a second, for each device, to tell a flood.
+constexpr std::size_t flood_rules_max = 4096;
+
+std::uint32_t flags_of(bpfilter_xdp_mode mode)
 {
-    switch (mode) {
-    case BPFILTER_XDP_AUTO:
-        return {XDP_FLAGS_DRV_MODE, XDP_FLAGS_SKB_MODE};
-    case BPFILTER_XDP_GENERIC:
-        return {XDP_FLAGS_SKB_MODE};
-    case BPFILTER_XDP_NATIVE:
-        return {XDP_FLAGS_DRV_MODE};
-    case BPFILTER_XDP_OFF:
-        break;
+    return mode == BPFILTER_XDP_GENERIC ? XDP_FLAGS_SKB_MODE : XDP_FLAGS_DRV_MODE;
+}
+
+Device device_of(const bpfilter_look_device &seen)
+{
+    Device device;
+    device.index = static_cast<int>(seen.index);
+    device.name = std::string(seen.name, strnlen(seen.name, sizeof(seen.name)));
+    std::memcpy(device.address.data(), seen.address, device.address.size());
+    device.loopback = (seen.flags & BPFILTER_DEVICE_LOOPBACK) != 0;
+    return device;
+}
+
+std::vector<LocalPrefix> prefixes_of(const std::vector<bpfilter_look_address> &addresses)
+{
+    std::vector<LocalPrefix> prefixes;
+    for (const bpfilter_look_address &address : addresses) {
+        LocalPrefix prefix{.address = {}, .length = address.length, .local = address.local != 0};
+        std::memcpy(prefix.address.data(), address.address, prefix.address.size());
+        prefixes.push_back(prefix);
     }
+    std::ranges::sort(prefixes);
+    prefixes.erase(std::ranges::unique(prefixes).begin(), prefixes.end());
+    return prefixes;
+}
+
+// 0: none is known, and no map has it.
+std::uint32_t id_of(const UniqueFd &map)
+{
+    bpf_map_info info{};
+    __u32 size = sizeof(info);
+    return bpf_obj_get_info_by_fd(map.get(), &info, &size) == 0 ? info.id : 0;
+}
+
+Result<std::uint64_t> dropped_by(const std::vector<ir::Rule> &lead, const Source &source)
+{
+    if (lead.back().id >= flood_rules_max)
+        return fail(E2BIG, "too many rules to look at for a flood");
+    const auto counters = source.counting.read(lead.back().id + 1);
+    if (!counters)
+        return std::unexpected(counters.error());
+    std::uint64_t sum = 0;
+    for (const ir::Rule &rule : lead)
+        if (std::holds_alternative<ir::Drop>(rule.verdict))
+            sum += (*counters)[rule.id].packets;
+    return sum;
+}
+
+} // namespace
+
+struct Attachments::Round {
+    pipe::Kernel &kernel;
+    std::uint64_t request;
+    const Source &source;
+    bpfilter_xdp_mode mode;
+    std::uint32_t rate;
+    const pipe::Look *look = nullptr; // as soon as there is one
+    LoadDeadline until = LoadDeadline::clock::now() + slice;
+
+    // -1: as it is.
+    [[nodiscard]] bpfilter_attach attach(std::uint32_t index) const
+    {
+        bpfilter_attach attach{};
+        attach.id = request;
+        attach.generation = look->generation;
+        attach.index = index;
+        attach.link_fd = -1;
+        attach.prog_fd = -1;
+        attach.guard_fd = -1;
+        return attach;
+    }
+};
+
+// By itself only where nobody is harmed, and only as long as it is of use.
+bpfilter_xdp_mode Attachments::wanted(const Round &round, const bpfilter_look_device &seen,
+                                      const std::vector<ir::Rule> &lead)
+{
+    if (seen.unfit != BPFILTER_FIT || lead.empty())
+        return BPFILTER_XDP_OFF;
+    if (round.mode != BPFILTER_XDP_AUTO)
+        return round.mode;
+    if ((seen.flags & BPFILTER_DEVICE_GENTLE) == 0)
+        return BPFILTER_XDP_OFF;
+    const auto dropped = dropped_by(lead, round.source);
+    const bool flooded =
+        dropped &&
+        floods_[seen.index].look(Flood::Clock::now(), round.source.serial, *dropped, round.rate);
+    return flooded ? BPFILTER_XDP_NATIVE : BPFILTER_XDP_OFF;
+}
+
+// Those of programs that are attached are there, by their ids; or there are new ones, and no
+// program is of use that has the old.
+Result<> Attachments::open_shared(const pipe::Look &look)
+{
+    if (local_)
+        return {};
+    const bool used = std::ranges::any_of(look.links, [this](const bpfilter_look_link &link) {
+        const auto known = attachments_.find(link.index);
+        return known != attachments_.end() && known->second.serial != 0;
+    });
+    if (used) {
+        context_.reset(bpf_map_get_fd_by_id(context_id_));
+        local_.reset(bpf_map_get_fd_by_id(local_id_));
+        if (context_ && local_)
+            return {};
+    }
+    attachments_.clear();
+    prefixes_.clear();
+    Result<UniqueFd> context = create_context_map(context_size());
+    Result<UniqueFd> local = create_local_map();
+    if (!context || !local)
+        return std::unexpected(context ? local.error() : context.error());
+    context_ = std::move(*context);
+    local_ = std::move(*local);
+    context_id_ = id_of(context_);
+    local_id_ = id_of(local_);
     return {};
 }
 
-// The maps that all devices of a namespace share, and their programs.
-class Workshop {
-public:
-    static Result<Workshop> open(const std::vector<LocalPrefix> &prefixes, int counters_fd)
-    {
-        Result<UniqueFd> context = create_context_map(context_size());
-        if (!context)
-            return std::unexpected(context.error());
-        Result<UniqueFd> local = create_local_map(prefixes);
-        if (!local)
-            return std::unexpected(local.error());
-        return Workshop(std::move(*context), std::move(*local), counters_fd);
-    }
-
-    [[nodiscard]] Result<UniqueFd> make(const std::vector<ir::Rule> &lead,
-                                        const Device &device) const
-    {
-        const Result<codegen::Program> program = generate(lead, device);
-        if (!program)
-            return std::unexpected(program.error());
-        return load_program(
-            *program,
-            ProgramMaps{.context = context_.get(), .counters = counters_, .local = local_.get()},
-            deadline_);
-    }
-
-    [[nodiscard]] bool is_late() const { return std::chrono::steady_clock::now() >= deadline_; }
-
-private:
-    Workshop(UniqueFd context, UniqueFd local, int counters)
-        : context_(std::move(context)), local_(std::move(local)), counters_(counters)
-    {
-    }
-
-    UniqueFd context_;
-    UniqueFd local_;
-    int counters_;
-    LoadDeadline deadline_ = std::chrono::steady_clock::now() + time_for_all;
-};
-
-std::string sentence(const std::string &device, const Error &error)
+// The addresses, where the programs find them. Guards are clear when they have changed.
+Result<> Attachments::fill_shared(const pipe::Look &look)
 {
-    return "xdp: " + device + " is left to netfilter: " + error.message;
+    std::vector<LocalPrefix> prefixes = prefixes_of(look.addresses);
+    std::vector<LocalPrefix> gone;
+    std::vector<LocalPrefix> come;
+    std::ranges::set_difference(prefixes_, prefixes, std::back_inserter(gone));
+    std::ranges::set_difference(prefixes, prefixes_, std::back_inserter(come));
+    for (const LocalPrefix &prefix : gone)
+        if (auto done = unset_local(local_.get(), prefix); !done)
+            return done;
+    for (const LocalPrefix &prefix : come)
+        if (auto done = set_local(local_.get(), prefix); !done)
+            return done;
+    prefixes_ = std::move(prefixes);
+    return {};
 }
 
-} // namespace
-
-namespace {
-
-std::atomic<std::size_t> links; // of all namespaces
-
-} // namespace
-
-LinkPlace::LinkPlace() : held_(links.fetch_add(1) < links_max)
+Result<> Attachments::share(const pipe::Look &look)
 {
-    if (!held_)
-        --links;
+    Result<> done = open_shared(look);
+    if (done)
+        done = fill_shared(look);
+    if (done)
+        return done;
+    // Nobody knows what is in it.
+    context_.reset();
+    local_.reset();
+    attachments_.clear();
+    return done;
 }
 
-LinkPlace::~LinkPlace()
+Result<> Attachments::make(const Round &round, const Device &device,
+                           const std::vector<ir::Rule> &lead, bpfilter_xdp_mode mode, bool has_link)
 {
-    if (held_)
-        --links;
+    const Result<codegen::Program> code = generate(lead, device);
+    if (!code)
+        return std::unexpected(code.error());
+    const Result<UniqueFd> guard = create_guard_map();
+    if (!guard)
+        return std::unexpected(guard.error());
+    const Result<UniqueFd> program = load_program(*code,
+                                                  ProgramMaps{.context = context_.get(),
+                                                              .counters = round.source.counters,
+                                                              .local = local_.get(),
+                                                              .guard = guard->get()},
+                                                  round.until + patience);
+    if (!program)
+        return std::unexpected(program.error());
+
+    bpfilter_attach attach = round.attach(static_cast<std::uint32_t>(device.index));
+    attach.guard_fd = guard->get();
+    UniqueFd link;
+    if (has_link) {
+        attach.prog_fd = program->get();
+    } else {
+        const Result<UniqueFd> netns = round.kernel.netns(round.request);
+        if (!netns)
+            return std::unexpected(netns.error());
+        const Result<NetnsVisit> visit = NetnsVisit::enter(netns->get());
+        if (!visit)
+            return std::unexpected(visit.error());
+        LIBBPF_OPTS(bpf_link_create_opts, options, .flags = flags_of(mode));
+        link.reset(bpf_link_create(program->get(), device.index, BPF_XDP, &options));
+        if (!link)
+            return fail(errno, std::string("cannot attach: ") + std::strerror(errno));
+        attach.link_fd = link.get();
+    }
+    const Result<bool> attached = round.kernel.attach(attach);
+    if (!attached)
+        return std::unexpected(attached.error());
+    attachments_[attach.index] = {device, round.source.serial};
+    return {};
 }
 
-// Attaches, or has the link that is there run the new program.
-Result<> Attachments::serve(const Device &device, int program, bpfilter_xdp_mode mode)
+Result<> Attachments::serve(const Round &round, const bpfilter_look_device &seen,
+                            const std::vector<ir::Rule> &lead, bpfilter_xdp_mode mode)
 {
-    const std::vector<std::uint32_t> choices = attach_flags(mode);
-    if (const auto found = attachments_.find(device.index); found != attachments_.end()) {
-        Attachment &attachment = found->second;
-        attachment.device = device.name;
-        // A link made under another setting may be the second choice of this one.
-        if (attachment.mode == mode &&
-            bpf_link_update(attachment.link.get(), program, nullptr) == 0)
-            return {};
-        attachments_.erase(found);
+    if (auto shared = share(*round.look); !shared)
+        return shared;
+    const Device device = device_of(seen);
+    bool has_link = seen.mode != BPFILTER_XDP_OFF;
+    if (has_link && seen.mode != static_cast<std::uint32_t>(mode)) {
+        if (auto gone = round.kernel.detach(round.request, seen.index); !gone)
+            return gone;
+        has_link = false;
     }
-    LinkPlace place;
-    if (!place)
-        return fail(EMFILE, "there are as many links as there may be");
-    int error = EOPNOTSUPP;
-    for (const std::uint32_t flags : choices) {
-        LIBBPF_OPTS(bpf_link_create_opts, options, .flags = flags);
-        UniqueFd link(bpf_link_create(program, device.index, BPF_XDP, &options));
-        if (link) {
-            attachments_[device.index] =
-                Attachment{std::move(link), std::move(place), device.name, mode};
-            return {};
-        }
-        error = errno;
+    const auto known = attachments_.find(seen.index);
+    if (has_link && known != attachments_.end() && known->second.device == device &&
+        known->second.serial == round.source.serial) {
+        const Result<bool> set = round.kernel.attach(round.attach(seen.index));
+        return set ? Result<>() : std::unexpected(set.error());
     }
-    return fail(error, std::string("cannot attach: ") + std::strerror(error));
+    attachments_.erase(seen.index);
+    return make(round, device, lead, mode, has_link);
 }
 
-std::vector<std::string> Attachments::update(int netns_fd, const ir::Table &table, ir::Hook hook,
-                                             bpfilter_xdp_mode mode, int counters_fd)
+// To take a program away costs packets: one that passes everything takes its place.
+Result<> Attachments::idle(const Round &round, const bpfilter_look_link &link)
 {
-    std::vector<std::string> sentences;
-    const std::vector<ir::Rule> lead = find_lead(table, hook);
-    const std::vector<std::string> names = lead_devices(lead);
-    const auto give_up = [&](const Error &error) {
-        clear();
-        sentences.push_back("xdp: all is left to netfilter: " + error.message);
-        return sentences;
-    };
-    if (mode == BPFILTER_XDP_OFF || names.empty()) {
-        clear();
-        return sentences;
-    }
+    const auto known = attachments_.find(link.index);
+    if (known != attachments_.end() && known->second.serial == 0)
+        return {};
+    const Result<codegen::Program> code = generate_idle();
+    if (!code)
+        return std::unexpected(code.error());
+    const Result<UniqueFd> program = load_program(*code, {});
+    if (!program)
+        return std::unexpected(program.error());
+    bpfilter_attach attach = round.attach(link.index);
+    attach.prog_fd = program->get();
+    if (const Result<bool> done = round.kernel.attach(attach); !done)
+        return std::unexpected(done.error());
+    attachments_[link.index] = {{}, 0};
+    return {};
+}
 
-    const Result<NetnsVisit> visit = NetnsVisit::enter(netns_fd);
-    if (!visit)
-        return give_up(visit.error());
-    const Result<Surroundings> around = look_around();
-    if (!around)
-        return give_up(around.error());
-    const Result<Workshop> workshop = Workshop::open(around->prefixes, counters_fd);
-    if (!workshop)
-        return give_up(workshop.error());
+// A link that nothing is to be dropped by. A device that is down may come up as it was.
+void Attachments::settle(const Round &round, const bpfilter_look_link &link, bool may_stay)
+{
+    const bool fits = link.unfit == BPFILTER_FIT || link.unfit == BPFILTER_UNFIT_DOWN;
+    if (may_stay && fits && link.mode == round.mode && idle(round, link))
+        return;
+    attachments_.erase(link.index);
+    // It may be gone, with its device.
+    (void)round.kernel.detach(round.request, link.index);
+}
 
-    std::set<int> served;
-    for (const Device &device : around->devices) {
-        if (!std::ranges::binary_search(names, device.name))
-            continue;
-        if (served.size() == devices_max || workshop->is_late()) {
-            sentences.push_back("xdp: some devices are left to netfilter: it would take too much");
-            break;
-        }
-        const std::vector<ir::Rule> special = specialise(lead, device.name);
-        if (special.empty())
-            continue;
-        const Result<UniqueFd> program = workshop->make(special, device);
-        const Result<> done = program ? serve(device, program->get(), mode)
-                                      : Result<>(std::unexpected(program.error()));
-        if (done)
-            served.insert(device.index);
-        else
-            sentences.push_back(sentence(device.name, done.error()));
-    }
-    std::erase_if(attachments_, [&](const auto &item) { return !served.contains(item.first); });
+std::vector<std::string> Attachments::update(pipe::Kernel &kernel, std::uint64_t request,
+                                             const Source &source, bpfilter_xdp_mode mode,
+                                             std::uint32_t rate)
+{
+    if (source.serial != said_for_)
+        said_.clear();
+    said_for_ = source.serial;
+    std::vector<std::string> sentences = bring_in_line(
+        Round{.kernel = kernel, .request = request, .source = source, .mode = mode, .rate = rate});
+    context_.reset();
+    local_.reset();
+    std::erase_if(sentences, [this](const auto &s) { return !said_.insert(s).second; });
     return sentences;
 }
 
-void Attachments::clear()
+std::vector<std::string> Attachments::bring_in_line(const Round &asked)
 {
-    attachments_.clear();
-}
-
-std::vector<std::string> Attachments::devices() const
-{
+    std::vector<std::string> sentences;
+    finished_ = true;
+    const std::vector<ir::Rule> lead = find_lead(asked.source.table, ir::Hook::local_in);
     std::vector<std::string> names;
-    names.reserve(attachments_.size());
-    for (const auto &[index, attachment] : attachments_)
-        names.push_back(attachment.device);
-    return names;
+    if (asked.mode != BPFILTER_XDP_OFF)
+        names = lead_devices(lead);
+    if (names.size() > BPFILTER_LINKS_MAX) {
+        sentences.emplace_back("xdp: more devices than can have links: some are left to netfilter");
+        names.resize(BPFILTER_LINKS_MAX);
+    }
+    const Result<pipe::Look> look = asked.kernel.look(asked.request, names);
+    if (!look) {
+        // Its routes change too fast to be looked at.
+        finished_ = look.error().code != EBUSY;
+        sentences.push_back("xdp: all is left to netfilter: " + look.error().message);
+        return sentences;
+    }
+    if (look->hidden && !names.empty())
+        sentences.emplace_back("xdp: all is left to netfilter: something comes before INPUT");
+    Round round = asked;
+    round.look = &*look;
+
+    std::set<std::uint32_t> served;
+    for (const bpfilter_look_device &seen : look->devices) {
+        const Device device = device_of(seen);
+        const std::vector<ir::Rule> special = specialise(lead, device.name);
+        const bpfilter_xdp_mode how =
+            look->hidden ? BPFILTER_XDP_OFF : wanted(round, seen, special);
+        if (how == BPFILTER_XDP_OFF)
+            continue;
+        if (LoadDeadline::clock::now() > round.until) {
+            finished_ = false;
+            served.insert(seen.index); // it stays as it is, with its guard clear
+            continue;
+        }
+        if (const Result<> done = serve(round, seen, special, how); done)
+            served.insert(seen.index);
+        else
+            sentences.push_back("xdp: " + device.name +
+                                " is left to netfilter: " + done.error().message);
+    }
+    const bool may_stay =
+        !look->hidden && (round.mode == BPFILTER_XDP_NATIVE || round.mode == BPFILTER_XDP_GENERIC);
+    for (const bpfilter_look_link &link : look->links)
+        if (!served.contains(link.index))
+            settle(round, link, may_stay);
+    std::erase_if(attachments_, [&](const auto &item) {
+        return !served.contains(item.first) &&
+               std::ranges::find(look->links, item.first, &bpfilter_look_link::index) ==
+                   look->links.end();
+    });
+    return sentences;
 }
 
 } // namespace bpfilter::xdp

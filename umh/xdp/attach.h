@@ -2,81 +2,84 @@
 //
 // xdp: which devices carry which program, in one network namespace.
 //
-// Programs are attached by BPF links that this object owns: when it goes, or the helper
-// dies, they are detached, and netfilter does all the work, as it does for a device where
-// attaching fails (busy, not supported). Failure here is never a request's failure.
+// Links and guards are the module's (<bpfilter/pipe.h>, IOC_ATTACH): it says which devices
+// qualify, how they are called at this moment, and which addresses are local; and it sets a
+// guard only if that is still so. What was made here, and for what, is remembered, so that
+// nothing is made again for a table and a device that stayed. A helper that knows nothing yet
+// takes over the links that are there, with programs of its own.
 //
-// Devices left alone: those with a master (bridge, bond, VRF), those that VLAN, macvlan
-// or ipvlan devices stand on, those that are down, and those that are neither Ethernet
-// nor loopback.
-//
-// Nothing is kept open that would hold the namespace: links do not. A device that moves to
-// another namespace or gets another name takes its program along until update() is called.
+// Netfilter has all the rules, whatever comes of this: failure is never a request's failure.
 #pragma once
 
 #include "bpfilter/pipe.h"
 #include "umh/core/ir/table.h"
+#include "umh/counters/counting.h"
+#include "umh/load/map.h"
+#include "umh/pipe/kernel.h"
 #include "umh/util/fd.h"
 #include "umh/util/result.h"
+#include "umh/xdp/flood.h"
 #include "umh/xdp/program.h"
-#include "umh/xdp/surroundings.h"
 
+#include <cstdint>
 #include <map>
+#include <set>
 #include <string>
-#include <utility>
 #include <vector>
 
 namespace bpfilter::xdp {
 
-// One of as many links as all namespaces may have together, if there was one left.
-class LinkPlace {
-public:
-    LinkPlace();
-    LinkPlace(LinkPlace &&other) noexcept : held_(std::exchange(other.held_, false)) {}
-    LinkPlace &operator=(LinkPlace &&other) noexcept
-    {
-        std::swap(held_, other.held_);
-        return *this;
-    }
-    LinkPlace(const LinkPlace &) = delete;
-    LinkPlace &operator=(const LinkPlace &) = delete;
-    ~LinkPlace();
-
-    explicit operator bool() const { return held_; }
-
-private:
-    bool held_;
+// The table in force, whose INPUT has the lead.
+struct Source {
+    const ir::Table &table;
+    std::uint64_t serial; // another one for every table
+    const Counting &counting;
+    int counters; // bf_counters; -1: no rule is for devices
 };
 
 class Attachments {
 public:
-    // Brings the devices in line with the table, which must have been committed (its
-    // counters in force) or be about to: attaches, updates in place, detaches. Returns
-    // sentences for the log, one for each device that could not be served.
-    //
-    // Call it behind COMMIT, and again at OP_DEVICES. Between a COMMIT and this, the old
-    // table's programs may still drop: each packet is judged by one table all the same, for
-    // what they do not drop comes to netfilter untouched and uncounted.
-    std::vector<std::string> update(int netns_fd, const ir::Table &table, ir::Hook hook,
-                                    bpfilter_xdp_mode mode, int counters_fd);
+    // Brings the devices in line with table, mode and surroundings. Returns sentences for the
+    // log, one for each device that could not be served, but for what was said before.
+    std::vector<std::string> update(pipe::Kernel &kernel, std::uint64_t request,
+                                    const Source &source, bpfilter_xdp_mode mode,
+                                    std::uint32_t rate);
 
-    // Detaches all.
-    void clear();
-
-    // Names of the devices that carry a program now, for tests and logs.
-    [[nodiscard]] std::vector<std::string> devices() const;
+    // Whether that is all there was to do: an update makes programs for a second, and leaves those
+    // of the other devices to the next.
+    [[nodiscard]] bool finished() const { return finished_; }
 
 private:
     struct Attachment {
-        UniqueFd link;
-        LinkPlace place;
-        std::string device;
-        bpfilter_xdp_mode mode = BPFILTER_XDP_OFF; // the setting it was made under
+        Device device;
+        std::uint64_t serial = 0; // of the table that its program is made of; 0: it is idle
     };
+    struct Round; // one update
 
-    Result<> serve(const Device &device, int program, bpfilter_xdp_mode mode);
+    bpfilter_xdp_mode wanted(const Round &round, const bpfilter_look_device &seen,
+                             const std::vector<ir::Rule> &lead);
+    Result<> serve(const Round &round, const bpfilter_look_device &seen,
+                   const std::vector<ir::Rule> &lead, bpfilter_xdp_mode mode);
+    Result<> make(const Round &round, const Device &device, const std::vector<ir::Rule> &lead,
+                  bpfilter_xdp_mode mode, bool has_link);
+    void settle(const Round &round, const bpfilter_look_link &link, bool may_stay);
+    Result<> idle(const Round &round, const bpfilter_look_link &link);
+    Result<> share(const pipe::Look &look);
+    Result<> open_shared(const pipe::Look &look);
+    Result<> fill_shared(const pipe::Look &look);
+    std::vector<std::string> bring_in_line(const Round &round);
 
-    std::map<int, Attachment> attachments_; // by index of the device
+    std::map<std::uint32_t, Attachment> attachments_; // by index of the device
+    std::map<std::uint32_t, Flood> floods_;
+    // Maps of all programs, whose they are: held open within an update only.
+    std::uint32_t context_id_ = 0;
+    std::uint32_t local_id_ = 0;
+    UniqueFd context_;
+    UniqueFd local_;
+    std::vector<LocalPrefix> prefixes_; // what is in local_
+    bool finished_ = true;
+    std::uint64_t said_for_ = 0; // a table
+    std::set<std::string> said_;
 };
 
 } // namespace bpfilter::xdp

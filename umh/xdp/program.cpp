@@ -15,6 +15,7 @@
 #include <cstring>
 #include <linux/if_ether.h>
 #include <netinet/ip.h>
+#include <sys/socket.h>
 #include <utility>
 
 namespace bpfilter::xdp {
@@ -77,6 +78,7 @@ private:
     {
         const auto &backend = codegen::xdp;
         as_.function(as_.label(), Function{.name = program_name(device_), .arguments = 1});
+        guard();
         emit_entry(as_, pass_);
         frame();
         emit_ip_header(as_, backend, surroundings_.family, pass_);
@@ -104,6 +106,14 @@ private:
         as_.emit(store(BPF_W, r7, offsetof(Key, counting), counting ? 1 : 0));
         as_.emit(move(r1, r7));
         as_.call(rules_);
+    }
+
+    // Whoever clears it knows of something that we do not.
+    void guard()
+    {
+        as_.load_map_value(r2, MapSlot::guard);
+        as_.emit(load(BPF_DW, r2, r2, 0));
+        as_.jump_if(BPF_JEQ, r2, 0, pass_);
     }
 
     // An untagged IPv4 frame to this device.
@@ -176,9 +186,48 @@ private:
         }
         look_up(ip_destination);
         as_.jump_if(BPF_JEQ, r0, 0, pass_);
+        as_.emit(load(BPF_B, r1, r0, 0));
+        as_.jump_if(BPF_JEQ, r1, 0, pass_);
+        routing();
     }
 
-    // r0: not 0 if the address is local.
+    // Would the packet be sent on? By the routes and rules of this moment; without forwarding
+    // none is.
+    void routing()
+    {
+        constexpr auto size = static_cast<std::int32_t>(sizeof(bpf_fib_lookup));
+        static_assert(sizeof(bpf_fib_lookup) % 8 == 0);
+        const auto field = [](std::size_t offset) {
+            return static_cast<std::int32_t>(offset) - size;
+        };
+        as_.emit(move(r1, 0));
+        for (std::int32_t at = -size; at < 0; at += 8)
+            as_.emit(store(BPF_DW, r10, at, r1));
+        as_.emit(store(BPF_B, r10, field(offsetof(bpf_fib_lookup, family)), AF_INET));
+        as_.emit(load(BPF_B, r1, r7, ip + 9));
+        as_.emit(store(BPF_B, r10, field(offsetof(bpf_fib_lookup, l4_protocol)), r1));
+        as_.emit(load(BPF_B, r1, r7, ip + 1));
+        as_.emit(store(BPF_B, r10, field(offsetof(bpf_fib_lookup, tos)), r1));
+        as_.emit(load(BPF_W, r1, r7, ip_source));
+        as_.emit(store(BPF_W, r10, field(offsetof(bpf_fib_lookup, ipv4_src)), r1));
+        as_.emit(load(BPF_W, r1, r7, ip_destination));
+        as_.emit(store(BPF_W, r10, field(offsetof(bpf_fib_lookup, ipv4_dst)), r1));
+        as_.emit(load(BPF_W, r1, r6, offsetof(xdp_md, ingress_ifindex)));
+        as_.emit(store(BPF_W, r10, field(offsetof(bpf_fib_lookup, ifindex)), r1));
+        as_.emit(move(r1, r6));
+        as_.emit(move(r2, r10));
+        as_.emit(alu(BPF_ADD, r2, -size));
+        as_.emit(move(r3, size));
+        as_.emit(move(r4, 0));
+        as_.emit(call_helper(BPF_FUNC_fib_lookup));
+        const Label stays = as_.label();
+        as_.jump_if(BPF_JEQ, r0, BPF_FIB_LKUP_RET_NOT_FWDED, stays);
+        as_.jump_if(BPF_JNE, r0, BPF_FIB_LKUP_RET_FWD_DISABLED, pass_);
+        as_.bind(stays);
+    }
+
+    // r0: not 0 if the address is one of this machine; then what it points to is not 0 if packets
+    // to it come to INPUT.
     void look_up(std::size_t address)
     {
         as_.emit(store(BPF_W, r10, -8, 32));
@@ -238,6 +287,22 @@ private:
 Result<Program> generate(const std::vector<ir::Rule> &lead, const Device &device)
 {
     return DeviceEmitter(lead, device).run();
+}
+
+Result<Program> generate_idle()
+{
+    Assembler as;
+    as.function(as.label(), Function{.name = "bf_xdp_idle", .arguments = 1});
+    as.emit(move32(r0, codegen::xdp.accept));
+    as.emit(exit_insn());
+    Result<Program> program = std::move(as).finish();
+    if (!program)
+        return program;
+    program->name = "bf_xdp_idle";
+    program->type = codegen::xdp.type;
+    program->flags = codegen::xdp.flags;
+    program->source = "INPUT, without rules for the device";
+    return program;
 }
 
 std::uint32_t context_size()

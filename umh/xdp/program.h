@@ -11,16 +11,14 @@
 //   ip_rcv_core     version 4; header length (with options: passed on); total length within
 //                   header and frame; header checksum
 //   ip_local_deliver  a fragment is reassembled before INPUT: passed on
-//   ip_route_input  destination in bf_local; off loopback, destination not 127/8 and source
-//                   not multicast, 240/4, 0/8, 127/8 or local to this machine
+//   ip_route_input  destination local in bf_local, and not to be sent on, by the routing tables;
+//                   off loopback, destination not 127/8 and source not multicast, 240/4, 0/8,
+//                   127/8 or an address of this machine
 //
-// WHAT IT CANNOT SEE, and assumes:
-//   - Nothing ahead of INPUT rewrites or drops such packets: NAT or DROP in PREROUTING, tc
-//     ingress, netfilter ingress. A packet dropped here never meets them.
-//   - Routing tables: rp_filter, an `ip rule` or custom local routes may keep a packet
-//     from INPUT that would have been dropped there anyway: it is dropped and counted.
-//   - A VLAN tag that the hardware has taken off. A device with VLANs, macvlan or ipvlan on
-//     it is left alone (attach.h).
+// WHAT IT CANNOT SEE, the module sees (<bpfilter/pipe.h>, IOC_LOOK, IOC_ATTACH): it clears the
+// guard, without which the program passes everything. What is left:
+//   - rp_filter or custom local routes may keep a packet from INPUT that would have been
+//     dropped there anyway: it is dropped and counted.
 //   - GRO: a driver's frames are counted one by one, as they were sent.
 //   - On loopback, packets are routed before they are sent: only what was injected by hand
 //     would have met the checks of ip_route_input.
@@ -46,8 +44,12 @@ struct Device {
 };
 
 // For a specialised lead (lead.h). Needs the slots context (of context_size()), counters
-// (the table's) and local. ENOMEM: too large.
+// (the table's), local and guard. ENOMEM: too large.
 Result<codegen::Program> generate(const std::vector<ir::Rule> &lead, const Device &device);
+
+// Passes everything, for a device whose lead is empty: to take a program from a device costs
+// packets.
+Result<codegen::Program> generate_idle();
 
 // The value size of the context map. These programs have one of their own: a device's
 // program may run while netfilter's is being run on the same CPU by a test.

@@ -56,7 +56,8 @@ TEST_F(Load, MapsHaveNames)
     EXPECT_EQ(map_name(*create_context_map(256)), "bf_context");
     EXPECT_EQ(map_name(*create_counters_map(3)), "bf_counters");
     EXPECT_EQ(map_name(*create_base_map(3)), "bf_base");
-    EXPECT_EQ(map_name(*create_local_map({})), "bf_local");
+    EXPECT_EQ(map_name(*create_guard_map()), "bf_guard");
+    EXPECT_EQ(map_name(*create_local_map()), "bf_local");
 }
 
 TEST_F(Load, MapsThatCannotBeAreRefused)
@@ -181,21 +182,28 @@ TEST_F(Load, ProgramCarriesNamesAndText)
 
 TEST_F(Load, LocalPrefixesAreFound)
 {
-    const std::vector<LocalPrefix> prefixes = {{ipv4("127.0.0.0"), 8}, {ipv4("10.0.0.1"), 32}};
-    const auto map = create_local_map(prefixes);
+    const LocalPrefix gone{ipv4("10.0.0.2"), 32, true};
+    const auto map = create_local_map();
     ASSERT_TRUE(map) << map.error().message;
+    for (const LocalPrefix &prefix :
+         {LocalPrefix{ipv4("127.0.0.0"), 8, true}, LocalPrefix{ipv4("10.0.0.1"), 32, true}, gone,
+          LocalPrefix{ipv4("10.0.0.3"), 32, false}})
+        ASSERT_TRUE(set_local(map->get(), prefix));
+    ASSERT_TRUE(unset_local(map->get(), gone));
+    ASSERT_TRUE(unset_local(map->get(), gone)) << "it is gone already";
     const auto found = [&map](const char *address) {
         struct {
             std::uint32_t length;
             std::array<std::byte, 4> address;
         } const key{32, ipv4(address)};
         std::uint8_t value = 0;
-        return bpf_map_lookup_elem(map->get(), &key, &value) == 0;
+        return bpf_map_lookup_elem(map->get(), &key, &value) == 0 ? value : -1;
     };
-    EXPECT_TRUE(found("127.200.0.1"));
-    EXPECT_TRUE(found("10.0.0.1"));
-    EXPECT_FALSE(found("10.0.0.2"));
-    EXPECT_FALSE(found("128.0.0.1"));
+    EXPECT_EQ(found("127.200.0.1"), 1);
+    EXPECT_EQ(found("10.0.0.1"), 1);
+    EXPECT_EQ(found("10.0.0.2"), -1);
+    EXPECT_EQ(found("10.0.0.3"), 0);
+    EXPECT_EQ(found("128.0.0.1"), -1);
 }
 
 } // namespace

@@ -40,6 +40,12 @@ TEST(PipeLayout, StructuresHaveTheSizesOfTheProtocol)
     EXPECT_EQ(sizeof(bpfilter_kept), 48u);
     EXPECT_EQ(sizeof(bpfilter_give), 32u);
     EXPECT_EQ(sizeof(bpfilter_context), 48u);
+    EXPECT_EQ(sizeof(bpfilter_look_device), 32u);
+    EXPECT_EQ(sizeof(bpfilter_look_address), 8u);
+    EXPECT_EQ(sizeof(bpfilter_look_link), 8u);
+    EXPECT_EQ(sizeof(bpfilter_look), 56u);
+    EXPECT_EQ(sizeof(bpfilter_attach), 40u);
+    EXPECT_EQ(sizeof(bpfilter_detach), 16u);
 }
 
 TEST(ParseRequest, SplitsHeaderAndPayload)

@@ -65,7 +65,13 @@ public:
         return UniqueFd(open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC));
     }
 
-    Result<bool> has_early_hooks(std::uint64_t) override { return early_hooks; }
+    Result<pipe::Look> look(std::uint64_t, std::span<const std::string> devices) override
+    {
+        looked_for.assign(devices.begin(), devices.end());
+        return pipe::Look{};
+    }
+    Result<bool> attach(const bpfilter_attach &) override { return fail(ENODEV); }
+    Result<> detach(std::uint64_t, std::uint32_t) override { return fail(ENODEV); }
 
     Result<> give(std::uint64_t, std::span<const int> fds) override
     {
@@ -75,7 +81,7 @@ public:
         return {};
     }
 
-    bool early_hooks = false;
+    std::vector<std::string> looked_for;
     int refuse = 0;
     bool give_retired = false;
     std::vector<bpfilter_commit> commits;

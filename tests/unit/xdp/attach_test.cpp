@@ -5,17 +5,26 @@
 //     v0 (10.1.1.1/24) === v1, up     v2 === v3, v2 up, v3 down     lo, up
 #include "tests/unit/support/bpf.h"
 #include "tests/unit/support/table.h"
+#include "umh/counters/counters.h"
 #include "umh/load/map.h"
 #include "umh/xdp/attach.h"
+#include "umh/xdp/visit.h"
 
 #include <algorithm>
+#include <bpf/bpf.h>
+#include <cerrno>
+#include <chrono>
 #include <cstdlib>
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <map>
+#include <memory>
+#include <net/if.h>
 #include <sched.h>
 #include <sys/stat.h>
 #include <thread>
+#include <unistd.h>
 
 namespace bpfilter {
 namespace {
@@ -35,6 +44,108 @@ ino_t inode(const UniqueFd &fd)
     struct stat status{};
     return fstat(fd.get(), &status) == 0 ? status.st_ino : 0;
 }
+
+// Holds links as the module does, and sees the devices of a namespace.
+class HoldingKernel final : public pipe::Kernel {
+public:
+    struct Link {
+        UniqueFd fd;
+        std::uint32_t mode = BPFILTER_XDP_OFF;
+        unsigned programs = 0; // it has been given
+        bool guarded = false;
+    };
+
+    explicit HoldingKernel(int netns) : netns_(netns)
+    {
+        const auto visit = xdp::NetnsVisit::enter(netns_);
+        for (const char *name : {"lo", "v0", "v1", "v2", "v3"}) {
+            bpfilter_look_device device{};
+            std::string(name).copy(device.name, sizeof(device.name) - 1);
+            device.index = if_nametoindex(name);
+            device.flags = std::string(name) == "lo" ? BPFILTER_DEVICE_LOOPBACK : 0;
+            devices.push_back(device);
+        }
+    }
+
+    bpfilter_look_device &device(const std::string &name)
+    {
+        return *std::ranges::find_if(devices, [&](const auto &d) { return d.name == name; });
+    }
+
+    std::vector<std::string> linked() const
+    {
+        std::vector<std::string> names;
+        for (const auto &device : devices)
+            if (links.contains(device.index))
+                names.emplace_back(device.name);
+        return names;
+    }
+
+    Result<pipe::Look> look(std::uint64_t, std::span<const std::string> names) override
+    {
+        pipe::Look seen;
+        seen.generation = 5;
+        seen.hidden = hidden;
+        for (const std::string &name : names) {
+            const auto found =
+                std::ranges::find_if(devices, [&](const auto &d) { return d.name == name; });
+            bpfilter_look_device device{};
+            name.copy(device.name, sizeof(device.name) - 1);
+            device.unfit = BPFILTER_UNFIT_ABSENT;
+            if (found != devices.end())
+                device = *found;
+            if (links.contains(device.index))
+                device.mode = links.at(device.index).mode;
+            seen.devices.push_back(device);
+        }
+        for (const auto &[index, link] : links) {
+            const auto found = std::ranges::find(devices, index, &bpfilter_look_device::index);
+            seen.links.push_back({.index = index,
+                                  .mode = static_cast<__u8>(link.mode),
+                                  .unfit = found->unfit,
+                                  .reserved = 0});
+        }
+        return seen;
+    }
+
+    Result<bool> attach(const bpfilter_attach &attach) override
+    {
+        if (attach.link_fd >= 0)
+            links[attach.index] = {UniqueFd(dup(attach.link_fd)), mode, 1, false};
+        if (!links.contains(attach.index))
+            return fail(ENODEV, "no link");
+        Link &link = links.at(attach.index);
+        if (attach.prog_fd >= 0) {
+            if (bpf_link_update(link.fd.get(), attach.prog_fd, nullptr) < 0)
+                return fail(errno, "update");
+            ++link.programs;
+        }
+        if (attach.prog_fd >= 0 || attach.link_fd >= 0)
+            link.guarded = attach.guard_fd >= 0;
+        EXPECT_EQ(attach.generation, 5U);
+        ++attaches;
+        return true;
+    }
+
+    Result<> detach(std::uint64_t, std::uint32_t index) override
+    {
+        return links.erase(index) != 0 ? Result<>() : fail(ENODEV, "no link");
+    }
+
+    Result<UniqueFd> netns(std::uint64_t) override { return UniqueFd(dup(netns_)); }
+    Result<> commit(const bpfilter_commit &) override { return fail(ENOSYS); }
+    Result<std::vector<UniqueFd>> kept(std::uint64_t) override { return fail(ENOSYS); }
+    Result<> give(std::uint64_t, std::span<const int>) override { return fail(ENOSYS); }
+
+    std::vector<bpfilter_look_device> devices;
+    std::map<std::uint32_t, Link> links;
+    bool hidden = false;
+    std::uint32_t mode = BPFILTER_XDP_NATIVE; // of links that come
+    unsigned attaches = 0;
+
+private:
+    int netns_;
+};
 
 class Attach : public testing::Test {
 protected:
@@ -56,12 +167,30 @@ protected:
         }).join();
         if (!ready_)
             GTEST_SKIP() << "no network namespace with veth devices can be made here";
+        kernel_ = std::make_unique<HoldingKernel>(netns_.get());
     }
 
-    std::vector<std::string> update(const ir::Table &table, bpfilter_xdp_mode mode)
+    // Another table every time, unless it is said otherwise.
+    std::vector<std::string> update(xdp::Attachments &attachments, const ir::Table &table,
+                                    bpfilter_xdp_mode mode, bool same = false)
     {
-        counters_ = std::move(*create_counters_map(static_cast<std::uint32_t>(table.rules.size())));
-        return attachments_.update(netns_.get(), table, ir::Hook::local_in, mode, counters_.get());
+        const auto rules = static_cast<std::uint32_t>(table.rules.size());
+        if (!same) {
+            counters_ = std::move(*create_counters_map(rules));
+            base_ = std::move(*create_base_map(rules));
+            counting_ = *Counting::of_code(counters_.get(), base_.get());
+            ++serial_;
+        }
+        return attachments.update(
+            *kernel_, 7,
+            {.table = table, .serial = serial_, .counting = counting_, .counters = counters_.get()},
+            mode, 1000);
+    }
+
+    std::vector<std::string> update(const ir::Table &table, bpfilter_xdp_mode mode,
+                                    bool same = false)
+    {
+        return update(attachments_, table, mode, same);
     }
 
     // What `ip` says of a device there.
@@ -80,20 +209,13 @@ protected:
         return text;
     }
 
-    // A command there.
-    bool run(const std::string &command)
-    {
-        bool good = false;
-        std::thread([&] {
-            const auto visit = xdp::NetnsVisit::enter(netns_.get());
-            good = visit && std::system((command + " 2>/dev/null").c_str()) == 0;
-        }).join();
-        return good;
-    }
-
     bool ready_ = false;
     UniqueFd netns_;
     UniqueFd counters_;
+    UniqueFd base_;
+    Counting counting_;
+    std::uint64_t serial_ = 0;
+    std::unique_ptr<HoldingKernel> kernel_;
     xdp::Attachments attachments_;
 };
 
@@ -106,75 +228,113 @@ ir::Table drops_on(const std::vector<std::string> &devices)
     return builder.build();
 }
 
-TEST_F(Attach, LooksAroundAndComesHome)
+TEST_F(Attach, ComesHome)
 {
     const UniqueFd before = netns_here();
     {
         const auto visit = xdp::NetnsVisit::enter(netns_.get());
         ASSERT_TRUE(visit);
         EXPECT_NE(inode(netns_here()), inode(before));
-        const auto around = xdp::look_around();
-        ASSERT_TRUE(around) << around.error().message;
-        std::vector<std::string> names;
-        for (const xdp::Device &device : around->devices)
-            names.push_back(device.name);
-        EXPECT_THAT(names, testing::UnorderedElementsAre("lo", "v0", "v1", "v2"));
-        const std::vector<LocalPrefix> expected = {
-            {ipv4("10.1.1.1"), 32}, {ipv4("127.0.0.0"), 8}, {ipv4("127.0.0.1"), 32}};
-        EXPECT_TRUE(around->prefixes == expected);
     }
     EXPECT_EQ(inode(netns_here()), inode(before));
 }
 
-TEST_F(Attach, AttachesUpdatesAndDetaches)
+TEST_F(Attach, AttachesAndDetaches)
 {
-    EXPECT_THAT(update(drops_on({"v0", "lo", "absent"}), BPFILTER_XDP_AUTO), IsEmpty());
-    EXPECT_THAT(attachments_.devices(), testing::UnorderedElementsAre("lo", "v0"));
+    kernel_->mode = BPFILTER_XDP_GENERIC;
+    EXPECT_THAT(update(drops_on({"v0", "lo", "absent"}), BPFILTER_XDP_GENERIC), IsEmpty());
+    EXPECT_THAT(kernel_->linked(), ElementsAre("lo", "v0"));
     EXPECT_THAT(show("lo"), testing::HasSubstr("xdpgeneric"));
+    EXPECT_THAT(show("v0"), testing::HasSubstr("xdpgeneric"));
+
+    kernel_->mode = BPFILTER_XDP_NATIVE;
+    EXPECT_THAT(update(drops_on({"v0"}), BPFILTER_XDP_NATIVE), IsEmpty());
     EXPECT_THAT(show("v0"), testing::HasSubstr("prog/xdp"));
     EXPECT_THAT(show("v0"), testing::Not(testing::HasSubstr("xdpgeneric")));
 
-    EXPECT_THAT(update(drops_on({"v0", "v1"}), BPFILTER_XDP_AUTO), IsEmpty());
-    EXPECT_THAT(attachments_.devices(), testing::UnorderedElementsAre("v0", "v1"));
-    EXPECT_THAT(show("lo"), testing::Not(testing::HasSubstr("prog/xdp")));
-
-    EXPECT_THAT(update(drops_on({"v0"}), BPFILTER_XDP_GENERIC), IsEmpty());
-    EXPECT_THAT(show("v0"), testing::HasSubstr("xdpgeneric"));
-
     EXPECT_THAT(update(drops_on({"v0"}), BPFILTER_XDP_OFF), IsEmpty());
-    EXPECT_THAT(attachments_.devices(), IsEmpty());
+    EXPECT_THAT(kernel_->linked(), IsEmpty());
     EXPECT_THAT(show("v0"), testing::Not(testing::HasSubstr("prog/xdp")));
 }
 
-TEST_F(Attach, WhatCannotBeServedIsSaid)
+TEST_F(Attach, MakesNothingAgainForWhatStayed)
 {
-    EXPECT_THAT(update(drops_on({"lo"}), BPFILTER_XDP_NATIVE),
-                ElementsAre(testing::StartsWith("xdp: lo is left to netfilter: ")));
-    EXPECT_THAT(attachments_.devices(), IsEmpty());
-
-    xdp::Attachments other;
-    EXPECT_THAT(update(drops_on({"v0"}), BPFILTER_XDP_AUTO), IsEmpty());
     const ir::Table table = drops_on({"v0"});
-    EXPECT_THAT(
-        other.update(netns_.get(), table, ir::Hook::local_in, BPFILTER_XDP_AUTO, counters_.get()),
-        SizeIs(1));
+    EXPECT_THAT(update(table, BPFILTER_XDP_NATIVE), IsEmpty());
+    const std::uint32_t index = kernel_->device("v0").index;
+    EXPECT_THAT(update(table, BPFILTER_XDP_NATIVE, true), IsEmpty());
+    EXPECT_EQ(kernel_->links.at(index).programs, 1U);
+    EXPECT_EQ(kernel_->attaches, 2U) << "the guard is to be set again";
+    kernel_->device("v0").address[5] ^= 1;
+    EXPECT_THAT(update(table, BPFILTER_XDP_NATIVE, true), IsEmpty());
+    EXPECT_EQ(kernel_->links.at(index).programs, 2U) << "for another address";
+    EXPECT_THAT(update(table, BPFILTER_XDP_NATIVE), IsEmpty());
+    EXPECT_EQ(kernel_->links.at(index).programs, 3U) << "for another table";
 }
 
-TEST_F(Attach, LeavesDevicesWithAMasterAlone)
+TEST_F(Attach, TakesOverWhatAnotherHelperLeft)
 {
-    if (!run("ip link add br0 type bridge && ip link set v1 master br0"))
-        GTEST_SKIP() << "this kernel has no bridges";
-    EXPECT_THAT(update(drops_on({"v1", "v2"}), BPFILTER_XDP_AUTO), IsEmpty());
-    EXPECT_THAT(attachments_.devices(), ElementsAre("v2"));
+    const ir::Table table = drops_on({"v0"});
+    EXPECT_THAT(update(table, BPFILTER_XDP_NATIVE), IsEmpty());
+    xdp::Attachments next;
+    EXPECT_THAT(update(next, table, BPFILTER_XDP_NATIVE, true), IsEmpty());
+    const HoldingKernel::Link &link = kernel_->links.at(kernel_->device("v0").index);
+    EXPECT_EQ(link.programs, 2U);
+    EXPECT_TRUE(link.guarded);
 }
 
-TEST_F(Attach, LeavesDevicesThatCarryOthersAlone)
+TEST_F(Attach, AnEmptyLeadStaysAsAProgramThatPasses)
 {
-    if (!run("ip link add link v0 name upper type vlan id 7") &&
-        !run("ip link add link v0 name upper type macvlan"))
-        GTEST_SKIP() << "this kernel has neither VLAN nor macvlan devices";
-    EXPECT_THAT(update(drops_on({"v0", "v2"}), BPFILTER_XDP_AUTO), IsEmpty());
-    EXPECT_THAT(attachments_.devices(), ElementsAre("v2"));
+    EXPECT_THAT(update(drops_on({"v0"}), BPFILTER_XDP_NATIVE), IsEmpty());
+    EXPECT_THAT(update(drops_on({}), BPFILTER_XDP_NATIVE), IsEmpty());
+    EXPECT_THAT(kernel_->linked(), ElementsAre("v0"));
+    EXPECT_FALSE(kernel_->links.at(kernel_->device("v0").index).guarded);
+    EXPECT_THAT(update(drops_on({"v0"}), BPFILTER_XDP_NATIVE), IsEmpty());
+    EXPECT_TRUE(kernel_->links.at(kernel_->device("v0").index).guarded);
+}
+
+TEST_F(Attach, LeavesWhatDoesNotQualify)
+{
+    EXPECT_THAT(update(drops_on({"v0", "v1"}), BPFILTER_XDP_NATIVE), IsEmpty());
+    kernel_->device("v1").unfit = BPFILTER_UNFIT_UPPER;
+    EXPECT_THAT(update(drops_on({"v0", "v1"}), BPFILTER_XDP_NATIVE), IsEmpty());
+    EXPECT_THAT(kernel_->linked(), ElementsAre("v0"));
+    kernel_->hidden = true;
+    EXPECT_THAT(update(drops_on({"v0", "v1"}), BPFILTER_XDP_NATIVE), SizeIs(1));
+    EXPECT_THAT(kernel_->linked(), IsEmpty());
+}
+
+// Nobody asks for it any more, and something has come to stand on it.
+TEST_F(Attach, LeavesWhatDoesNotQualifyAndHasNoRules)
+{
+    EXPECT_THAT(update(drops_on({"v0", "v1"}), BPFILTER_XDP_NATIVE), IsEmpty());
+    kernel_->device("v0").unfit = BPFILTER_UNFIT_UPPER;
+    kernel_->device("v1").unfit = BPFILTER_UNFIT_DOWN;
+    EXPECT_THAT(update(drops_on({"v2"}), BPFILTER_XDP_NATIVE), IsEmpty());
+    EXPECT_THAT(kernel_->linked(), ElementsAre("v1", "v2"));
+}
+
+TEST_F(Attach, WhatCannotBeServedIsSaidOnce)
+{
+    const ir::Table table = drops_on({"lo"});
+    EXPECT_THAT(update(table, BPFILTER_XDP_NATIVE),
+                ElementsAre(testing::StartsWith("xdp: lo is left to netfilter: ")));
+    EXPECT_THAT(kernel_->linked(), IsEmpty());
+    EXPECT_THAT(update(table, BPFILTER_XDP_NATIVE, true), IsEmpty());
+}
+
+// By itself: in a flood, on a device that can bear it.
+TEST_F(Attach, ComesInAFloodAndGoes)
+{
+    const ir::Table table = drops_on({"v0", "v1"});
+    kernel_->device("v0").flags |= BPFILTER_DEVICE_GENTLE;
+    EXPECT_THAT(update(table, BPFILTER_XDP_AUTO), IsEmpty());
+    EXPECT_THAT(kernel_->linked(), IsEmpty()) << "no flood yet";
+    const std::vector<ir::Counters> many(table.rules.size(), ir::Counters{1'000'000, 1'000'000});
+    ASSERT_TRUE(add_counters(base_.get(), many));
+    std::this_thread::sleep_for(std::chrono::milliseconds(950));
+    EXPECT_THAT(update(table, BPFILTER_XDP_AUTO, true), IsEmpty());
+    EXPECT_THAT(kernel_->linked(), ElementsAre("v0"));
 }
 
 } // namespace

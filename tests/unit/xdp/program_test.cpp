@@ -11,10 +11,14 @@
 #include "umh/xdp/lead.h"
 #include "umh/xdp/program.h"
 
+#include <bpf/bpf.h>
+#include <cstdlib>
 #include <gtest/gtest.h>
 #include <linux/bpf.h>
 #include <netinet/in.h>
+#include <sched.h>
 #include <stdexcept>
+#include <type_traits>
 
 namespace bpfilter {
 namespace {
@@ -28,7 +32,8 @@ template <typename T> T need(Result<T> result)
 {
     if (!result)
         throw std::runtime_error(result.error().message);
-    return std::move(*result);
+    if constexpr (!std::is_void_v<T>)
+        return std::move(*result);
 }
 
 class LoadedDevice {
@@ -38,15 +43,28 @@ public:
           context_(need(create_context_map(xdp::context_size()))),
           counters_(need(create_counters_map(rules_))), base_(need(create_base_map(rules_)))
     {
-        const std::vector<LocalPrefix> prefixes = {
-            {ipv4("192.0.2.2"), 32}, {ipv4("192.0.2.9"), 32}, {ipv4("127.0.0.0"), 8}};
-        local_ = need(create_local_map(prefixes));
+        local_ = need(create_local_map());
+        for (const LocalPrefix &prefix :
+             {LocalPrefix{ipv4("192.0.2.2"), 32, true}, LocalPrefix{ipv4("192.0.2.9"), 32, true},
+              LocalPrefix{ipv4("192.0.2.10"), 32, false}, LocalPrefix{ipv4("127.0.0.0"), 8, true}})
+            need(set_local(local_.get(), prefix));
+        guard_ = need(create_guard_map());
+        set_guard(true);
         const auto lead = xdp::find_lead(table, ir::Hook::local_in);
         const xdp::Device device{1, "eth0", mac, loopback};
         const codegen::Program program = need(xdp::generate(xdp::specialise(lead, "eth0"), device));
-        program_ = need(load_program(
-            program,
-            {.context = context_.get(), .counters = counters_.get(), .local = local_.get()}));
+        program_ = need(load_program(program, {.context = context_.get(),
+                                               .counters = counters_.get(),
+                                               .local = local_.get(),
+                                               .guard = guard_.get()}));
+    }
+
+    void set_guard(bool on) const
+    {
+        const std::uint32_t first = 0;
+        const std::uint64_t value = on ? 1 : 0;
+        if (bpf_map_update_elem(guard_.get(), &first, &value, BPF_ANY) < 0)
+            throw std::runtime_error("guard");
     }
 
     std::uint32_t run(const PacketBytes &frame) const
@@ -65,6 +83,7 @@ private:
     UniqueFd counters_;
     UniqueFd base_;
     UniqueFd local_;
+    UniqueFd guard_;
     UniqueFd program_;
 };
 
@@ -86,6 +105,9 @@ protected:
     {
         if (const std::string why = why_no_bpf(); !why.empty())
             GTEST_SKIP() << why;
+        // Programs ask for routes where they are run: here there are none, and no forwarding.
+        if (unshare(CLONE_NEWNET) < 0)
+            GTEST_SKIP() << "no network namespace can be made here";
     }
 
     // Passed on, and nothing counted.
@@ -126,6 +148,23 @@ TEST_F(XdpProgram, DropsAndCountsEveryRuleOnTheWay)
     EXPECT_TRUE(device.counters() == expected);
 }
 
+TEST_F(XdpProgram, DropsOnlyWhatIsGuarded)
+{
+    const LoadedDevice device(table());
+    expect_dropped(device, framed(query()), "guarded");
+    device.set_guard(false);
+    expect_passed(device, framed(query()), "the guard is clear");
+    device.set_guard(true);
+    expect_dropped(device, framed(query()), "guarded again");
+}
+
+TEST_F(XdpProgram, IdlePassesEverything)
+{
+    const UniqueFd program = need(load_program(need(xdp::generate_idle()), {}));
+    EXPECT_EQ(run_program(program.get(), framed(query())).result,
+              static_cast<std::uint32_t>(XDP_PASS));
+}
+
 TEST_F(XdpProgram, PassesWhatTheRulesDoNotDrop)
 {
     const LoadedDevice device(table());
@@ -153,16 +192,37 @@ TEST_F(XdpProgram, PassesPacketsNotToThisMachine)
 {
     const LoadedDevice device(table());
     for (const char *address : {"192.0.2.1", "192.0.2.3", "255.255.255.255", "224.0.0.1",
-                                "192.0.2.255", "0.0.0.0", "127.0.0.1"})
+                                "192.0.2.255", "0.0.0.0", "127.0.0.1", "192.0.2.10"})
         expect_passed(device, framed(query().destination(address)), address);
     expect_dropped(device, framed(query().destination("192.0.2.9")), "another local address");
+}
+
+// What bf_local says is no more than a list: the routing tables of this moment decide.
+TEST_F(XdpProgram, PassesWhatWouldBeSentOn)
+{
+    const LoadedDevice device(table());
+    expect_dropped(device, framed(query()), "without forwarding");
+    if (std::system(
+            "set -e; ip link set lo up; echo 1 >/proc/sys/net/ipv4/ip_forward;"
+            "ip link add r0 type veth peer name r1; ip link set r0 up; ip link set r1 up") != 0)
+        GTEST_SKIP() << "no network namespace with a veth can be made here";
+    expect_dropped(device, framed(query()), "without a route");
+    ASSERT_EQ(std::system("ip route add 192.0.2.0/24 dev r0"), 0);
+    expect_passed(device, framed(query()), "with a route");
+    ASSERT_EQ(std::system("ip address add 192.0.2.2/32 dev r0"), 0);
+    expect_dropped(device, framed(query()), "local");
+    ASSERT_EQ(std::system("ip rule add pref 1 lookup local; ip rule del pref 0;"
+                          "ip rule add pref 0 to 192.0.2.2 lookup 9;"
+                          "ip route add 192.0.2.2/32 dev r0 table 9"),
+              0);
+    expect_passed(device, framed(query()), "local, behind a rule that says otherwise");
 }
 
 TEST_F(XdpProgram, PassesSourcesThatRoutingRefuses)
 {
     const LoadedDevice device(table());
-    for (const char *address :
-         {"0.0.0.0", "0.1.2.3", "127.0.0.1", "224.0.0.5", "255.255.255.255", "192.0.2.9"})
+    for (const char *address : {"0.0.0.0", "0.1.2.3", "127.0.0.1", "224.0.0.5", "255.255.255.255",
+                                "192.0.2.9", "192.0.2.10"})
         expect_passed(device, framed(query().source(address)), address);
     for (const char *address : {"1.0.0.0", "126.0.0.1", "128.0.0.1", "223.255.255.255"})
         expect_dropped(device, framed(query().source(address)), address);

@@ -110,7 +110,8 @@ def _lines() -> list[Line]:
 
 
 def _since(what: str | None) -> list[Line]:
-    return [line for line in _lines()[_forgotten:] if what in (None, line.what)]
+    """Without a name: all but DEVICES, which come when they like."""
+    return [line for line in _lines()[_forgotten:] if line.what == what or (what is None and line.what != "DEVICES")]
 
 
 def count(what: str) -> int:

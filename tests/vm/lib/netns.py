@@ -74,6 +74,13 @@ def ip(lines: Iterable[str]) -> None:
         raise RuntimeError(f"ip: {done.stderr.strip()} in: {text}")
 
 
+def tags_in_frames(*devices: str) -> None:
+    """What these devices send has its VLAN tags in the frame: for a veth only then may the other end have XDP."""
+    for device in devices:
+        subprocess.run(["ethtool", "-K", device, "tx-vlan-hw-insert", "off", "tx-vlan-stag-hw-insert", "off"],
+                       check=True, capture_output=True)
+
+
 def sysctl(path: str, value: object, missing_ok: bool = False) -> None:
     """Set /proc/sys/PATH, where net/ is that of the namespace we are in."""
     try:

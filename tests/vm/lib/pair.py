@@ -19,7 +19,7 @@ from typing import Iterator
 
 from . import iptables, mark
 from .family import V4, V6, Family, current
-from .netns import Namespace, ip, sysctl
+from .netns import Namespace, ip, sysctl, tags_in_frames
 
 CLIENT = "192.0.2.1"
 SERVER = "192.0.2.2"
@@ -49,8 +49,8 @@ class Pair:
         self._marks: list[socket.socket] = []
         for side, device in ((self.client, "c0"), (self.server, "s0")):
             with side:
-                self._marks.append(mark.open_on(device))
-        mark.wait_for_link(*self._marks)
+                tags_in_frames(device)
+        self.relink()
         with self.client:
             self._sender = socket.socket(self.family.af, socket.SOCK_DGRAM)
             self._sender.bind((self.family.address(CLIENT), PORT))
@@ -118,10 +118,17 @@ class Pair:
             except BlockingIOError:
                 return count
 
-    def relink(self) -> None:
-        """The link was down: forget the errors that sockets remember of it, wait until it works."""
+    def relink(self, server: str = "s0") -> None:
+        """The link was down, or the server's end elsewhere or called otherwise: wait until it works.
+
+        A packet socket remembers that its device was down, and is of no use once that has moved.
+        """
         for opened in self._marks:
-            opened.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            opened.close()
+        self._marks = []
+        for side, device in ((self.client, "c0"), (self.server, server)):
+            with side:
+                self._marks.append(mark.open_on(device))
         mark.wait_for_link(*self._marks)
 
     def flush(self) -> None:

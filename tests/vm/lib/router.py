@@ -34,7 +34,7 @@ from typing import Iterable, NamedTuple, Sequence
 
 from . import iptables, mark, packet
 from .family import V4, V6
-from .netns import Namespace, ip, sysctl
+from .netns import Namespace, ip, sysctl, tags_in_frames
 
 SO_RCVBUFFORCE = 33
 
@@ -150,6 +150,9 @@ class Router:
         self.right.ip(f"link set {link.outer} up" for link in LINKS.values()
                       if link.side == "right")
         self.router.ip(lines)
+        for link in LINKS.values():
+            with self._side(link):
+                tags_in_frames(link.outer)
 
     def _create(self, link: Link) -> str:
         return (f"link add {link.inner} netns {self.router.name} address {link.inner_mac} type veth peer "
@@ -214,6 +217,8 @@ class Router:
         link = _spare(name)
         ip([self._create(link)])
         self.left.ip([f"link set {link.outer} up"])
+        with self.left:
+            tags_in_frames(link.outer)
         self.router.ip([_up(name), *link.routes(self._mute)])
         self._open(SPARE, link)
 
