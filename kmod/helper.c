@@ -131,23 +131,19 @@ unsigned long bpfilter_helper_ended(struct bpfilter_session *session, enum bpfil
 	return 0;
 }
 
-/* As it was before minor version 2. */
-#define INIT_SIZE_1_0 offsetof(struct bpfilter_init, threads)
 #define THREADS_MAX 256
 
 static bool is_same_version(const struct bpfilter_request *init)
 {
 	const struct bpfilter_init *answer = init->reply;
 
-	return init->reply_length >= INIT_SIZE_1_0 && answer->major == BPFILTER_PIPE_MAJOR;
+	return init->reply_length >= sizeof(*answer) && answer->major == BPFILTER_PIPE_MAJOR;
 }
 
 static unsigned int threads_of(const struct bpfilter_request *init)
 {
 	const struct bpfilter_init *answer = init->reply;
 
-	if (init->reply_length < sizeof(*answer))
-		return 1;
 	return clamp_t(unsigned int, answer->threads, 1, THREADS_MAX);
 }
 

@@ -26,7 +26,7 @@
 /* The contract with the helper, as its own tests have it. */
 static_assert(sizeof(struct bpfilter_request_header) == 40);
 static_assert(sizeof(struct bpfilter_reply_header) == 24);
-static_assert(sizeof(struct bpfilter_settings) == 8);
+static_assert(sizeof(struct bpfilter_settings) == 12);
 static_assert(sizeof(struct bpfilter_init) == 24);
 static_assert(sizeof(struct bpfilter_table_name) == 32);
 static_assert(sizeof(struct bpfilter_get_entries) == 40);
@@ -36,13 +36,15 @@ static_assert(sizeof(struct bpfilter_commit) == 168);
 static_assert(sizeof(struct bpfilter_kept) == 48);
 static_assert(sizeof(struct bpfilter_give) == 32);
 static_assert(sizeof(struct bpfilter_commit_records) == 200);
+static_assert(sizeof(struct bpfilter_check) == 24);
+static_assert(sizeof(struct bpfilter_check_entry) == 8);
 static_assert(sizeof(struct bpfilter_look_device) == 32);
 static_assert(sizeof(struct bpfilter_look_address) == 8);
 static_assert(sizeof(struct bpfilter_look_link) == 8);
 static_assert(sizeof(struct bpfilter_look) == 56);
 static_assert(sizeof(struct bpfilter_attach) == 40);
 static_assert(sizeof(struct bpfilter_detach) == 16);
-static_assert(sizeof(struct bpfilter_context) == 48);
+static_assert(sizeof(struct bpfilter_context) == 56);
 
 /*
  * A module that fails to load is freed without asking who is in it. Whoever came by what

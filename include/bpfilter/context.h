@@ -23,12 +23,20 @@
  * 0 may be larger than the structure below: that is how it grows.
  *
  * A PROGRAM THAT WALKS RECORDS (IOC_COMMIT_RECORDS) finds it elsewhere: in an array of one large
- * element, cut into pieces of one size, one for each CPU. Which one is its own stands in
- * ctx->cb[0], which it may use for that; the bytes are given back to IP afterwards. In the context
- * the module tells where the records of this hook begin, as the COMMIT said. Such a program may
- * ask to be run again for the same packet with the result BPFILTER_AGAIN; it gets the same
- * context, where `again` is what it left there: 0 for a new packet. No more than 2^20 times, then
- * the packet is dropped.
+ * element, cut into pieces of one size, BPFILTER_NESTING for each CPU: what a target sends from
+ * within a hook is at other hooks, on the same CPU, before that one is done. The number of its own,
+ * cpu * BPFILTER_NESTING + depth, stands in ctx->cb[0], which it may use for that; the bytes are
+ * given back to IP afterwards. Deeper than that, packets are dropped. In the context the module
+ * tells where the records of this hook begin, as the COMMIT said. Such a program may ask to be run
+ * again for the same packet with the result BPFILTER_AGAIN; it gets the same context, where `again`
+ * is what it left there: 0 for a new packet. No more than 2^20 times, then the packet is dropped.
+ *
+ * With the result BPFILTER_CALL it asks the module to call the instance `call` (pipe.h, IOC_CHECK)
+ * of its table, and to be run again, as above; it must have set `again`. For a match `answer` tells
+ * whether it matches; if it wants the packet dropped, that is done, and the program is not run
+ * again. Nor is it if a target has a verdict. If it has none (XT_CONTINUE), the program goes on, but
+ * what it knew of the packet may be different now. An instance that is not there, or is not for this
+ * hook: the packet is dropped. Calls count as runs.
  *
  * ITS RESULT is a netfilter verdict. Anything else is taken for BPFILTER_DROP.
  *
@@ -40,6 +48,7 @@
 #include <linux/types.h>
 
 #define BPFILTER_IFNAME_LEN 16 /* IFNAMSIZ */
+#define BPFILTER_NESTING 4
 
 /* What stands before the IP header, by the device the packet is on (skb->dev). */
 enum bpfilter_link {
@@ -61,7 +70,7 @@ enum bpfilter_quirk {
 };
 
 /*
- * 48 bytes. The names of the devices as they are now, all zero where the hook has
+ * 56 bytes. The names of the devices as they are now, all zero where the hook has
  * none (in at LOCAL_OUT, out at LOCAL_IN). Bytes behind the NUL may be anything.
  */
 struct bpfilter_context {
@@ -72,6 +81,8 @@ struct bpfilter_context {
 	/* Of a program that walks records: */
 	__u32 root; /* where those of this hook begin */
 	__u32 again; /* the program's, but 0 for a new packet */
+	__u32 call; /* the program's: of an instance */
+	__u32 answer; /* of a match that was called: 0 or 1 */
 };
 
 enum bpfilter_verdict {
@@ -79,6 +90,7 @@ enum bpfilter_verdict {
 	BPFILTER_ACCEPT = 1, /* NF_ACCEPT */
 	BPFILTER_QUEUE = 3, /* NF_QUEUE, to queue 0 */
 	BPFILTER_AGAIN = 256, /* none yet: run it again */
+	BPFILTER_CALL = 257, /* none yet: call an instance, then run it again */
 };
 
 #endif /* BPFILTER_CONTEXT_H */

@@ -41,15 +41,8 @@
  *   the two is in force. Nobody is refused for it: an opcode that an older helper
  *   does not know it answers with EINVAL, which its caller gets, and an ioctl that an
  *   older module does not know is ENOTTY.
- *     1.0  first.
- *     1.1  TAP, IOC_GIVE.
- *     1.2  INIT's reply tells the number of threads. One request of a namespace at a time.
- *          COMMIT_NO_DEVICES, COMMIT_NO_LINK. Programs may call few helpers, kept are arrays.
- *     1.3  The header tells the deadline. IOC_REFUSE. IOC_LOOK, IOC_ATTACH, IOC_DETACH: XDP's
- *          links are the module's. A DEVICES follows a COMMIT that asks for it, and INIT;
- *          REQUEST_UNSETTLED, and EAGAIN to DEVICES. The settings have a rate. ADD_COUNTERS
- *          may COMMIT.
- *     1.4  IOC_COMMIT_RECORDS, bpfilter_settings.form.
+ *     2.0  IOC_COMMIT_RECORDS and IOC_CHECK; settings have a rate and a form. What came with
+ *          1.1 to 1.3 is there without being asked for.
  *
  * ORDER AND LIFETIME
  *   Ids are unique for the life of the module, never 0. Requests may be answered in any
@@ -81,8 +74,8 @@
 #include <linux/ioctl.h>
 #include <linux/types.h>
 
-#define BPFILTER_PIPE_MAJOR 1
-#define BPFILTER_PIPE_MINOR 4
+#define BPFILTER_PIPE_MAJOR 2
+#define BPFILTER_PIPE_MINOR 0
 
 #define BPFILTER_MESSAGE_MAX 240
 #define BPFILTER_TABLE_NAME_LEN 32 /* XT_TABLE_MAXNAMELEN, NUL included */
@@ -119,7 +112,8 @@ enum bpfilter_opcode {
 	/*
 	 * in: struct ipt_replace and its entries as the caller gave them; the `counters`
 	 * pointer in it is the caller's and must not be used. out: nothing. Success means
-	 * that COMMIT was done. Old counters follow as a request of their own.
+	 * that COMMIT was done, or CHECK: then the caller checks, and if all is right, the same
+	 * comes again with BPFILTER_REQUEST_CHECKED. Old counters follow as a request of their own.
 	 */
 	BPFILTER_OP_REPLACE = 5,
 	/*
@@ -163,7 +157,8 @@ enum bpfilter_opcode {
 
 /* bpfilter_request_header.flags */
 #define BPFILTER_REQUEST_COMPAT 0x0001 /* the caller is 32-bit, its structures too */
-#define BPFILTER_REQUEST_UNSETTLED 0x0002 /* since 1.3: see DEVICES */
+#define BPFILTER_REQUEST_UNSETTLED 0x0002 /* see DEVICES */
+#define BPFILTER_REQUEST_CHECKED 0x0004 /* see IOC_CHECK */
 
 /* Header of a request. 40 bytes. */
 struct bpfilter_request_header {
@@ -175,7 +170,7 @@ struct bpfilter_request_header {
 	__u32 reply_limit; /* most bytes of payload that the reply may have */
 	__u8 family; /* NFPROTO_IPV4 or NFPROTO_IPV6; 0: concerns none, or all of them */
 	__u8 reserved[3];
-	__u32 seconds; /* since 1.3: so long may be taken over it, from when it is read; 0: 60 */
+	__u32 seconds; /* so long may be taken over it, from when it is read; 0: 60 */
 	__u32 reserved_2;
 };
 
@@ -205,17 +200,15 @@ enum bpfilter_form {
 
 struct bpfilter_settings {
 	__u32 xdp; /* enum bpfilter_xdp_mode */
-	__u32 rate; /* since 1.3: packets dropped in a second that make a flood; 0: before */
-	__u32 form; /* since 1.4: enum bpfilter_form; 0: before */
+	__u32 rate; /* packets dropped in a second that make a flood */
+	__u32 form; /* enum bpfilter_form */
 };
 
 struct bpfilter_init {
 	__u32 major;
 	__u32 minor;
 	struct bpfilter_settings settings; /* zero in the reply */
-	/* Since 1.2; without them, one thread. */
-	__u32 threads; /* of the reply: how many requests the helper carries out at a time */
-	__u32 reserved;
+	__u32 threads; /* of the reply: how many requests the helper carries out at a time; 0: one */
 };
 
 struct bpfilter_table_name {
@@ -279,7 +272,7 @@ struct bpfilter_commit_hook {
 /* bpfilter_commit.flags */
 #define BPFILTER_COMMIT_PIN 0x0001 /* more than first contents: keep the module loaded */
 #define BPFILTER_COMMIT_WATCH 0x0002 /* send OP_DEVICES for this namespace */
-/* Since 1.2: what of the context (context.h) no program of this table looks at. */
+/* What of the context (context.h) no program of this table looks at. */
 #define BPFILTER_COMMIT_NO_DEVICES 0x0004 /* in and out */
 #define BPFILTER_COMMIT_NO_LINK 0x0008 /* link */
 
@@ -296,7 +289,7 @@ struct bpfilter_commit {
 
 /*
  * IOC_COMMIT_RECORDS: the same, of programs that walk records. `context_fd` is then an array of one
- * element of at least `element_size` bytes for each possible CPU. `root`: what the context of each
+ * element of at least BPFILTER_NESTING times `element_size` bytes for each possible CPU. `root`: what the context of each
  * hook tells its program; what lies there is the helper's affair. Its programs may look at
  * ctx->cb[0] as well. EINVAL also: element_size is smaller than the context, or no multiple of 8.
  * The first that is kept may be shared with other tables: `bytes` of it are this one's, and are on
@@ -309,6 +302,35 @@ struct bpfilter_commit_records {
 	__u32 root[BPFILTER_HOOKS_MAX]; /* by hook number */
 	__u32 bytes;
 	__u32 reserved;
+};
+
+/*
+ * IOC_CHECK: the kernel is to check and run matches and targets of these entries of a native
+ * REPLACE (not a 32-bit caller's). Nothing is done about it before the helper has answered the
+ * request with success; then the caller of setsockopt, in its own name, takes the entries in this
+ * order: all matches of an entry, and its target, are found (their modules are loaded), checked
+ * for this table, protocol and these hooks as ip_tables would, and become *instances*, which are
+ * numbered from 0 on in the order they stand in the payload. The first error ends it, and is the
+ * caller's. If there is none, the caller gets `error`, if that is not 0: what the helper found
+ * wrong behind the last of these entries. Otherwise the REPLACE comes again, under another id,
+ * with BPFILTER_REQUEST_CHECKED; in its payload each of these matches and targets is as a listing
+ * shows it, up to its `usersize`, and zero beyond. COMMIT_RECORDS then takes the instances into
+ * force with the table; its programs call them by number (context.h). They go with that version.
+ *
+ * To check again is to check something else. Errors: EINVAL (shape; an entry that is not within
+ * the payload, or not behind the one before; another request, or one that is CHECKED), ENOENT,
+ * ECANCELED, ENOMEM, EFAULT.
+ */
+struct bpfilter_check_entry {
+	__u32 offset; /* from the first entry */
+	__u32 hooks; /* that reach it: bit n is hook n; it is called from no other */
+};
+
+struct bpfilter_check {
+	__u64 id; /* of the request */
+	__u64 entries; /* address of struct bpfilter_check_entry[count], by ascending offset */
+	__u32 count;
+	__s32 error; /* 0, or a negative errno */
 };
 
 /*
@@ -353,6 +375,7 @@ struct bpfilter_give {
 
 #define BPFILTER_IOC_GIVE _IOW(BPFILTER_IOC_MAGIC, 5, struct bpfilter_give)
 #define BPFILTER_IOC_COMMIT_RECORDS _IOW(BPFILTER_IOC_MAGIC, 6, struct bpfilter_commit_records)
+#define BPFILTER_IOC_CHECK _IOW(BPFILTER_IOC_MAGIC, 7, struct bpfilter_check)
 
 /*
  * The next request, if it is as long as this, fails with ENOMEM: there is no memory to read it.
@@ -361,7 +384,7 @@ struct bpfilter_give {
 #define BPFILTER_IOC_REFUSE _IOW(BPFILTER_IOC_MAGIC, 9, __u32)
 
 /*
- * XDP (since 1.3). The helper makes programs and links; the module holds the links, so that
+ * XDP. The helper makes programs and links; the module holds the links, so that
  * they outlive it, and says when a program may drop: it reads its *guard*, the only element, of
  * 8 bytes, of an array, and passes everything while that is 0. The module clears guards from its
  * notifiers, before what they tell of takes effect, and at COMMIT; none is set unless nothing

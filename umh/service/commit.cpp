@@ -104,7 +104,7 @@ __u32 unused_context(const ir::Table &table)
 }
 
 Result<TableState> put_code_in_force(blob::DecodedTable decoded, const pipe::Request &request,
-                                     pipe::Kernel &kernel, const Settings &settings)
+                                     pipe::Kernel &kernel)
 {
     const LoadDeadline deadline = load_deadline(request);
     const ir::Table &table = decoded.table;
@@ -128,8 +128,7 @@ Result<TableState> put_code_in_force(blob::DecodedTable decoded, const pipe::Req
         hooks.push_back({program.hook, program.fd.get()});
 
     bpfilter_commit commit = describe(table, hooks, std::array{counters->get(), base->get()});
-    if (settings.minor >= 2)
-        commit.flags |= unused_context(table);
+    commit.flags |= unused_context(table);
     commit.id = request.header.id;
     commit.context_fd = context->get();
     auto counting = Counting::of_code(counters->get(), base->get());
@@ -236,9 +235,9 @@ bool wants_devices(const ir::Table &table)
 Result<TableState> put_in_force(blob::DecodedTable decoded, const pipe::Request &request,
                                 pipe::Kernel &kernel, const Settings &settings, Arenas &arenas)
 {
-    const bool as_data = settings.minor >= 4 && settings.form == BPFILTER_FORM_DATA;
+    const bool as_data = settings.form == BPFILTER_FORM_DATA;
     return as_data ? put_data_in_force(std::move(decoded), request, kernel, arenas)
-                   : put_code_in_force(std::move(decoded), request, kernel, settings);
+                   : put_code_in_force(std::move(decoded), request, kernel);
 }
 
 } // namespace bpfilter::service

@@ -63,28 +63,18 @@ std::shared_ptr<Namespace> Service::find_namespace(std::uint64_t netns)
 
 Outcome Service::init(const Request &request)
 {
-    // As it was in 1.0: what came later may be missing.
-    struct Version {
-        __u32 major;
-        __u32 minor;
-        bpfilter_settings settings;
-    };
-    const auto in = pipe::payload_as<Version>(request.payload());
+    const auto in = pipe::payload_as<bpfilter_init>(request.payload());
     if (!in)
         return fail(in.error());
     if (in->major != BPFILTER_PIPE_MAJOR)
         return fail(EPROTO, fmt::format("the module speaks version {} of the pipe, the helper {}",
                                         in->major, BPFILTER_PIPE_MAJOR));
-    take(in->settings, in->minor);
+    take(in->settings);
     bpfilter_init out{};
     out.major = BPFILTER_PIPE_MAJOR;
     out.minor = std::min<__u32>(in->minor, BPFILTER_PIPE_MINOR);
     out.threads = threads_;
-    settings_.minor = out.minor;
-    auto reply = pipe::bytes_of(out);
-    if (in->minor < 2)
-        reply.resize(sizeof(Version));
-    return reply;
+    return pipe::bytes_of(out);
 }
 
 Outcome Service::change_settings(const Request &request)
@@ -92,15 +82,15 @@ Outcome Service::change_settings(const Request &request)
     const auto in = pipe::payload_as<bpfilter_settings>(request.payload());
     if (!in)
         return fail(in.error());
-    take(*in, settings_.minor);
+    take(*in);
     return pipe::Buffer();
 }
 
-void Service::take(const bpfilter_settings &settings, __u32 minor)
+void Service::take(const bpfilter_settings &settings)
 {
     settings_.xdp = static_cast<bpfilter_xdp_mode>(settings.xdp);
     settings_.rate = settings.rate;
-    settings_.form = minor >= 4 ? static_cast<bpfilter_form>(settings.form) : BPFILTER_FORM_AUTO;
+    settings_.form = static_cast<bpfilter_form>(settings.form);
 }
 
 Outcome Service::netns_gone(const Request &request)

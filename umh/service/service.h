@@ -34,7 +34,7 @@ private:
     pipe::Outcome netns_gone(const pipe::Request &request);
     pipe::Outcome tap(const pipe::Request &request);
 
-    void take(const bpfilter_settings &settings, __u32 minor);
+    void take(const bpfilter_settings &settings);
     std::shared_ptr<Namespace> find_namespace(std::uint64_t netns);
 
     pipe::Kernel &kernel_;

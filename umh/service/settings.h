@@ -11,7 +11,6 @@
 namespace bpfilter::service {
 
 struct Settings {
-    std::atomic<__u32> minor = 0; // of the pipe, in force
     std::atomic<bpfilter_xdp_mode> xdp = BPFILTER_XDP_OFF;
     std::atomic<__u32> rate = 0; // packets dropped in a second that make a flood
     std::atomic<bpfilter_form> form = BPFILTER_FORM_AUTO;

@@ -29,7 +29,7 @@ TEST(PipeLayout, StructuresHaveTheSizesOfTheProtocol)
 {
     EXPECT_EQ(sizeof(bpfilter_request_header), 40u);
     EXPECT_EQ(sizeof(bpfilter_reply_header), 24u);
-    EXPECT_EQ(sizeof(bpfilter_settings), 8u);
+    EXPECT_EQ(sizeof(bpfilter_settings), 12u);
     EXPECT_EQ(sizeof(bpfilter_init), 24u);
     EXPECT_EQ(sizeof(bpfilter_table_name), 32u);
     EXPECT_EQ(sizeof(bpfilter_get_entries), 40u);
@@ -37,9 +37,11 @@ TEST(PipeLayout, StructuresHaveTheSizesOfTheProtocol)
     EXPECT_EQ(sizeof(bpfilter_commit_hook), 16u);
     EXPECT_EQ(sizeof(bpfilter_commit), 168u);
     EXPECT_EQ(sizeof(bpfilter_commit_records), 200u);
+    EXPECT_EQ(sizeof(bpfilter_check), 24u);
+    EXPECT_EQ(sizeof(bpfilter_check_entry), 8u);
     EXPECT_EQ(sizeof(bpfilter_kept), 48u);
     EXPECT_EQ(sizeof(bpfilter_give), 32u);
-    EXPECT_EQ(sizeof(bpfilter_context), 48u);
+    EXPECT_EQ(sizeof(bpfilter_context), 56u);
     EXPECT_EQ(sizeof(bpfilter_look_device), 32u);
     EXPECT_EQ(sizeof(bpfilter_look_address), 8u);
     EXPECT_EQ(sizeof(bpfilter_look_link), 8u);

@@ -187,12 +187,6 @@ TEST_P(ServiceTest, AgreesOnAVersion)
     EXPECT_EQ(out->minor, static_cast<__u32>(BPFILTER_PIPE_MINOR));
     EXPECT_EQ(out->threads, 16u);
 
-    // Who does not know of threads gives no room to tell them.
-    in.minor = 1;
-    auto old = pipe::bytes_of(in);
-    old.resize(16);
-    EXPECT_EQ(ask(BPFILTER_OP_INIT, old, 0)->size(), 16u);
-
     in.major = BPFILTER_PIPE_MAJOR + 1;
     EXPECT_EQ(ask(BPFILTER_OP_INIT, pipe::bytes_of(in), 0).error().code, EPROTO);
 }
@@ -491,19 +485,6 @@ TEST_P(ServiceTest, TellsHowMuchOfAnArenaATableTakes)
     ASSERT_EQ(kernel.records.size(), 2u);
     EXPECT_GT(kernel.records[0].bytes, 0u);
     EXPECT_GE(kernel.records[1].bytes - kernel.records[0].bytes, many * sizeof(ir::Counters));
-}
-
-TEST_P(ServiceTest, IsCodeForWhoDoesNotKnowOfRecords)
-{
-    bpfilter_init in{};
-    in.major = BPFILTER_PIPE_MAJOR;
-    in.minor = 3;
-    in.settings.form = BPFILTER_FORM_DATA;
-    ASSERT_TRUE(ask(BPFILTER_OP_INIT, pipe::bytes_of(in), 0));
-    info();
-    EXPECT_EQ(kernel.commits.size(), 1u);
-    EXPECT_TRUE(kernel.records.empty());
-    kernel.commits.clear();
 }
 
 TEST_P(ServiceTest, NamespacesAreSeparateAndForgotten)
