@@ -4,6 +4,7 @@
  * "CHECK WHAT N" and "WALK WHAT N": by default it is done well.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/netfilter_ipv4/ip_tables.h>
 #include <stddef.h>
 #include <string.h>
@@ -162,7 +163,7 @@ static void fill(struct bpfilter_commit_records *records,
 		.hook_count = 3,
 		.kept_count = 2,
 	};
-	strncpy(records->commit.table, replace->name, sizeof(records->commit.table) - 1);
+	memcpy(records->commit.table, replace->name, sizeof(records->commit.table) - 1);
 	records->commit.context_fd = create_map(
 		BPF_MAP_TYPE_ARRAY, (told("small") ? number : ELEMENTS) << ELEMENT_BITS);
 	program = load_walk(told("small") ? create_map(BPF_MAP_TYPE_ARRAY, ELEMENTS << ELEMENT_BITS) :
@@ -170,7 +171,7 @@ static void fill(struct bpfilter_commit_records *records,
 	for (i = 0; i < 3; i++) {
 		records->commit.hook[i].hook = i + 1;
 		records->commit.hook[i].prog_fd = program;
-		records->root[i + 1] = told("root") ? number : calls << 16;
+		records->root[i + 1] = told("root") ? (unsigned int)number : calls << 16;
 	}
 	for (i = 0; i < 2; i++)
 		records->commit.kept_fd[i] = create_map(BPF_MAP_TYPE_ARRAY, 16);
@@ -197,10 +198,21 @@ static int walk(const struct bpfilter_request_header *request, const struct ipt_
 	return result;
 }
 
+/* For the test to look at. */
+static void keep(const void *payload, size_t size)
+{
+	int fd = open("/run/fake_helper/checked", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+	if (fd < 0 || write(fd, payload, size) != (ssize_t)size)
+		give_up("cannot keep what was checked");
+	close(fd);
+}
+
 int commit_checked(const struct bpfilter_request_header *request, const void *payload)
 {
 	int error = 0;
 
+	keep(payload, request->length - sizeof(*request));
 	read_orders("WALK");
 	if (told("check"))
 		check_entries(request, payload);
