@@ -71,27 +71,24 @@ static unsigned int verdict_of(unsigned int result)
 	}
 }
 
-/* A packet at a hook, and the program that walks records for it. */
-struct walk {
-	const struct bpfilter_version *version;
-	struct sk_buff *skb;
-	const struct nf_hook_state *state;
-	struct bpfilter_context *context;
-	u32 element; /* its number */
-};
+static struct bpfilter_context *context_of(const struct bpfilter_version *version, u32 element)
+{
+	return version->elements + (size_t)element * version->element_size;
+}
 
 /*
  * The program learns from ctx->cb[0] which element is its own. It may write there, no further;
  * then IP gets its bytes back.
  */
-static unsigned int run_walk(const struct walk *walk)
+static unsigned int run_walk(const struct bpfilter_version *version, struct sk_buff *skb,
+			     const struct nf_hook_state *state, u32 element)
 {
-	u32 *number = (u32 *)qdisc_skb_cb(walk->skb)->data;
+	u32 *number = (u32 *)qdisc_skb_cb(skb)->data;
 	const u32 saved = *number;
 	unsigned int result;
 
-	*number = walk->element;
-	result = bpf_prog_run(walk->version->program[walk->state->hook], walk->skb);
+	*number = element;
+	result = bpf_prog_run(version->program[state->hook], skb);
 	*number = saved;
 	return result;
 }
@@ -102,31 +99,35 @@ static unsigned int run_walk(const struct walk *walk)
 /* So many are under way on this CPU, but for the one that runs: each of them called a target. */
 static DEFINE_PER_CPU(u32, depth);
 
-static unsigned int call(const struct walk *walk, struct xt_action_param *param)
+static unsigned int call(const struct bpfilter_version *version, struct sk_buff *skb,
+			 struct xt_action_param *param, u32 element)
 {
 	unsigned int verdict;
 
 	this_cpu_inc(depth);
-	verdict = bpfilter_instances_call(walk->version->instances, walk->context, walk->skb, param);
+	verdict = bpfilter_instances_call(version->instances, context_of(version, element), skb,
+					  param);
 	this_cpu_dec(depth);
 	return verdict;
 }
 
 /* The program has not decided yet. */
-static noinline unsigned int go_on(const struct walk *walk, unsigned int result)
+static noinline unsigned int go_on(const struct bpfilter_version *version, struct sk_buff *skb,
+				   const struct nf_hook_state *state, u32 element,
+				   unsigned int result)
 {
 	struct xt_action_param param;
 	unsigned int verdict, runs = 0;
 
-	bpfilter_instances_begin(&param, walk->skb, walk->state);
+	bpfilter_instances_begin(&param, skb, state);
 	while ((result == BPFILTER_AGAIN || result == BPFILTER_CALL) && ++runs < RUNS_MAX) {
 		if (result == BPFILTER_CALL) {
-			verdict = call(walk, &param);
+			verdict = call(version, skb, &param, element);
 			/* The packet may be somebody else's by now. */
 			if (verdict != XT_CONTINUE)
 				return verdict;
 		}
-		result = run_walk(walk);
+		result = run_walk(version, skb, state, element);
 	}
 	return verdict_of(result);
 }
@@ -135,18 +136,19 @@ static unsigned int walk(const struct bpfilter_version *version, struct sk_buff 
 			 const struct nf_hook_state *state)
 {
 	const u32 outer = this_cpu_read(depth);
-	struct walk walk = { .version = version, .skb = skb, .state = state };
+	const u32 element = smp_processor_id() * BPFILTER_NESTING + outer;
+	struct bpfilter_context *context = context_of(version, element);
 	unsigned int result;
 
 	if (unlikely(outer == BPFILTER_NESTING))
 		return NF_DROP;
-	walk.element = smp_processor_id() * BPFILTER_NESTING + outer;
-	walk.context = version->elements + (size_t)walk.element * version->element_size;
-	fill(walk.context, version, skb, state);
-	walk.context->root = version->root[state->hook];
-	walk.context->again = 0;
-	result = run_walk(&walk);
-	return result < BPFILTER_AGAIN ? verdict_of(result) : go_on(&walk, result);
+	fill(context, version, skb, state);
+	context->root = version->root[state->hook];
+	context->again = 0;
+	result = run_walk(version, skb, state, element);
+	if (unlikely(result >= BPFILTER_AGAIN))
+		return go_on(version, skb, state, element, result);
+	return verdict_of(result);
 }
 
 static unsigned int run(const struct bpfilter_version *version, struct sk_buff *skb,

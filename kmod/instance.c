@@ -10,8 +10,10 @@
 #include <linux/overflow.h>
 #include <linux/slab.h>
 #include <linux/string.h>
+#include <linux/workqueue.h>
 #include <net/ip.h>
 #include <net/ipv6.h>
+#include <net/net_namespace.h>
 
 #include <bpfilter/context.h>
 
@@ -30,6 +32,7 @@ struct instance {
 
 struct bpfilter_instances {
 	struct net *net;
+	struct work_struct work; /* of those that are left behind */
 	unsigned long bytes;
 	void *entries; /* the copies */
 	u32 room;
@@ -233,6 +236,38 @@ void bpfilter_instances_destroy(struct bpfilter_instances *instances)
 	kvfree(instances);
 }
 
+/* One after the other, whoever left them. */
+static struct workqueue_struct *left_behind;
+
+static void destroy_left(struct work_struct *work)
+{
+	struct bpfilter_instances *instances = container_of(work, struct bpfilter_instances, work);
+	struct net *net = instances->net;
+
+	bpfilter_instances_destroy(instances);
+	put_net(net);
+}
+
+void bpfilter_instances_leave(struct bpfilter_instances *instances)
+{
+	if (!instances)
+		return;
+	get_net(instances->net);
+	INIT_WORK(&instances->work, destroy_left);
+	queue_work(left_behind, &instances->work);
+}
+
+int bpfilter_instances_init(void)
+{
+	left_behind = alloc_workqueue("bpfilter_instances", WQ_UNBOUND, 1);
+	return left_behind ? 0 : -ENOMEM;
+}
+
+void bpfilter_instances_exit(void)
+{
+	destroy_workqueue(left_behind);
+}
+
 /* As xt_data_to_user(): the rest is nobody's business. */
 static void show(void *to, const void *from, u32 length, u32 size, u32 usersize)
 {
@@ -331,11 +366,12 @@ unsigned int bpfilter_instances_call(const struct bpfilter_instances *instances,
 	instance = &instances->instance[array_index_nospec(number, instances->count)];
 	if (!(instance->hooks & BIT(param->state->hook)))
 		return NF_DROP;
-	if (instances->family == NFPROTO_IPV6 && !find_transport(instance, skb, param))
+	if (instances->family == NFPROTO_IPV6 && !find_transport(instance, skb, param)) {
 		context->answer = 0;
-	else if (instance->is_target)
+		return param->hotdrop ? NF_DROP : XT_CONTINUE;
+	}
+	if (instance->is_target)
 		return call_target(instance, skb, param);
-	else
-		call_match(instance, context, skb, param);
+	call_match(instance, context, skb, param);
 	return param->hotdrop ? NF_DROP : XT_CONTINUE;
 }

@@ -34,6 +34,11 @@ int bpfilter_instances_add(struct bpfilter_instances *instances, const char *tab
 void bpfilter_instances_show(const void *entry, u8 family, void *given);
 /* No packet may be in the version that they belong to. NULL: none. Sleeps. */
 void bpfilter_instances_destroy(struct bpfilter_instances *instances);
+/*
+ * The same, by who must not wait for it: a thread of the helper's, when their caller was killed. It
+ * has a hold on the namespace now, but may not have one then.
+ */
+void bpfilter_instances_leave(struct bpfilter_instances *instances);
 /* That they take. */
 unsigned long bpfilter_instances_bytes(const struct bpfilter_instances *instances);
 
@@ -47,5 +52,9 @@ unsigned int bpfilter_instances_call(const struct bpfilter_instances *instances,
 				     struct xt_action_param *param);
 void bpfilter_instances_begin(struct xt_action_param *param, const struct sk_buff *skb,
 			      const struct nf_hook_state *state);
+
+int bpfilter_instances_init(void);
+/* When nobody has any. */
+void bpfilter_instances_exit(void);
 
 #endif /* KMOD_INSTANCE_H */

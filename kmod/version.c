@@ -331,7 +331,7 @@ void bpfilter_version_put(struct bpfilter_version *version)
 
 	if (!version || !refcount_dec_and_test(&version->refs))
 		return;
-	bpfilter_version_end(version);
+	bpfilter_instances_leave(version->instances);
 	for (i = 0; i < BPFILTER_HOOKS_MAX; i++)
 		if (version->program[i])
 			put_fixed(version->program[i]);

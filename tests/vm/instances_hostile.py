@@ -336,6 +336,16 @@ def callers_that_are_killed() -> None:
     expect_equal(fake.wait_for_line("WALK"), {"errno": errno.ECANCELED}, "commit")
     hostile.live(2, "behind it")
     expect_equal(get_info(), 0, "GET_INFO")
+    order("WALK then_wait")
+    fake.forget()
+    child = Child(lambda: 0 if put(rule()) == "OK" else 1)
+    fake.wait_for_line("WALK")
+    child.kill()
+    expect_equal(child.result(), -signal.SIGKILL, "the caller behind the commit")
+    expect_equal(hostile.get("live"), 3, "instances while the helper has the request")
+    order()
+    wait_for(lambda: hostile.get("live") == 1, "the old instances to go")
+    hostile.live(1, "behind it")
     end()
 
 

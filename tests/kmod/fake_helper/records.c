@@ -208,6 +208,14 @@ static void keep(const void *payload, size_t size)
 	close(fd);
 }
 
+static void wait_while(const char *word)
+{
+	while (told(word)) {
+		usleep(10000);
+		read_orders("WALK");
+	}
+}
+
 int commit_checked(const struct bpfilter_request_header *request, const void *payload)
 {
 	int error = 0;
@@ -221,12 +229,10 @@ int commit_checked(const struct bpfilter_request_header *request, const void *pa
 		crash();
 	while (told("hang"))
 		pause();
-	while (told("wait")) {
-		usleep(10000);
-		read_orders("WALK");
-	}
+	wait_while("wait");
 	if (!told("nothing"))
 		error = walk(request, payload);
+	wait_while("then_wait");
 	if (told("then_crash"))
 		crash();
 	if (told("fail"))
