@@ -67,6 +67,10 @@ void extend(int program); /* another function in the place of one of that progra
 int commit(const struct bpfilter_request_header *request, const char *table, int verdict);
 unsigned int count_kept(const struct bpfilter_request_header *request);
 
+/* records.c: a REPLACE that is to be checked, and one that was. */
+bool check_entries(const struct bpfilter_request_header *request, const void *payload);
+int commit_checked(const struct bpfilter_request_header *request, const void *payload);
+
 /* answer.c */
 void answer_well(const struct bpfilter_request_header *request, const void *payload);
 
