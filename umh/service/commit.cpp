@@ -235,7 +235,9 @@ bool wants_devices(const ir::Table &table)
 Result<TableState> put_in_force(blob::DecodedTable decoded, const pipe::Request &request,
                                 pipe::Kernel &kernel, const Settings &settings, Arenas &arenas)
 {
-    const bool as_data = settings.form == BPFILTER_FORM_DATA;
+    // What the kernel runs is called by records alone.
+    const bool as_data = settings.form == BPFILTER_FORM_DATA || decoded.uses.of_kernel() ||
+                         !codegen::can_generate(decoded.table);
     return as_data ? put_data_in_force(std::move(decoded), request, kernel, arenas)
                    : put_code_in_force(std::move(decoded), request, kernel);
 }
