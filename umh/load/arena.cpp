@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "umh/load/arena.h"
 
+#include "bpfilter/context.h"
 #include "umh/bpf/element.h"
 #include "umh/bpf/record.h"
 #include "umh/load/map.h"
@@ -34,14 +35,17 @@ ir::Parts rounded(ir::Family family, ir::Parts parts)
     const ir::Parts addresses =
         ir::complete(family == ir::Family::ipv4 ? Part::walk : Part::ip);
     ir::Parts result = addresses;
-    if (parts.has(Part::devices))
-        result |= Part::devices;
+    for (const Part part : {Part::devices, Part::mark}) {
+        if (parts.has(part))
+            result |= part;
+    }
     if (within(parts, result))
         return result;
     result |= ir::complete(Part::transport);
     if (within(parts, result))
         return result;
     result |= Part::devices;
+    result |= Part::mark;
     result |= ir::complete(Part::tcp_options);
     if (family == ir::Family::ipv4 || within(parts, result))
         return result;
@@ -58,7 +62,7 @@ Result<Elements> make_elements(std::uint32_t l3)
     const int cpus = libbpf_num_possible_cpus();
     if (cpus < 1)
         return fail(EIO, "cannot learn the number of CPUs");
-    const std::uint32_t count = std::bit_ceil(static_cast<std::uint32_t>(cpus));
+    const std::uint32_t count = std::bit_ceil(static_cast<std::uint32_t>(cpus) * BPFILTER_NESTING);
     auto map = create_memory_map("bf_elements", count * element_size);
     if (!map)
         return fail(std::move(map.error()));
