@@ -68,7 +68,8 @@ def nothing_on(where: Namespace, *devices: str) -> None:
 
 
 def is_there(program: int) -> bool:
-    return subprocess.run(["bpftool", "prog", "show", "id", str(program)], capture_output=True, check=False).returncode == 0
+    shown = subprocess.run(["bpftool", "prog", "show", "id", str(program)], capture_output=True, check=False)
+    return shown.returncode == 0
 
 
 @test
@@ -193,8 +194,8 @@ def other_requests() -> None:
     fake.fresh()
     fake.order("INIT link_this_request")
     expect_equal(get_info(), 0, "GET_INFO")
-    expect_equal([(line.what, line.fields["errno"]) for what in ("ATTACH", "DETACH", "LOOK") for line in fake.log(what)],
-                 [(what, errno.EINVAL) for what in ("ATTACH", "DETACH", "LOOK")], "for INIT")
+    for what in ("ATTACH", "DETACH", "LOOK"):
+        expect_equal([line.fields["errno"] for line in fake.log(what)], [errno.EINVAL], f"{what} for INIT")
     works()
     with space() as here:
         expect_equal(errors(here, "other_request"), [errno.ENOENT] * 3, "for a request that it has not")
