@@ -52,6 +52,9 @@ struct Meaning {
 struct MatchExtension : Extension {
     // EINVAL: it says what the kernel does not accept.
     Result<Meaning> (*read)(Bytes payload) = nullptr;
+    // What kernels differ about is left to the one that is there, where it can be asked: of native
+    // callers. The payload is of the right size.
+    bool (*is_left)(Bytes payload) = nullptr;
 };
 
 // Where a target stands.
