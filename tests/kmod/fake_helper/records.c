@@ -83,6 +83,13 @@ static void spoil(struct bpfilter_check *check, const struct ipt_replace *replac
 		check->error = -number;
 }
 
+/* The next helper is told the same, but will live. */
+static void crash_once(void)
+{
+	if (open("/run/fake_helper/crashed", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600) >= 0)
+		crash();
+}
+
 /* Whether it was taken. */
 bool check_entries(const struct bpfilter_request_header *request, const void *payload)
 {
@@ -103,8 +110,8 @@ bool check_entries(const struct bpfilter_request_header *request, const void *pa
 	note("CHECK errno=%d\n", result ? errno : 0);
 	if (told("then_crash"))
 		crash();
-	while (told("then_hang"))
-		pause();
+	if (told("then_crash_once"))
+		crash_once();
 	return !result;
 }
 
@@ -227,8 +234,8 @@ int commit_checked(const struct bpfilter_request_header *request, const void *pa
 	read_orders("WALK");
 	if (told("crash"))
 		crash();
-	while (told("hang"))
-		pause();
+	if (told("crash_once"))
+		crash_once();
 	wait_while("wait");
 	if (!told("nothing"))
 		error = walk(request, payload);
