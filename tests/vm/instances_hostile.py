@@ -219,6 +219,33 @@ def calls_that_are_none() -> None:
     end()
 
 
+@test
+def packets_of_another_protocol() -> None:
+    """A rule that was checked for TCP is not there for others, whatever the program says."""
+    begin()
+    for protocol, inverted, calls in ((6, 0, 0), (17, 0, 2), (17, 0x40, 0), (6, 0x40, 2)):
+        expect_equal(put(entry(target(verdict=hostile.ACCEPT), protocol=protocol, inverted=inverted)), "OK", "replace")
+        hostile.put("calls", 0)
+        expect_equal(fate(), "passes", "a datagram")
+        expect_equal(hostile.get("calls"), calls, f"calls, protocol {protocol}, inverted {inverted}")
+    end()
+
+
+@test
+def tables_at_another_place() -> None:
+    """What is the nat core's is not called by others, nor with another priority."""
+    begin()
+    for name in (b"nat", b"mangle", b"raw", b"security", b"another"):
+        table = blob.with_input(rule())
+        table.name, table.num_counters = name, 4
+        fake.forget()
+        with blob.raw_socket() as opened:
+            expect_equal(table.commit(opened), "EINVAL", f"table {name.decode()}")
+        expect_equal([line.fields["errno"] for line in fake.log("WALK")], [errno.EINVAL], f"commit of {name.decode()}")
+        hostile.live(0, name.decode())
+    end()
+
+
 # What they do to packets
 
 @test
