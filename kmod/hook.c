@@ -99,7 +99,7 @@ static __always_inline unsigned int run_walk(const struct bpfilter_version *vers
 /* How often a program may ask to be run again: for a way as long as any that ends. */
 #define RUNS_MAX BIT(20)
 
-/* So many are under way on this CPU, but for the one that runs: each of them called a target. */
+/* So many are under way on this CPU, but for the one that runs: each of them is inside a call. */
 static DEFINE_PER_CPU(u32, depth);
 
 static unsigned int call(const struct bpfilter_version *version, struct sk_buff *skb,
