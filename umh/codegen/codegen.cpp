@@ -17,6 +17,7 @@
 #include <cstddef>
 #include <string>
 #include <utility>
+#include <variant>
 
 namespace bpfilter::codegen {
 
@@ -198,8 +199,20 @@ Result<std::uint32_t> context_size(const ir::Table &table)
            static_cast<std::uint32_t>(slots * sizeof(std::uint32_t));
 }
 
+bool can_generate(const ir::Table &table)
+{
+    return !parts_of(table).has(ir::Part::mark) &&
+           std::ranges::none_of(table.rules, [](const ir::Rule &rule) {
+               return asks_kernel(rule.conditions) ||
+                      std::holds_alternative<ir::SetField>(rule.verdict) ||
+                      std::holds_alternative<ir::KernelTarget>(rule.verdict);
+           });
+}
+
 Result<Program> generate(const ir::Table &table, ir::Hook hook, const Backend &backend)
 {
+    if (!can_generate(table))
+        return fail(EIO, "this table cannot be code");
     if (HookEmitter emitter(table, hook, backend); emitter.straight())
         return std::move(emitter).finish();
     HookEmitter emitter(table, hook, backend);

@@ -249,9 +249,11 @@ bool wants_devices(const ir::Table &table)
 Result<TableState> put_in_force(blob::DecodedTable decoded, const pipe::Request &request,
                                 pipe::Kernel &kernel, const Settings &settings, Arenas &arenas)
 {
-    if (form_of(decoded.table, settings.form) == plan::Form::data)
-        return put_data_in_force(std::move(decoded), request, kernel, arenas);
-    return put_code_in_force(std::move(decoded), request, kernel);
+    // What the kernel runs is called by records alone.
+    const bool as_data = decoded.uses.of_kernel() || !codegen::can_generate(decoded.table) ||
+                         form_of(decoded.table, settings.form) == plan::Form::data;
+    return as_data ? put_data_in_force(std::move(decoded), request, kernel, arenas)
+                   : put_code_in_force(std::move(decoded), request, kernel);
 }
 
 } // namespace bpfilter::service

@@ -71,6 +71,9 @@ unsigned int count_kept(const struct bpfilter_request_header *request);
 bool check_entries(const struct bpfilter_request_header *request, const void *payload);
 int commit_checked(const struct bpfilter_request_header *request, const void *payload);
 
+/* links.c: told "link_WHAT [NUMBER]", it looks, attaches and detaches before it answers. */
+void try_links(const struct bpfilter_request_header *request);
+
 /* answer.c */
 void answer_well(const struct bpfilter_request_header *request, const void *payload);
 

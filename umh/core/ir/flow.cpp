@@ -18,9 +18,7 @@ struct Ways {
 
 Ways ways_of(const Rule &rule)
 {
-    Ways ways{.next =
-                  !rule.conditions.empty() || std::holds_alternative<Continue>(rule.verdict),
-              .target = {}};
+    Ways ways{.next = !rule.conditions.empty() || goes_on(rule.verdict), .target = {}};
     if (const auto *jump = std::get_if<Jump>(&rule.verdict)) {
         ways.target = jump->target;
         ways.back = true;
