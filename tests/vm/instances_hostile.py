@@ -331,6 +331,9 @@ def helpers_that_die() -> None:
         hostile.live(1, what)
         expect_equal(len(fake.log("REPLACE")), count, f"REPLACEs of {what}")
         os.unlink(f"{fake.DIRECTORY}/crashed")
+    order("CHECK crash_then_nothing")
+    expect_equal(put(rule(match())), "EIO", "a helper that asks for nothing, behind one that did")
+    hostile.live(1, "what another helper asked for")
     for what in ("CHECK then_crash", "WALK crash"):
         order(what)
         expect_equal(put(rule(match(), match())), "EIO", f"{what}, always")
