@@ -47,8 +47,10 @@ static __u32 link_of(const struct sk_buff *skb)
 }
 
 /* Only what the programs look at: it costs more than many a rule. */
-static void fill(struct bpfilter_context *context, const struct bpfilter_version *version,
-		 const struct sk_buff *skb, const struct nf_hook_state *state)
+static __always_inline void fill(struct bpfilter_context *context,
+				 const struct bpfilter_version *version,
+				 const struct sk_buff *skb,
+				 const struct nf_hook_state *state)
 {
 	if (version->devices) {
 		write_name(context->in, state->in);
@@ -80,8 +82,9 @@ static struct bpfilter_context *context_of(const struct bpfilter_version *versio
  * The program learns from ctx->cb[0] which element is its own. It may write there, no further;
  * then IP gets its bytes back.
  */
-static unsigned int run_walk(const struct bpfilter_version *version, struct sk_buff *skb,
-			     const struct nf_hook_state *state, u32 element)
+static __always_inline unsigned int run_walk(const struct bpfilter_version *version,
+					     struct sk_buff *skb,
+					     const struct nf_hook_state *state, u32 element)
 {
 	u32 *number = (u32 *)qdisc_skb_cb(skb)->data;
 	const u32 saved = *number;
@@ -96,7 +99,7 @@ static unsigned int run_walk(const struct bpfilter_version *version, struct sk_b
 /* How often a program may ask to be run again: for a way as long as any that ends. */
 #define RUNS_MAX BIT(20)
 
-/* So many are under way on this CPU, but for the one that runs: each of them called a target. */
+/* So many are under way on this CPU, but for the one that runs: each of them is inside a call. */
 static DEFINE_PER_CPU(u32, depth);
 
 static unsigned int call(const struct bpfilter_version *version, struct sk_buff *skb,

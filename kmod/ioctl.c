@@ -16,6 +16,7 @@
 #include "early.h"
 #include "look.h"
 #include "pipe.h"
+#include "place.h"
 #include "queue.h"
 #include "request.h"
 #include "table.h"
@@ -48,8 +49,9 @@ static bool can_commit(const struct bpfilter_request *request,
 {
 	const struct bpfilter_commit *commit = &records->commit;
 
-	/* Only programs that walk records can call what was checked. */
-	if (request->header.flags & BPFILTER_REQUEST_CHECKED && !records->element_size)
+	/* Only programs that walk records can call what was checked, and only where it is at home. */
+	if (request->header.flags & BPFILTER_REQUEST_CHECKED &&
+	    (!records->element_size || !bpfilter_place_is_right(commit)))
 		return false;
 	switch (request->header.opcode) {
 	case BPFILTER_OP_GET_INFO:

@@ -60,6 +60,9 @@ def test_modules(kernel: str) -> Step:
     return Step(f"build the tests' modules, {kernel}", script("tests/kmod/build", kernel))
 
 
+TEST_MODULES = ("no_memory", "fail_call", "fill_files", "xt_hostile")
+
+
 # What runs in guests.
 
 def vm(kernel: str, *arguments: str) -> list[str]:
@@ -70,7 +73,7 @@ def vm_suite(kernel: str, timeout: int, *filters: str, programs: tuple[Step, ...
              form: str = "auto") -> Step:
     """With as many of the programs as have been built, or are being built, for it."""
     adds = ["tests:/tests", f"build/fake-{kernel}.ko:{PROGRAMS}/bpfilter_umh.ko",
-            *(f"build/{name}-{kernel}.ko:{PROGRAMS}/{name}.ko" for name in ("no_memory", "fail_call", "fill_files", "xt_hostile"))]
+            *(f"build/{name}-{kernel}.ko:{PROGRAMS}/{name}.ko" for name in TEST_MODULES)]
     adds += [f"build/{name}:{PROGRAMS}/{name}" for step in programs for name in MADE_BY[step.name]]
     return Step(f"VM suite, {kernel}" + (f", form={form}" if form != "auto" else ""),
                 vm(kernel, "--timeout", str(timeout), *CABLE.get(kernel, ()), *(f"--add={TREE}/{add}" for add in adds),
@@ -82,10 +85,12 @@ def stock_suite(kernel: str) -> Step:
     guest = [f"{CACHE}/{part}" for part in ("userland/root.img", "qemu", f"kernels/{kernel}/vmlinuz",
                                             f"kernels/{kernel}/modules.img")]
     keys = [f"--file={path}" for path in
-            (*guest, f"{TREE}/tests/vm", f"{TREE}/tests/compat", f"{TREE}/tests/demo", f"{TREE}/scripts/vm", f"{TREE}/scripts/guest")]
+            (*guest, f"{TREE}/tests/vm", f"{TREE}/tests/compat", f"{TREE}/tests/demo", f"{TREE}/tests/kmod/xt_hostile",
+             f"{TREE}/scripts/vm", f"{TREE}/scripts/guest")]
     name = f"VM suite, {kernel}, ip_tables"
     return Step(name, once(name, keys, vm(kernel, "--no-modules", "--timeout", "2400", f"--add={TREE}/tests:/tests",
                                           "--add", f"{TREE}/build/sockopt32:{PROGRAMS}/sockopt32",
+                                          "--add", f"{TREE}/build/xt_hostile-{kernel}.ko:{PROGRAMS}/xt_hostile.ko",
                                           "--", "/tests/vm/run", "--stock")),
                 counts.guest, after=(CALLER32.name,))
 
