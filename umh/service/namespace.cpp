@@ -153,7 +153,10 @@ Outcome Namespace::replace(Request &request)
     if (!layout)
         return fail(layout.error());
     auto decoded =
-        blob::decode_replace(std::move(request.message), sizeof(request.header), **layout);
+        blob::decode_replace(std::move(request.message), sizeof(request.header), **layout,
+                             [this](const ir::Table &decoded) {
+                                 return rules_with_text(decoded, settings_);
+                             });
     if (!decoded)
         return fail(std::move(decoded.error()));
     const auto rules = current_rule_count(*decoded);
@@ -228,11 +231,15 @@ Outcome Namespace::replay(Request &request)
     if (!properties)
         return fail(properties.error());
 
+    // What this helper put in force itself it knows better, and packets walk what it holds.
+    if (tables_.contains(Key(family_of(request), name_in(in->name))))
+        return pipe::Buffer();
     const auto payload = request.payload().subspan(sizeof(*in));
     auto decoded = payload.empty()
                        ? decode_initial(**properties, native(**layout))
                        : blob::decode_replace(std::move(request.message),
-                                              sizeof(request.header) + sizeof(*in), **layout);
+                                              sizeof(request.header) + sizeof(*in), **layout,
+                                              device_rules);
     if (!decoded)
         return fail(std::move(decoded.error()));
     auto kept = kernel_.kept(request.header.id);
@@ -245,7 +252,7 @@ Outcome Namespace::replay(Request &request)
     TableState state(std::move(*decoded), *counting);
     state.serial = ++last_serial_;
     const Key key(state.decoded.table.family, state.decoded.table.name);
-    tables_.insert_or_assign(key, std::move(state));
+    tables_.emplace(key, std::move(state));
     return pipe::Buffer();
 }
 

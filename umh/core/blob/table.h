@@ -21,6 +21,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 namespace bpfilter::blob {
@@ -46,9 +47,13 @@ struct DecodedTable {
 // The payload may be longer than the request; the `counters` pointer in it is not used.
 Result<DecodedTable> decode_replace(Bytes payload, const Layout &layout);
 
+// Of how many rules, from the first on, the text is made. What nobody reads is not written: it
+// takes as long as all the rest.
+using RulesWithText = std::function<std::size_t(const ir::Table &)>;
+
 // The same of a message that begins with something else, `before` bytes of it. It becomes the
-// table's entries: there is no other copy.
+// table's entries: there is no other copy. Without `with_text` all rules have theirs.
 Result<DecodedTable> decode_replace(std::vector<std::byte> message, std::size_t before,
-                                    const Layout &layout);
+                                    const Layout &layout, const RulesWithText &with_text = {});
 
 } // namespace bpfilter::blob
