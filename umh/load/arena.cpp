@@ -18,10 +18,10 @@ namespace bpfilter {
 
 namespace {
 
-constexpr std::uint32_t bits_max = 29;    // a place is less than 2^29 from a pointer
-constexpr std::uint32_t slack = 4096;     // behind the end: a walker reads on a little
-constexpr std::uint32_t lead = 64;        // for the number of the layout
-constexpr std::size_t large = 8 << 20;    // a table of so many bytes has an arena for itself
+constexpr std::uint32_t bits_max = 29; // a place is less than 2^29 from a pointer
+constexpr std::uint32_t slack = 4096;  // behind the end: a walker reads on a little
+constexpr std::uint32_t lead = 64;     // for the number of the layout
+constexpr std::size_t large = 8 << 20; // a table of so many bytes has an arena for itself
 
 // A few kinds of programs, not one for each set of parts: that for nothing, and with or without
 // names of devices those for addresses (and for the protocol, which IPv4 has beside them) and for
@@ -31,8 +31,7 @@ ir::Parts rounded(ir::Family family, ir::Parts parts)
     using ir::Part;
     if (parts == ir::Parts())
         return parts;
-    const ir::Parts addresses =
-        ir::complete(family == ir::Family::ipv4 ? Part::walk : Part::ip);
+    const ir::Parts addresses = ir::complete(family == ir::Family::ipv4 ? Part::walk : Part::ip);
     ir::Parts result = addresses;
     if (parts.has(Part::devices))
         result |= Part::devices;
@@ -194,7 +193,8 @@ Result<Block> Arenas::take_shared(std::size_t size)
 
 Result<Block> Arenas::take_alone(std::size_t size)
 {
-    auto arena = Arena::make(elements_, static_cast<std::uint32_t>(std::bit_width(size + lead - 1)));
+    auto arena =
+        Arena::make(elements_, static_cast<std::uint32_t>(std::bit_width(size + lead - 1)));
     if (!arena)
         return fail(std::move(arena.error()));
     const auto bytes = static_cast<std::uint32_t>(size);
@@ -236,9 +236,8 @@ void Arenas::drop_empty()
 {
     const auto first = std::ranges::find(arenas_, first_bits_, &Arena::bits);
     const auto kept = first == arenas_.end() ? nullptr : *first;
-    std::erase_if(arenas_, [&kept](const auto &arena) {
-        return arena != kept && arena->is_empty();
-    });
+    std::erase_if(arenas_,
+                  [&kept](const auto &arena) { return arena != kept && arena->is_empty(); });
 }
 
 std::size_t Arenas::count()

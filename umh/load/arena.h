@@ -80,8 +80,7 @@ private:
 class Block {
 public:
     Block() = default;
-    Block(std::shared_ptr<Arena> arena, std::uint32_t place, std::uint32_t size,
-          bool alone = false)
+    Block(std::shared_ptr<Arena> arena, std::uint32_t place, std::uint32_t size, bool alone = false)
         : arena_(std::move(arena)), place_(place), size_(size), alone_(alone)
     {
     }

@@ -62,8 +62,7 @@ bool leaves_memory(std::size_t bytes)
         return true;
     const std::string_view beginning(text.data(), static_cast<std::size_t>(size));
     const std::size_t available = line_of(beginning, "MemAvailable:");
-    return available == 0 ||
-           available >= bytes + memory_reserve(line_of(beginning, "MemTotal:"));
+    return available == 0 || available >= bytes + memory_reserve(line_of(beginning, "MemTotal:"));
 }
 
 // The one who watches, from the first program on.

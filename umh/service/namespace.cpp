@@ -152,11 +152,9 @@ Outcome Namespace::replace(Request &request)
     const auto layout = layout_of(request);
     if (!layout)
         return fail(layout.error());
-    auto decoded =
-        blob::decode_replace(std::move(request.message), sizeof(request.header), **layout,
-                             [this](const ir::Table &decoded) {
-                                 return rules_with_text(decoded, settings_);
-                             });
+    auto decoded = blob::decode_replace(
+        std::move(request.message), sizeof(request.header), **layout,
+        [this](const ir::Table &decoded) { return rules_with_text(decoded, settings_); });
     if (!decoded)
         return fail(std::move(decoded.error()));
     const auto rules = current_rule_count(*decoded);
@@ -235,11 +233,10 @@ Outcome Namespace::replay(Request &request)
     if (tables_.contains(Key(family_of(request), name_in(in->name))))
         return pipe::Buffer();
     const auto payload = request.payload().subspan(sizeof(*in));
-    auto decoded = payload.empty()
-                       ? decode_initial(**properties, native(**layout))
-                       : blob::decode_replace(std::move(request.message),
-                                              sizeof(request.header) + sizeof(*in), **layout,
-                                              device_rules);
+    auto decoded = payload.empty() ? decode_initial(**properties, native(**layout))
+                                   : blob::decode_replace(std::move(request.message),
+                                                          sizeof(request.header) + sizeof(*in),
+                                                          **layout, device_rules);
     if (!decoded)
         return fail(std::move(decoded.error()));
     auto kept = kernel_.kept(request.header.id);
