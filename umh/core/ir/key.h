@@ -38,6 +38,7 @@ struct Surroundings {
     Bytes frame;              // the Ethernet header, if link says that there is one
     std::uint32_t quirks = 0; // a set of enum bpfilter_quirk
     std::uint32_t mark = 0;   // skb->mark
+    std::uint32_t connection = 0; // bpfilter_context.connection
 };
 
 // All parts of the key, of a packet that begins with its IP header, which is there. Written for
