@@ -66,14 +66,15 @@ def vm(kernel: str, *arguments: str) -> list[str]:
     return script("scripts/vm", "-k", kernel, *arguments)
 
 
-def vm_suite(kernel: str, timeout: int, *filters: str, programs: tuple[Step, ...] = PROGRAM_STEPS) -> Step:
+def vm_suite(kernel: str, timeout: int, *filters: str, programs: tuple[Step, ...] = PROGRAM_STEPS,
+             form: str = "auto") -> Step:
     """With as many of the programs as have been built, or are being built, for it."""
     adds = ["tests:/tests", f"build/fake-{kernel}.ko:{PROGRAMS}/bpfilter_umh.ko",
-            *(f"build/{name}-{kernel}.ko:{PROGRAMS}/{name}.ko" for name in ("no_memory", "fail_call", "fill_files"))]
+            *(f"build/{name}-{kernel}.ko:{PROGRAMS}/{name}.ko" for name in ("no_memory", "fail_call", "fill_files", "xt_hostile"))]
     adds += [f"build/{name}:{PROGRAMS}/{name}" for step in programs for name in MADE_BY[step.name]]
-    return Step(f"VM suite, {kernel}",
+    return Step(f"VM suite, {kernel}" + (f", form={form}" if form != "auto" else ""),
                 vm(kernel, "--timeout", str(timeout), *CABLE.get(kernel, ()), *(f"--add={TREE}/{add}" for add in adds),
-                   "--", "/tests/vm/run", *filters), counts.guest, after=tuple(step.name for step in programs))
+                   "--", "/tests/vm/run", "--form", form, *filters), counts.guest, after=tuple(step.name for step in programs))
 
 
 def stock_suite(kernel: str) -> Step:

@@ -23,7 +23,7 @@ enum {
 	/* The parser's. */
 	element_odd = 2580,	/* headers that are cut off: enum odd */
 	element_walk = 2592,	/* IPv6: struct walk */
-	element_scratch = 2688, /* bytes of the packet */
+	element_scratch = 2688, /* bytes of the packet; the IP header ends there */
 	element_scratch_size = 64,
 
 	element_stack = 4096, /* records, less `way`: the underflow, then what to return to */

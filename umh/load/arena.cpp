@@ -24,18 +24,24 @@ constexpr std::uint32_t slack = 4096;     // behind the end: a walker reads on a
 constexpr std::uint32_t lead = 64;        // for the number of the layout
 constexpr std::size_t share_of_arena = 2; // that one table may take of a new arena
 
-// A few kinds of programs, not one for each set of parts.
+// A few kinds of programs, not one for each set of parts: that for nothing, and with or without
+// names of devices those for addresses (and for the protocol, which IPv4 has beside them) and for
+// transport headers; that for options of TCP, and that for all that IPv6 has.
 ir::Parts rounded(ir::Family family, ir::Parts parts)
 {
     using ir::Part;
     if (parts == ir::Parts())
         return parts;
-    const ir::Parts basic = ir::complete(Part::transport);
-    ir::Parts result = basic;
+    const ir::Parts addresses =
+        ir::complete(family == ir::Family::ipv4 ? Part::walk : Part::ip);
+    ir::Parts result = addresses;
     for (const Part part : {Part::devices, Part::mark}) {
         if (parts.has(part))
             result |= part;
     }
+    if (within(parts, result))
+        return result;
+    result |= ir::complete(Part::transport);
     if (within(parts, result))
         return result;
     result |= Part::devices;
