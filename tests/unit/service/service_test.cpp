@@ -335,7 +335,7 @@ protected:
 
     const std::vector<std::byte> some = std::vector<std::byte>(16, std::byte{7});
     const Blob blob = Blob()
-                          .rule("INPUT", Rule().accept())
+                          .rule("INPUT", Rule().tcp().accept())
                           .rule("INPUT", Rule().match("limit", 0, some).accept())
                           .rule("OUTPUT", Rule().target("REJECT", 0, some));
 };
