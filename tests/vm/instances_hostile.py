@@ -109,7 +109,7 @@ def refused_half_way() -> None:
         hostile.live(2 if nth <= 6 else 6, f"failure {nth}")
     for place in range(6):
         one = [match(), match(), target(), target(), match(), target()]
-        one[place] = (match if place in (0, 1, 4) else target)(error=errno.EXFULL)
+        one[place] = match(error=errno.EXFULL) if place in (0, 1, 4) else target(error=errno.EXFULL)
         expect_equal(put(rule(*one[:2], to=one[2]), rule(to=one[3]), rule(one[4], to=one[5])), "EXFULL", f"error at {place}")
     hostile.live(6, "behind errors")
     end()
