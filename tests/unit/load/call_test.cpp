@@ -237,7 +237,7 @@ TEST_F(Call, MarksAreSetAndSeen)
                   {{ir::Range{Field::mark, 0x53, 0}}, ir::Drop{}},
                   {{}, ir::Accept{}}});
     Scripted none({});
-    EXPECT_EQ(run(table, none, packet, {.mark = 0x105}), BPFILTER_DROP);
+    EXPECT_EQ(run(table, none, packet, {.frame = {}, .mark = 0x105}), BPFILTER_DROP);
     EXPECT_THAT(packets, ElementsAre(1, 1, 1, 1, 0));
     EXPECT_EQ(mark, 0x53U);
     EXPECT_EQ(run(table, none, packet), BPFILTER_ACCEPT);
@@ -250,7 +250,7 @@ TEST_F(Call, AMarkIsSetThatNobodyAsksFor)
 {
     Scripted none({});
     EXPECT_EQ(run(table_of({{{}, ir::SetField{Field::mark, 0xf0, 5}}, {{}, ir::Accept{}}}), none,
-                  packet, {.mark = 0x1f1}),
+                  packet, {.frame = {}, .mark = 0x1f1}),
               BPFILTER_ACCEPT);
     EXPECT_EQ(mark, 0xf5U);
 }
