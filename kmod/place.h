@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Where the tables of ip_tables stand. Matches and targets of the kernel's own rely on it: what is
- * right in one table is wrong at another place, behind conntrack for one, or outside of the nat core.
+ * Where the tables of ip_tables stand. The kernel's own matches and targets rely on it: what is
+ * right in one table is wrong at another place, behind conntrack for one, or outside of the nat
+ * core.
  */
 #ifndef KMOD_PLACE_H
 #define KMOD_PLACE_H

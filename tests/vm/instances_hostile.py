@@ -89,7 +89,7 @@ def payload_as_listed() -> None:
     with open(f"{fake.DIRECTORY}/checked", "rb") as file:
         data = file.read()
     head = blob.REPLACE + blob.ENTRY + 32
-    expect_equal(data[blob.REPLACE + blob.ENTRY:head], blob.match(b"hostile", bytes(hostile.SIZE))[:32], "head of the match")
+    expect_equal(data[blob.REPLACE + blob.ENTRY:head], blob.match(b"hostile", bytes(hostile.SIZE))[:32], "its head")
     expect_equal(data[head:head + 40], hostile.shown(asked, HOOKS), "the match")
     expect_equal(data[head + 72:head + 112], hostile.shown(to, HOOKS), "the target")
     end()
@@ -109,8 +109,9 @@ def refused_half_way() -> None:
         hostile.live(2 if nth <= 6 else 6, f"failure {nth}")
     for place in range(6):
         one = [match(), match(), target(), target(), match(), target()]
-        one[place] = (match if place in (0, 1, 4) else target)(error=errno.EXFULL)
-        expect_equal(put(rule(*one[:2], to=one[2]), rule(to=one[3]), rule(one[4], to=one[5])), "EXFULL", f"error at {place}")
+        one[place] = match(error=errno.EXFULL) if place in (0, 1, 4) else target(error=errno.EXFULL)
+        rules = [rule(*one[:2], to=one[2]), rule(to=one[3]), rule(one[4], to=one[5])]
+        expect_equal(put(*rules), "EXFULL", f"error at {place}")
     hostile.live(6, "behind errors")
     end()
 
