@@ -31,7 +31,7 @@ enum {
 	again_new, /* it is a new one */
 	again_walk,
 	again_answer, /* take what a match says */
-	again_parse, /* look at it anew: a target may have changed it */
+	again_parse,  /* look at it anew: a target may have changed it */
 };
 
 #define IN_ARENA(offset) \
@@ -160,8 +160,8 @@ INLINE void take_answer(struct __sk_buff *skb, u8 *e)
 {
 	u8 *act = IN_ARENA(WORD(e, element_pending) & ~15U);
 
-	WORD(e, element_pending) = CONTEXT(e, answer) ? WORD(act, ASKED(yes)) :
-							WORD(act, ASKED(no));
+	WORD(e, element_pending) =
+		CONTEXT(e, answer) ? WORD(act, ASKED(yes)) : WORD(act, ASKED(no));
 	if (NEEDS(mark))
 		WORD(e, key_mark) = skb->mark;
 }

@@ -83,8 +83,7 @@ std::vector<std::byte> take_entries(std::vector<std::byte> memory, Bytes entries
 // The request lies in `memory`.
 Result<DecodedTable> decode_native(const Request &request, std::vector<std::byte> memory,
                                    const Layout &layout, const Uses *known,
-                                   std::vector<KernelEntry> &checks,
-                                   const RulesWithText &with_text)
+                                   std::vector<KernelEntry> &checks, const RulesWithText &with_text)
 {
     auto entries = walk_entries(request, layout);
     if (!entries)

@@ -58,7 +58,8 @@ using RulesWithText = std::function<std::size_t(const ir::Table &)>;
 
 // The same of a message that begins with something else, `before` bytes of it. It becomes the
 // table's entries: there is no other copy. `checks`: what the kernel is to check, before whatever
-// the error is; none, if that is of the table as a whole. Without `with_text` all rules have theirs.
+// the error is; none, if that is of the table as a whole. Without `with_text` all rules have
+// theirs.
 Result<DecodedTable> decode_replace(std::vector<std::byte> message, std::size_t before,
                                     const Layout &layout, std::vector<KernelEntry> &checks,
                                     const RulesWithText &with_text = {});

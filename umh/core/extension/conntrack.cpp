@@ -66,9 +66,8 @@ ir::Conditions lower(const xt_conntrack_mtinfo3 &info)
         ask_masked(conditions, ir::Field::connection, mask, 0);
         ask_masked(conditions, ir::Field::translation, translation, 0);
     } else {
-        conditions.push_back(
-            ir::AnyOf{{{is_in(mask)},
-                       {ir::Masked{ir::Field::translation, translation, 1, ~0U - 1}}}});
+        conditions.push_back(ir::AnyOf{
+            {{is_in(mask)}, {ir::Masked{ir::Field::translation, translation, 1, ~0U - 1}}}});
     }
     return conditions;
 }

@@ -61,8 +61,8 @@ TEST_P(Conntrack, NoStateIsNoPackets)
 
 TEST_P(Conntrack, WhatElseItCanAskIsTheKernels)
 {
-    for (const std::uint16_t more : {XT_CONNTRACK_STATUS, XT_CONNTRACK_PROTO,
-                                     XT_CONNTRACK_EXPIRES, XT_CONNTRACK_DIRECTION})
+    for (const std::uint16_t more :
+         {XT_CONNTRACK_STATUS, XT_CONNTRACK_PROTO, XT_CONNTRACK_EXPIRES, XT_CONNTRACK_DIRECTION})
         EXPECT_EQ(test::asked(match(established, false, XT_CONNTRACK_STATE | more), GetParam()),
                   "kernel 0");
     EXPECT_EQ(test::asked(match(established, false, XT_CONNTRACK_STATUS), GetParam()), "kernel 0");
