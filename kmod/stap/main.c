@@ -79,7 +79,8 @@ void stap_fail(struct stap *tap, int error)
 		stap_end(tap);
 }
 
-struct stap *stap_new(struct sock *sk, gfp_t gfp)
+/* A test has it fail, wherever it is called from: tests/kmod/no_memory. */
+noinline struct stap *stap_new(struct sock *sk, gfp_t gfp)
 {
 	struct stap *tap = kzalloc(sizeof(*tap), gfp | __GFP_ACCOUNT);
 
