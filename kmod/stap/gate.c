@@ -310,6 +310,7 @@ static bool move(struct stap *tap, bool is_process)
 {
 	bool moved = false;
 
+	sock_owned_by_me(tap->sk);
 	if (!tap->started && !start(tap))
 		return false;
 	/* An application may clear it. Urgent data are in the stream, where they are judged. */
@@ -362,6 +363,15 @@ bool stap_gate_poll(struct stap *tap)
 	return stap_gate_is_ready(tap, 0, sock_rcvlowat(tap->sk, 0, INT_MAX));
 }
 
+/*
+ * Its data_ready() is called without its lock, and by then it may be none any more: see unhash() in
+ * proto.c.
+ */
+static bool is_listener(const struct stap *tap)
+{
+	return inet_sk_state_load(tap->sk) == TCP_LISTEN || READ_ONCE(tap->listened);
+}
+
 void stap_gate_data_ready(struct sock *sk)
 {
 	struct stap *tap;
@@ -371,10 +381,8 @@ void stap_gate_data_ready(struct sock *sk)
 	/*
 	 * Without a tap: a child for which there was no memory. Nobody can read it either. With
 	 * SO_RCVLOWAT what was too little may be enough now, as there is no room for more.
-	 * A listener's is called without its lock, and it may be none any more by then.
 	 */
-	if (tap && (READ_ONCE(tap->listens) || sk->sk_state == TCP_LISTEN ||
-		    !stap_is_tapped(&tap->recv) || move(tap, false) ||
+	if (tap && (is_listener(tap) || !stap_is_tapped(&tap->recv) || move(tap, false) ||
 		    (sk->sk_shutdown & RCV_SHUTDOWN) || sk->sk_err ||
 		    (sk->sk_rcvlowat > 1 && stap_gate_readable(tap))))
 		tap->data_ready(sk);

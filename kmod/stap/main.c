@@ -153,7 +153,8 @@ static int attach(struct sock *sk, struct stap_programs *programs)
 		return -ENOMEM;
 	if (programs)
 		stap_programs_install(tap, programs);
-	tap->listens = sk->sk_state == TCP_LISTEN;
+	/* It may have listened if it has, or had, a port. */
+	tap->listened = sk->sk_state == TCP_CLOSE && inet_sk(sk)->inet_sport;
 	stap_make_ours(sk, tap);
 	adopt_children(sk);
 	stap_proto_put_on(sk);

@@ -57,6 +57,13 @@ bool stap_is_plain(const struct sock *sk)
 	       !(tp->fastopen_connect && (1 << sk->sk_state) & (TCPF_CLOSE | TCPF_SYN_SENT));
 }
 
+/* Before it is seen to have ended. */
+static void note_listening(struct stap *tap)
+{
+	if (tap->sk->sk_state == TCP_LISTEN)
+		WRITE_ONCE(tap->listened, true);
+}
+
 static void close(struct sock *sk, long timeout)
 {
 	struct stap *tap = stap_of(sk);
@@ -68,6 +75,7 @@ static void close(struct sock *sk, long timeout)
 			stap_end(tap);
 		flush_work(&tap->abort);
 		lock_sock(sk);
+		note_listening(tap);
 		incomplete = stap_send_is_incomplete(tap) && !tap->error;
 		stap_send_forget(tap);
 		stap_proto_take_off(sk);
@@ -89,18 +97,12 @@ static void shutdown(struct sock *sk, int how)
 		stap_base(sk)->shutdown(sk, how);
 }
 
-/* Before anybody can see it listen. That it does not in the end is found out by connect(). */
-static int listen(struct socket *sock, int backlog)
+/* Whatever ends the listening, but for close(). */
+static void unhash(struct sock *sk)
 {
-	struct sock *sk = sock->sk;
-	struct stap *tap;
-
-	lock_sock(sk);
-	tap = stap_of(sk);
-	if (tap && sock->state == SS_UNCONNECTED)
-		WRITE_ONCE(tap->listens, true);
-	release_sock(sk);
-	return stap_base_ops(sk)->listen(sock, backlog);
+	if (stap_of(sk))
+		note_listening(stap_of(sk));
+	stap_base(sk)->unhash(sk);
 }
 
 /*
@@ -111,9 +113,9 @@ static int connect(struct sock *sk, struct sockaddr *address, int size)
 {
 	struct stap *tap = stap_of(sk);
 
-	if (tap && tap->listens) {
+	if (tap && tap->listened) {
 		synchronize_rcu();
-		WRITE_ONCE(tap->listens, false);
+		WRITE_ONCE(tap->listened, false);
 	}
 	return stap_base(sk)->connect(sk, address, size);
 }
@@ -124,8 +126,6 @@ static int disconnect(struct sock *sk, int flags)
 	struct stap *tap = stap_of(sk);
 
 	if (tap && stap_is_ours(sk)) {
-		if (sk->sk_state == TCP_LISTEN)
-			WRITE_ONCE(tap->listens, true);
 		stap_send_forget(tap);
 		tap->started = false;
 		stap_program_forget(&tap->recv);
@@ -268,6 +268,7 @@ static void build_proto(struct proto *proto, const struct proto *base)
 	*proto = *base;
 	proto->close = close;
 	proto->shutdown = shutdown;
+	proto->unhash = unhash;
 	proto->connect = connect;
 	proto->disconnect = disconnect;
 	proto->ioctl = ioctl;
@@ -283,7 +284,6 @@ static void build_ops(struct proto_ops *to, const struct proto_ops *base)
 {
 	*to = *base;
 	to->accept = accept;
-	to->listen = listen;
 	to->poll = poll;
 	to->setsockopt = setsockopt;
 	to->splice_read = stap_splice_read;

@@ -90,7 +90,7 @@ struct stap {
 
 	struct stap_direction recv;
 	struct stap_source incoming;
-	bool listens; /* TCP may call data_ready() without the lock; until it connects */
+	bool listened; /* and TCP may still call data_ready() without the lock; until it connects */
 	bool started; /* limit has a meaning */
 	u32 limit; /* sequence number up to which the application may read */
 	u32 drop; /* bytes from there on that are to be taken away */
