@@ -57,6 +57,12 @@ bool stap_is_plain(const struct sock *sk)
 	       !(tp->fastopen_connect && (1 << sk->sk_state) & (TCPF_CLOSE | TCPF_SYN_SENT));
 }
 
+static void put_on(struct sock *sk)
+{
+	WRITE_ONCE(sk->sk_prot, &protos[family_of(sk)]);
+	WRITE_ONCE(sk->sk_socket->ops, &ops[family_of(sk)]);
+}
+
 /* Before it is seen to have ended. */
 static void note_listening(struct stap *tap)
 {
@@ -120,11 +126,16 @@ static int connect(struct sock *sk, struct sockaddr *address, int size)
 	return stap_base(sk)->connect(sk, address, size);
 }
 
-/* With the socket locked. A listener's is also called for children that it forgets. */
+/*
+ * With the socket locked. A listener's is also called for children that it forgets. Whoever has
+ * other functions for the system call than ours (see release_newborn()) gets them now.
+ */
 static int disconnect(struct sock *sk, int flags)
 {
 	struct stap *tap = stap_of(sk);
 
+	if (sk->sk_socket && stap_is_ours(sk))
+		put_on(sk);
 	if (tap && stap_is_ours(sk)) {
 		stap_send_forget(tap);
 		tap->started = false;
@@ -309,12 +320,6 @@ static void use_gate(struct sock *sk)
 	write_unlock_bh(&sk->sk_callback_lock);
 }
 
-static void put_on(struct sock *sk)
-{
-	WRITE_ONCE(sk->sk_prot, &protos[family_of(sk)]);
-	WRITE_ONCE(sk->sk_socket->ops, &ops[family_of(sk)]);
-}
-
 void stap_proto_put_on(struct sock *sk)
 {
 	const int family = family_of(sk);
@@ -335,11 +340,21 @@ void stap_proto_put_on_newborn(struct sock *sk)
 	use_gate(sk);
 }
 
-/* With the spinlock of the socket's lock. */
+/*
+ * With the spinlock of the socket's lock. Who accepts by other functions than TCP's (a listener of
+ * MPTCP, to which it has come by net.ipv4.tcp_migrate_req) may give it TCP's after this, in the
+ * place of ours, so there must be nothing to read by them. As for what a listener forgets, TCP's
+ * disconnect() will do with bottom halves off.
+ */
 static void release_newborn(struct sock *sk)
 {
-	if (sk->sk_socket)
+	if (sk->sk_socket) {
+		const struct proto_ops *given = sk->sk_socket->ops;
+
 		put_on(sk);
+		if (given != stap_base_ops(sk) && given != &ops[family_of(sk)])
+			disconnect(sk, O_NONBLOCK);
+	}
 	stap_base(sk)->release_cb(sk);
 }
 
