@@ -11,6 +11,7 @@
 #include "callers.h"
 #include "child.h"
 #include "gate.h"
+#include "incoming.h"
 #include "programs.h"
 #include "proto.h"
 #include "send.h"
@@ -91,7 +92,8 @@ noinline struct stap *stap_new(struct sock *sk, gfp_t gfp)
 	tap->data_ready = stap_base_data_ready();
 	mutex_init(&tap->reader);
 	init_waitqueue_head(&tap->senders);
-	stap_gate_init(tap);
+	stap_incoming_init(tap);
+	stap_gate_prepare(tap);
 	INIT_WORK(&tap->abort, abort_connection);
 	return tap;
 }
@@ -288,6 +290,9 @@ static int __init stap_init(void)
 	abort_queue = alloc_workqueue("stap", WQ_MEM_RECLAIM, 0);
 	if (!abort_queue)
 		return error;
+	error = stap_gate_init();
+	if (error)
+		goto err_gate;
 	error = stap_view_init();
 	if (error)
 		goto err_view;
@@ -308,6 +313,8 @@ err_sockopt:
 err_ulp:
 	stap_view_exit();
 err_view:
+	stap_gate_exit();
+err_gate:
 	destroy_workqueue(abort_queue);
 	return error;
 }
@@ -318,6 +325,7 @@ static void __exit stap_exit(void)
 	stap_alias_exit();
 	stap_sockopt_exit();
 	tcp_unregister_ulp(&ulp);
+	stap_gate_exit();
 	destroy_workqueue(abort_queue);
 	rcu_barrier();
 	stap_view_exit();

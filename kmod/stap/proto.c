@@ -111,6 +111,16 @@ static void unhash(struct sock *sk)
 	stap_base(sk)->unhash(sk);
 }
 
+/* With the spinlock of the socket's lock. */
+static void release_cb(struct sock *sk)
+{
+	struct stap *tap = stap_of(sk);
+
+	if (tap)
+		stap_gate_go_on(tap);
+	stap_base(sk)->release_cb(sk);
+}
+
 /*
  * With the socket locked. Who found it listening may be about to call its data_ready(), as for a
  * listener, without that lock; they all are within RCU, and there come no more.
@@ -139,6 +149,7 @@ static int disconnect(struct sock *sk, int flags)
 	if (tap && stap_is_ours(sk)) {
 		stap_send_forget(tap);
 		tap->started = false;
+		WRITE_ONCE(tap->unfinished, false);
 		stap_program_forget(&tap->recv);
 		stap_program_forget(&tap->send);
 		tap->drop = 0;
@@ -280,6 +291,7 @@ static void build_proto(struct proto *proto, const struct proto *base)
 	proto->close = close;
 	proto->shutdown = shutdown;
 	proto->unhash = unhash;
+	proto->release_cb = release_cb;
 	proto->connect = connect;
 	proto->disconnect = disconnect;
 	proto->ioctl = ioctl;
@@ -355,7 +367,7 @@ static void release_newborn(struct sock *sk)
 		if (given != stap_base_ops(sk) && given != &ops[family_of(sk)])
 			disconnect(sk, O_NONBLOCK);
 	}
-	stap_base(sk)->release_cb(sk);
+	release_cb(sk);
 }
 
 void stap_proto_take_off(struct sock *sk)

@@ -17,6 +17,7 @@
  *   program  one of them and its run
  *   view     what a program sees: one message as an skb of its own
  *   gate     incoming: how far the application may read
+ *   incoming the bytes of that
  *   room     memory and window for a message that is not all there
  *   recv     the application reads
  *   send     the application writes
@@ -97,6 +98,8 @@ struct stap {
 	u32 incomplete; /* bytes there were of the message there when they did not suffice */
 	const struct sk_buff *cursor; /* where the last look began, while the gate moves; or NULL */
 	u32 cursor_at; /* with this sequence number */
+	bool unfinished; /* the gate was left where it could be moved on */
+	struct work_struct go_on;
 	struct mutex reader; /* one reader at a time spends what is between */
 
 	struct stap_direction send;
@@ -106,7 +109,7 @@ struct stap {
 	bool sender_refused; /* one was told to come back, and is to be told when */
 	wait_queue_head_t senders; /* who wait for their turn */
 
-	refcount_t references; /* of the socket, and of abort while it is queued */
+	refcount_t references; /* of the socket, and of abort and go_on while they are queued */
 	struct work_struct abort;
 	struct rcu_head rcu;
 };

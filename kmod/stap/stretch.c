@@ -175,6 +175,7 @@ static int judge(struct stretch *stretch)
 
 		if (!there)
 			return 0;
+		cond_resched(); /* a message may be of one byte */
 		found = stap_examine(&stretch->source, at, there);
 		if (found.length < 0)
 			return disconnect(tap, -found.length);
