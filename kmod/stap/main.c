@@ -66,6 +66,15 @@ void stap_end(struct stap *tap)
 	}
 }
 
+void stap_end_now(struct stap *tap)
+{
+	stap_end(tap);
+	mutex_lock(&tap->ends);
+	if (cancel_work_sync(&tap->abort))
+		abort_connection(&tap->abort);
+	mutex_unlock(&tap->ends);
+}
+
 /*
  * What nobody has accepted must not be locked by anybody but its listener (that is a WARN in
  * inet_csk_listen_stop()). It ends when somebody first uses it, or with the listener.
@@ -94,6 +103,7 @@ noinline struct stap *stap_new(struct sock *sk, gfp_t gfp)
 	init_waitqueue_head(&tap->senders);
 	stap_incoming_init(tap);
 	stap_gate_prepare(tap);
+	mutex_init(&tap->ends);
 	INIT_WORK(&tap->abort, abort_connection);
 	return tap;
 }

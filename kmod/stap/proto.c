@@ -78,8 +78,7 @@ static void close(struct sock *sk, long timeout)
 		bool incomplete;
 
 		if (sk->sk_state != TCP_LISTEN)
-			stap_end(tap);
-		flush_work(&tap->abort);
+			stap_end_now(tap);
 		lock_sock(sk);
 		note_listening(tap);
 		incomplete = stap_send_is_incomplete(tap) && !tap->error;

@@ -111,6 +111,7 @@ struct stap {
 
 	refcount_t references; /* of the socket, and of abort and go_on while they are queued */
 	struct work_struct abort;
+	struct mutex ends; /* one at a time does, or waits for, abort */
 	struct rcu_head rcu;
 };
 
@@ -130,6 +131,11 @@ extern unsigned int stap_max_message;
 void stap_fail(struct stap *tap, int error);
 /* By who uses the socket: if it has failed, see to its end, which tap->abort brings. */
 void stap_end(struct stap *tap);
+/*
+ * The same, and it has ended. What tap->abort does for others may wait for who has locked their
+ * sockets, and this one must not wait for that. Without the lock.
+ */
+void stap_end_now(struct stap *tap);
 
 /*
  * Both take the reference if they succeed, and lock the socket. ECONNABORTED if it has no tap,
