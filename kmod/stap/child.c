@@ -44,9 +44,6 @@ void stap_child_clone(const struct request_sock *request, struct sock *sk, const
 	struct stap *parent = stap_of(sk);
 	struct stap *tap = NULL;
 
-	/* Also if listen() was on its way when it was tapped. */
-	if (parent)
-		WRITE_ONCE(parent->listens, true);
 	/* Not if the listener was the last that was tapped; then it is gone, and TCP drops this. */
 	if (try_module_get(THIS_MODULE)) {
 		stap_proto_put_on_newborn(sk);

@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <linux/rcupdate.h>
 #include <linux/sched/signal.h>
-#include <linux/skbuff.h>
 #include <linux/tcp.h>
 #include <net/tcp.h>
 
 #include "../compat.h"
 #include "gate.h"
+#include "incoming.h"
 #include "program.h"
 #include "room.h"
 #include "stap.h"
-#include "view.h"
 
 /*
  * The queue's owner may take a dropped message away between our two looks at copied_seq. Then
@@ -38,109 +37,6 @@ bool stap_gate_is_ready(const struct stap *tap, u32 skip, u32 least)
 
 	return there >= least ||
 	       (there > skip && (READ_ONCE(tap->drop) || tcp_epollin_ready(tap->sk, INT_MAX)));
-}
-
-/* Behind its last byte. A FIN takes a number more. */
-static u32 end_of(const struct sk_buff *skb)
-{
-	return TCP_SKB_CB(skb)->seq + skb->len;
-}
-
-/* Sequence number behind the last byte there is. */
-static u32 end_of_data(const struct stap *tap)
-{
-	const struct sk_buff *last = skb_peek_tail(&tap->sk->sk_receive_queue);
-
-	return last ? end_of(last) : tap->limit;
-}
-
-/*
- * The skb that TCP reads this byte from: the first that has it. Each skb ends behind the one
- * before, but may begin with bytes that were there already, and need not be the same ones. New
- * skbs come last.
- */
-static const struct sk_buff *search(const struct sk_buff_head *queue, u32 sequence)
-{
-	const struct sk_buff *skb, *found = NULL;
-
-	skb_queue_reverse_walk(queue, skb) {
-		if (!after(end_of(skb), sequence))
-			break;
-		found = skb;
-	}
-	return found;
-}
-
-/* The same, on from where the last look began: messages are short, and the queue may be long. */
-static const struct sk_buff *skb_at(struct stap *tap, u32 sequence)
-{
-	const struct sk_buff_head *queue = &tap->sk->sk_receive_queue;
-	const struct sk_buff *skb = tap->cursor;
-
-	if (!skb || before(sequence, tap->cursor_at))
-		skb = search(queue, sequence);
-	while (skb && !after(end_of(skb), sequence))
-		skb = skb_queue_is_last(queue, skb) ? NULL : skb_queue_next(queue, skb);
-	tap->cursor = skb;
-	tap->cursor_at = sequence;
-	return skb;
-}
-
-/* Where the bytes are if they are in one piece; most short messages are. */
-static const void *in_one_piece(const struct sk_buff *skb, u32 offset, u32 size)
-{
-	const struct skb_shared_info *shared = skb_shinfo(skb);
-	const skb_frag_t *first = &shared->frags[0];
-
-	if (offset + size <= skb_headlen(skb))
-		return skb->data + offset;
-	if (skb_headlen(skb) || !shared->nr_frags || offset + size > skb_frag_size(first))
-		return NULL;
-	if (!skb_frags_readable(skb) || PageHighMem(skb_frag_page(first)))
-		return NULL;
-	return skb_frag_address(first) + offset;
-}
-
-static int copy(const struct sk_buff *skb, u32 offset, void *to, u32 size)
-{
-	const void *from = in_one_piece(skb, offset, size);
-
-	if (!from)
-		return skb_copy_bits(skb, offset, to, size);
-	memcpy(to, from, size);
-	return 0;
-}
-
-/* What a program is to see, from the gate on. */
-static int fill(const struct stap_source *source, struct stap_view *view, u32 offset, u32 size)
-{
-	struct stap *tap = container_of(source, struct stap, incoming);
-	const bool copied = size <= STAP_VIEW_COPIED;
-	u8 *to = copied ? stap_view_put(view, size) : NULL;
-	u32 sequence = tap->limit + offset;
-	const struct sk_buff *skb = skb_at(tap, sequence);
-	int error;
-
-	while (size) {
-		u32 some;
-
-		if (!skb)
-			return -EFAULT;
-		offset = sequence - TCP_SKB_CB(skb)->seq;
-		if (offset < skb->len) {
-			some = min(size, skb->len - offset);
-			error = copied ? copy(skb, offset, to, some) :
-					 stap_view_add_skb(view, skb, offset, some);
-			if (error)
-				return error;
-			to += some;
-			sequence += some;
-			size -= some;
-		}
-		skb = skb_queue_is_last(&tap->sk->sk_receive_queue, skb) ? NULL :
-			skb_queue_next(&tap->sk->sk_receive_queue, skb);
-	}
-	return 0;
 }
 
 /* It is like any other byte from now on. */
@@ -255,7 +151,7 @@ static void nudge(struct sock *sk)
 /* The message at the gate; whether there may be another. */
 static bool next(struct stap *tap, bool *moved)
 {
-	const s32 there = end_of_data(tap) - tap->limit;
+	const s32 there = stap_incoming_end(tap) - tap->limit;
 	struct stap_finding found;
 
 	if (there <= 0)
@@ -295,12 +191,13 @@ static bool next(struct stap *tap, bool *moved)
 	}
 }
 
-void stap_gate_init(struct stap *tap)
-{
-	tap->incoming = (struct stap_source){
-		.sk = tap->sk, .direction = &tap->recv, .fill = fill,
-	};
-}
+/*
+ * A segment may have a message in each of its bytes. So many are judged before somebody else gets
+ * the processor, and the socket.
+ */
+#define GO 256
+
+static struct workqueue_struct *goers;
 
 /*
  * Whether anybody may be waiting for what has changed. A process may find any amount there; what
@@ -309,12 +206,15 @@ void stap_gate_init(struct stap *tap)
 static bool move(struct stap *tap, bool is_process)
 {
 	bool moved = false;
+	u32 left = GO;
 
+	sock_owned_by_me(tap->sk);
 	if (!tap->started && !start(tap))
 		return false;
 	/* An application may clear it. Urgent data are in the stream, where they are judged. */
 	if (!sock_flag(tap->sk, SOCK_URGINLINE))
 		sock_set_flag(tap->sk, SOCK_URGINLINE);
+	WRITE_ONCE(tap->unfinished, false);
 	tap->cursor = NULL;
 	do {
 		if (tap->error || (tap->drop && !eat(tap)))
@@ -323,8 +223,61 @@ static bool move(struct stap *tap, bool is_process)
 			break;
 		if (is_process)
 			cond_resched();
-	} while (next(tap, &moved));
+		else if (!left--)
+			WRITE_ONCE(tap->unfinished, true);
+	} while (!tap->unfinished && next(tap, &moved));
 	return moved && stap_gate_readable(tap);
+}
+
+/*
+ * One go. It does not wait for who has the socket locked: he says so again when he is through (see
+ * release_cb() in proto.c), and others' wait for their turn here.
+ */
+static void go_on(struct work_struct *work)
+{
+	struct stap *tap = container_of(work, struct stap, go_on);
+	struct sock *sk = tap->sk;
+
+	spin_lock_bh(&sk->sk_lock.slock);
+	if (!sock_owned_by_user(sk) && tap->unfinished && !sock_flag(sk, SOCK_DEAD)) {
+		if (move(tap, false))
+			tap->data_ready(sk);
+		stap_gate_go_on(tap);
+	}
+	spin_unlock_bh(&sk->sk_lock.slock);
+	stap_free(tap);
+	sock_put(sk);
+}
+
+/* What nobody has accepted yet can wait until it is. */
+void stap_gate_go_on(struct stap *tap)
+{
+	struct sock *sk = tap->sk;
+
+	if (!tap->unfinished || !READ_ONCE(sk->sk_socket))
+		return;
+	sock_hold(sk);
+	refcount_inc(&tap->references);
+	if (!queue_work(goers, &tap->go_on)) {
+		stap_free(tap);
+		sock_put(sk);
+	}
+}
+
+void stap_gate_prepare(struct stap *tap)
+{
+	INIT_WORK(&tap->go_on, go_on);
+}
+
+int __init stap_gate_init(void)
+{
+	goers = alloc_workqueue("stap_gate", WQ_MEM_RECLAIM | WQ_UNBOUND, 0);
+	return goers ? 0 : -ENOMEM;
+}
+
+void stap_gate_exit(void)
+{
+	destroy_workqueue(goers);
 }
 
 void stap_gate_advance(struct stap *tap)
@@ -343,7 +296,8 @@ static void advance(struct stap *tap)
 void stap_gate_look(struct stap *tap)
 {
 	/* Data in a SYN are queued without a word (TCP Fast Open). */
-	if (!READ_ONCE(tap->started) || READ_ONCE(tap->sk->sk_rcvlowat) > 1)
+	if (!READ_ONCE(tap->started) || READ_ONCE(tap->unfinished) ||
+	    READ_ONCE(tap->sk->sk_rcvlowat) > 1)
 		advance(tap);
 }
 
@@ -351,7 +305,8 @@ void stap_gate_was_read(struct stap *tap)
 {
 	if (stap_gate_readable(tap))
 		return;
-	if (READ_ONCE(tap->drop) || (READ_ONCE(tap->incomplete) && stap_room_is_short(tap)))
+	if (READ_ONCE(tap->drop) || READ_ONCE(tap->unfinished) ||
+	    (READ_ONCE(tap->incomplete) && stap_room_is_short(tap)))
 		advance(tap);
 }
 
@@ -360,6 +315,24 @@ bool stap_gate_poll(struct stap *tap)
 	if (!READ_ONCE(tap->started))
 		advance(tap);
 	return stap_gate_is_ready(tap, 0, sock_rcvlowat(tap->sk, 0, INT_MAX));
+}
+
+/*
+ * Its data_ready() is called without its lock, and by then it may be none any more: see unhash() in
+ * proto.c.
+ */
+static bool is_listener(const struct stap *tap)
+{
+	return inet_sk_state_load(tap->sk) == TCP_LISTEN || READ_ONCE(tap->listened);
+}
+
+/* It is left as it is if somebody is to go on. */
+static bool has_come(struct stap *tap)
+{
+	const bool moved = !tap->unfinished && move(tap, false);
+
+	stap_gate_go_on(tap);
+	return moved;
 }
 
 void stap_gate_data_ready(struct sock *sk)
@@ -371,10 +344,8 @@ void stap_gate_data_ready(struct sock *sk)
 	/*
 	 * Without a tap: a child for which there was no memory. Nobody can read it either. With
 	 * SO_RCVLOWAT what was too little may be enough now, as there is no room for more.
-	 * A listener's is called without its lock, and it may be none any more by then.
 	 */
-	if (tap && (READ_ONCE(tap->listens) || sk->sk_state == TCP_LISTEN ||
-		    !stap_is_tapped(&tap->recv) || move(tap, false) ||
+	if (tap && (is_listener(tap) || !stap_is_tapped(&tap->recv) || has_come(tap) ||
 		    (sk->sk_shutdown & RCV_SHUTDOWN) || sk->sk_err ||
 		    (sk->sk_rcvlowat > 1 && stap_gate_readable(tap))))
 		tap->data_ready(sk);

@@ -14,7 +14,10 @@
 struct sock;
 struct stap;
 
-void stap_gate_init(struct stap *tap);
+int stap_gate_init(void);
+void stap_gate_exit(void);
+/* Of a new tap. */
+void stap_gate_prepare(struct stap *tap);
 
 /*
  * Bytes that may be read. To be asked by who holds tap->reader, or who does not mind that they
@@ -39,6 +42,8 @@ void stap_gate_was_read(struct stap *tap);
 
 /* Moves the gate as far as it goes. With the socket locked. */
 void stap_gate_advance(struct stap *tap);
+/* If it was left where it could be moved on: that it goes on. With the spinlock of the lock. */
+void stap_gate_go_on(struct stap *tap);
 /* If TCP may have had no reason to: when it is first looked at, or SO_RCVLOWAT is not reached. */
 void stap_gate_look(struct stap *tap);
 

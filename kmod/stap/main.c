@@ -11,6 +11,7 @@
 #include "callers.h"
 #include "child.h"
 #include "gate.h"
+#include "incoming.h"
 #include "programs.h"
 #include "proto.h"
 #include "send.h"
@@ -65,6 +66,15 @@ void stap_end(struct stap *tap)
 	}
 }
 
+void stap_end_now(struct stap *tap)
+{
+	stap_end(tap);
+	mutex_lock(&tap->ends);
+	if (cancel_work_sync(&tap->abort))
+		abort_connection(&tap->abort);
+	mutex_unlock(&tap->ends);
+}
+
 /*
  * What nobody has accepted must not be locked by anybody but its listener (that is a WARN in
  * inet_csk_listen_stop()). It ends when somebody first uses it, or with the listener.
@@ -79,7 +89,8 @@ void stap_fail(struct stap *tap, int error)
 		stap_end(tap);
 }
 
-struct stap *stap_new(struct sock *sk, gfp_t gfp)
+/* A test has it fail, wherever it is called from: tests/kmod/no_memory. */
+noinline struct stap *stap_new(struct sock *sk, gfp_t gfp)
 {
 	struct stap *tap = kzalloc(sizeof(*tap), gfp | __GFP_ACCOUNT);
 
@@ -90,7 +101,9 @@ struct stap *stap_new(struct sock *sk, gfp_t gfp)
 	tap->data_ready = stap_base_data_ready();
 	mutex_init(&tap->reader);
 	init_waitqueue_head(&tap->senders);
-	stap_gate_init(tap);
+	stap_incoming_init(tap);
+	stap_gate_prepare(tap);
+	mutex_init(&tap->ends);
 	INIT_WORK(&tap->abort, abort_connection);
 	return tap;
 }
@@ -152,7 +165,8 @@ static int attach(struct sock *sk, struct stap_programs *programs)
 		return -ENOMEM;
 	if (programs)
 		stap_programs_install(tap, programs);
-	tap->listens = sk->sk_state == TCP_LISTEN;
+	/* It may have listened if it has, or had, a port. */
+	tap->listened = sk->sk_state == TCP_CLOSE && inet_sk(sk)->inet_sport;
 	stap_make_ours(sk, tap);
 	adopt_children(sk);
 	stap_proto_put_on(sk);
@@ -286,6 +300,9 @@ static int __init stap_init(void)
 	abort_queue = alloc_workqueue("stap", WQ_MEM_RECLAIM, 0);
 	if (!abort_queue)
 		return error;
+	error = stap_gate_init();
+	if (error)
+		goto err_gate;
 	error = stap_view_init();
 	if (error)
 		goto err_view;
@@ -306,6 +323,8 @@ err_sockopt:
 err_ulp:
 	stap_view_exit();
 err_view:
+	stap_gate_exit();
+err_gate:
 	destroy_workqueue(abort_queue);
 	return error;
 }
@@ -316,6 +335,7 @@ static void __exit stap_exit(void)
 	stap_alias_exit();
 	stap_sockopt_exit();
 	tcp_unregister_ulp(&ulp);
+	stap_gate_exit();
 	destroy_workqueue(abort_queue);
 	rcu_barrier();
 	stap_view_exit();

@@ -57,6 +57,19 @@ bool stap_is_plain(const struct sock *sk)
 	       !(tp->fastopen_connect && (1 << sk->sk_state) & (TCPF_CLOSE | TCPF_SYN_SENT));
 }
 
+static void put_on(struct sock *sk)
+{
+	WRITE_ONCE(sk->sk_prot, &protos[family_of(sk)]);
+	WRITE_ONCE(sk->sk_socket->ops, &ops[family_of(sk)]);
+}
+
+/* Before it is seen to have ended. */
+static void note_listening(struct stap *tap)
+{
+	if (tap->sk->sk_state == TCP_LISTEN)
+		WRITE_ONCE(tap->listened, true);
+}
+
 static void close(struct sock *sk, long timeout)
 {
 	struct stap *tap = stap_of(sk);
@@ -65,9 +78,9 @@ static void close(struct sock *sk, long timeout)
 		bool incomplete;
 
 		if (sk->sk_state != TCP_LISTEN)
-			stap_end(tap);
-		flush_work(&tap->abort);
+			stap_end_now(tap);
 		lock_sock(sk);
+		note_listening(tap);
 		incomplete = stap_send_is_incomplete(tap) && !tap->error;
 		stap_send_forget(tap);
 		stap_proto_take_off(sk);
@@ -89,18 +102,22 @@ static void shutdown(struct sock *sk, int how)
 		stap_base(sk)->shutdown(sk, how);
 }
 
-/* Before anybody can see it listen. That it does not in the end is found out by connect(). */
-static int listen(struct socket *sock, int backlog)
+/* Whatever ends the listening, but for close(). */
+static void unhash(struct sock *sk)
 {
-	struct sock *sk = sock->sk;
-	struct stap *tap;
+	if (stap_of(sk))
+		note_listening(stap_of(sk));
+	stap_base(sk)->unhash(sk);
+}
 
-	lock_sock(sk);
-	tap = stap_of(sk);
-	if (tap && sock->state == SS_UNCONNECTED)
-		WRITE_ONCE(tap->listens, true);
-	release_sock(sk);
-	return stap_base_ops(sk)->listen(sock, backlog);
+/* With the spinlock of the socket's lock. */
+static void release_cb(struct sock *sk)
+{
+	struct stap *tap = stap_of(sk);
+
+	if (tap)
+		stap_gate_go_on(tap);
+	stap_base(sk)->release_cb(sk);
 }
 
 /*
@@ -111,23 +128,27 @@ static int connect(struct sock *sk, struct sockaddr *address, int size)
 {
 	struct stap *tap = stap_of(sk);
 
-	if (tap && tap->listens) {
+	if (tap && tap->listened) {
 		synchronize_rcu();
-		WRITE_ONCE(tap->listens, false);
+		WRITE_ONCE(tap->listened, false);
 	}
 	return stap_base(sk)->connect(sk, address, size);
 }
 
-/* With the socket locked. A listener's is also called for children that it forgets. */
+/*
+ * With the socket locked. A listener's is also called for children that it forgets. Whoever has
+ * other functions for the system call than ours (see release_newborn()) gets them now.
+ */
 static int disconnect(struct sock *sk, int flags)
 {
 	struct stap *tap = stap_of(sk);
 
+	if (sk->sk_socket && stap_is_ours(sk))
+		put_on(sk);
 	if (tap && stap_is_ours(sk)) {
-		if (sk->sk_state == TCP_LISTEN)
-			WRITE_ONCE(tap->listens, true);
 		stap_send_forget(tap);
 		tap->started = false;
+		WRITE_ONCE(tap->unfinished, false);
 		stap_program_forget(&tap->recv);
 		stap_program_forget(&tap->send);
 		tap->drop = 0;
@@ -268,6 +289,8 @@ static void build_proto(struct proto *proto, const struct proto *base)
 	*proto = *base;
 	proto->close = close;
 	proto->shutdown = shutdown;
+	proto->unhash = unhash;
+	proto->release_cb = release_cb;
 	proto->connect = connect;
 	proto->disconnect = disconnect;
 	proto->ioctl = ioctl;
@@ -283,7 +306,6 @@ static void build_ops(struct proto_ops *to, const struct proto_ops *base)
 {
 	*to = *base;
 	to->accept = accept;
-	to->listen = listen;
 	to->poll = poll;
 	to->setsockopt = setsockopt;
 	to->splice_read = stap_splice_read;
@@ -309,12 +331,6 @@ static void use_gate(struct sock *sk)
 	write_unlock_bh(&sk->sk_callback_lock);
 }
 
-static void put_on(struct sock *sk)
-{
-	WRITE_ONCE(sk->sk_prot, &protos[family_of(sk)]);
-	WRITE_ONCE(sk->sk_socket->ops, &ops[family_of(sk)]);
-}
-
 void stap_proto_put_on(struct sock *sk)
 {
 	const int family = family_of(sk);
@@ -335,12 +351,22 @@ void stap_proto_put_on_newborn(struct sock *sk)
 	use_gate(sk);
 }
 
-/* With the spinlock of the socket's lock. */
+/*
+ * With the spinlock of the socket's lock. Who accepts by other functions than TCP's (a listener of
+ * MPTCP, to which it has come by net.ipv4.tcp_migrate_req) may give it TCP's after this, in the
+ * place of ours, so there must be nothing to read by them. As for what a listener forgets, TCP's
+ * disconnect() will do with bottom halves off.
+ */
 static void release_newborn(struct sock *sk)
 {
-	if (sk->sk_socket)
+	if (sk->sk_socket) {
+		const struct proto_ops *given = sk->sk_socket->ops;
+
 		put_on(sk);
-	stap_base(sk)->release_cb(sk);
+		if (given != stap_base_ops(sk) && given != &ops[family_of(sk)])
+			disconnect(sk, O_NONBLOCK);
+	}
+	release_cb(sk);
 }
 
 void stap_proto_take_off(struct sock *sk)

@@ -60,8 +60,7 @@ static int wait(struct stap *tap, u32 skip, u32 least, long *timeo)
 		if (result)
 			break;
 		if (READ_ONCE(tap->error)) {
-			stap_end(tap);
-			flush_work(&tap->abort);
+			stap_end_now(tap);
 			break;
 		}
 		if (over)

@@ -17,6 +17,7 @@
  *   program  one of them and its run
  *   view     what a program sees: one message as an skb of its own
  *   gate     incoming: how far the application may read
+ *   incoming the bytes of that
  *   room     memory and window for a message that is not all there
  *   recv     the application reads
  *   send     the application writes
@@ -90,13 +91,15 @@ struct stap {
 
 	struct stap_direction recv;
 	struct stap_source incoming;
-	bool listens; /* TCP may call data_ready() without the lock; until it connects */
+	bool listened; /* and TCP may still call data_ready() without the lock; until it connects */
 	bool started; /* limit has a meaning */
 	u32 limit; /* sequence number up to which the application may read */
 	u32 drop; /* bytes from there on that are to be taken away */
 	u32 incomplete; /* bytes there were of the message there when they did not suffice */
 	const struct sk_buff *cursor; /* where the last look began, while the gate moves; or NULL */
 	u32 cursor_at; /* with this sequence number */
+	bool unfinished; /* the gate was left where it could be moved on */
+	struct work_struct go_on;
 	struct mutex reader; /* one reader at a time spends what is between */
 
 	struct stap_direction send;
@@ -106,8 +109,9 @@ struct stap {
 	bool sender_refused; /* one was told to come back, and is to be told when */
 	wait_queue_head_t senders; /* who wait for their turn */
 
-	refcount_t references; /* of the socket, and of abort while it is queued */
+	refcount_t references; /* of the socket, and of abort and go_on while they are queued */
 	struct work_struct abort;
+	struct mutex ends; /* one at a time does, or waits for, abort */
 	struct rcu_head rcu;
 };
 
@@ -127,6 +131,11 @@ extern unsigned int stap_max_message;
 void stap_fail(struct stap *tap, int error);
 /* By who uses the socket: if it has failed, see to its end, which tap->abort brings. */
 void stap_end(struct stap *tap);
+/*
+ * The same, and it has ended. What tap->abort does for others may wait for who has locked their
+ * sockets, and this one must not wait for that. Without the lock.
+ */
+void stap_end_now(struct stap *tap);
 
 /*
  * Both take the reference if they succeed, and lock the socket. ECONNABORTED if it has no tap,

@@ -67,17 +67,34 @@ static int push_pending(struct sock *sk, const struct stretch *stretch, u32 size
 			 size, flags, control_of(stretch, size));
 }
 
+/* The rest, if there is one, will have to wait. */
+static bool leaves_no_room(const struct sock *sk, u32 size)
+{
+	const struct tcp_sock *tp = tcp_sk(sk);
+
+	return sk->sk_wmem_queued + (s64)size >= sk->sk_sndbuf ||
+	       tp->write_seq - tp->snd_nxt + (u64)size >= tcp_notsent_lowat(tp);
+}
+
 /*
  * TCP takes as much as it has room for; with this as much as there is. The charge of what is
- * pending goes with it.
+ * pending goes with it. What it would hold back it sends if there is no room, as it does when
+ * it has to wait for some itself.
  */
 static int push_now(struct sock *sk, const struct stretch *stretch, u32 size, int flags)
 {
 	const u32 low_water = tcp_sk(sk)->notsent_lowat;
+	const u8 nagle = tcp_sk(sk)->nonagle;
 	const int limit = sk->sk_sndbuf;
 	int result;
 
 	flags |= MSG_DONTWAIT | MSG_NOSIGNAL;
+	if (nagle & TCP_NAGLE_CORK || flags & MSG_MORE) {
+		if (leaves_no_room(sk, size)) {
+			tcp_sk(sk)->nonagle = TCP_NAGLE_OFF;
+			flags &= ~MSG_MORE;
+		}
+	}
 	WRITE_ONCE(sk->sk_sndbuf, INT_MAX);
 	WRITE_ONCE(tcp_sk(sk)->notsent_lowat, U32_MAX);
 	if (stretch->data) {
@@ -87,6 +104,7 @@ static int push_now(struct sock *sk, const struct stretch *stretch, u32 size, in
 		result = push_pending(sk, stretch, size, flags);
 		sk_forward_alloc_add(sk, max(result, 0) - (int)size);
 	}
+	tcp_sk(sk)->nonagle = nagle;
 	WRITE_ONCE(tcp_sk(sk)->notsent_lowat, low_water);
 	/* Short of memory it makes that smaller. */
 	WRITE_ONCE(sk->sk_sndbuf, min(sk->sk_sndbuf, limit));
@@ -175,6 +193,7 @@ static int judge(struct stretch *stretch)
 
 		if (!there)
 			return 0;
+		cond_resched(); /* a message may be of one byte */
 		found = stap_examine(&stretch->source, at, there);
 		if (found.length < 0)
 			return disconnect(tap, -found.length);

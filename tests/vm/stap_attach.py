@@ -11,6 +11,7 @@ from typing import Callable, Iterator
 from lib import bpf, cgroup, tap
 from lib.check import Skip, expect, expect_equal, main, test
 from lib.iovec import splice
+from lib.memory import no_memory
 from lib.tap import DROP, OK, ULP, Programs, load
 from lib.tcp import connect, connection, error_of, listening, prefixed, readable, receive, wait_for_data
 
@@ -203,25 +204,9 @@ def what_was_there_before() -> None:
         expect_equal(receive(other, 6), prefixed(b"a") + prefixed(b"b"), "received")
 
 
-NO_MEMORY = "/usr/lib/bpfilter-tests/no_memory.ko"
-
-
-@contextlib.contextmanager
-def no_memory() -> Iterator[None]:
-    done = subprocess.run(["insmod", NO_MEMORY], capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise Skip(f"this kernel has no kretprobes: {done.stderr.strip()}")
-    try:
-        yield
-    finally:
-        subprocess.run(["rmmod", "no_memory"], check=True)
-
-
 @test
 def a_child_without_memory() -> None:
     """Nobody may read or write what could not be tapped."""
-    if not os.path.exists(NO_MEMORY):
-        raise Skip(f"{NO_MEMORY} is not there: tests/kmod/build makes it")
     constant = program()
     with listening() as listener:
         tap.tap(listener, Programs(-1, constant, -1, constant))

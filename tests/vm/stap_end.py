@@ -7,13 +7,18 @@ import errno
 import os
 import socket
 import subprocess
-from typing import Iterator
+import threading
+from functools import partial
+from typing import Callable, Iterator
 
 from lib import bpf, tap
 from lib.check import expect, expect_equal, main, test, wait_for
+from lib.fault import Fault, send, set_filter
+from lib.process import SETSOCKOPT, waits_in
 from lib.tap import DISCONNECT, OK, Programs, load
-from lib.tcp import connect, connection, ending, error_of, listening, prefixed, receive
+from lib.tcp import LIMIT, connect, connection, ending, error_of, listening, prefixed, receive
 
+SENDTO = 44  # number of the system call
 MAX_MESSAGE = "/sys/module/stap/parameters/max_message"
 
 
@@ -166,6 +171,49 @@ def unloading() -> None:
         expect_equal(ending(other), (b"", "OK"), "the other side")
     tap.unload()
     load()
+
+
+MANY = 257  # more than a work queue runs at a time for a processor
+
+
+@test
+def while_many_others_cannot() -> None:
+    """Somebody else's sockets, which are to be ended, and are locked for as long as he likes."""
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(allowed)})
+    sending, locking = Fault(), Fault()
+    threads: list[threading.Thread] = []
+
+    def begin(function: Callable[[], object], call: int, fd: int) -> None:
+        threads.append(threading.Thread(target=function))
+        threads[-1].start()
+        wait_for(lambda: waits_in(os.getpid(), call, fd), "a thread to wait")
+
+    with contextlib.ExitStack() as stack:
+        for _ in range(MANY):
+            one, _ = stack.enter_context(connection())
+            verdict = bpf.load(bpf.constant(DISCONNECT))
+            tap.tap(one, Programs(-1, verdict, -1, -1))
+            os.close(verdict)
+            fd = one.fileno()
+            one.setblocking(True)
+            begin(partial(send, fd, sending, 100), SENDTO, fd)
+            begin(partial(set_filter, fd, locking), SETSOCKOPT, fd)
+        sending.go_on()
+        for thread in threads[::2]:  # who send: their sockets are to be ended, and have the others' locks
+            thread.join()
+        mine, _ = stack.enter_context(connection())
+        on_x(mine)
+        expect_equal(error_of(lambda: mine.sendall(prefixed(b"x"))), "ECONNABORTED", "the end of one of mine")
+        reader = threading.Thread(target=lambda: error_of(lambda: mine.recv(1)))
+        reader.start()
+        reader.join(LIMIT)
+        came_back = not reader.is_alive()
+        locking.go_on()
+        for thread in (*threads, reader):
+            thread.join()
+    os.sched_setaffinity(0, allowed)
+    expect(came_back, "recv() of mine waits for the others' locks")
 
 
 if __name__ == "__main__":

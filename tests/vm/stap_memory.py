@@ -15,6 +15,8 @@ from lib.tcp import connection, error_of, readable, writable
 
 SO_MEMINFO = 55
 MIB = 1 << 20
+PAGE_OF_A_SENDER = 32 << 10  # what he writes is put into (SKB_FRAG_PAGE_ORDER)
+TURNS = 4000
 
 
 def memory_of(opened: socket.socket) -> dict[str, int]:
@@ -66,6 +68,28 @@ def it_is_the_cgroups_too() -> None:
             return f"{round(held / MIB)} {round(after / MIB)}"
 
         expect_equal(group.run(in_group), "6 0", "MiB on its account, with the message begun and with the socket gone")
+
+
+def free_memory() -> int:
+    with open("/proc/meminfo", encoding="ascii") as file:
+        return next(int(line.split()[1]) * 1024 for line in file if line.startswith("MemAvailable:"))
+
+
+@test
+def by_the_byte() -> None:
+    """A message that comes like that between others of the same sender is on its account by the byte too, so it
+    must not have a page for each, which the others fill."""
+    with connection() as (one, _), connection() as (busy, drain):
+        parse = bpf.load(bpf.constant(MIB))
+        tap.tap(one, Programs(parse, -1, -1, -1))
+        os.close(parse)
+        before = free_memory()
+        for _ in range(TURNS):
+            one.sendall(b"x")
+            busy.sendall(bytes(PAGE_OF_A_SENDER))
+            expect_equal(len(drain.recv(PAGE_OF_A_SENDER, socket.MSG_WAITALL)), PAGE_OF_A_SENDER, "read")
+        taken = before - free_memory()
+        expect(taken < TURNS * PAGE_OF_A_SENDER // 4, f"{taken} bytes taken for {TURNS}")
 
 
 def takes_all(size: int, times: int) -> bool:

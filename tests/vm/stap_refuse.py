@@ -6,11 +6,11 @@ import mmap
 import socket
 
 from lib import bpf, tap
-from lib.check import expect_equal, main, test
+from lib.check import expect, expect_equal, main, test
 from lib.tap import DROP, OK, Programs, load
-from lib.tcp import connect, connection, error_of, listening, prefixed, receive, wait_for_data
+from lib.tcp import connect, connection, disconnect, error_of, fast_open, listening, prefixed, readable, receive, wait_for_data
 
-TCP_REPAIR, TCP_FASTOPEN_CONNECT, TCP_ZEROCOPY_RECEIVE = 19, 30, 35
+TCP_REPAIR, TCP_FASTOPEN, TCP_FASTOPEN_CONNECT, TCP_ZEROCOPY_RECEIVE = 19, 23, 30, 35
 MSG_FASTOPEN = 0x20000000
 
 
@@ -67,6 +67,26 @@ def connecting_with_the_first_bytes() -> None:
         with listener.accept()[0], connect(listener, early)[1] as other:
             early.sendall(b"hello")
             expect_equal(receive(other, 5), b"hello", "through the tapped one")
+
+
+@test
+def connecting_again_with_the_first_bytes() -> None:
+    """Who has connected like that, is tapped, and connects once more: at once, this time."""
+    with fast_open(), listening() as listener, socket.socket() as one:
+        listener.setsockopt(socket.SOL_TCP, TCP_FASTOPEN, 10)
+        one.setsockopt(socket.SOL_TCP, TCP_FASTOPEN_CONNECT, 1)
+        one.settimeout(60)
+        one.connect(listener.getsockname())
+        expect(not readable(listener), "connect() did not wait for the first bytes: there is nothing to test")
+        one.sendall(b"with the SYN")
+        with listener.accept()[0] as other:
+            expect_equal(receive(other, 12), b"with the SYN", "before it is tapped")
+            drops_d(one)
+            disconnect(one)
+            one.connect(listener.getsockname())
+            expect(readable(listener, 20), "connect() waits for the first bytes")
+            with listener.accept()[0] as again:
+                goes_on(one, again)
 
 
 @test

@@ -3,7 +3,6 @@
 """The socket tap: sending when there is no room, or no memory."""
 
 import contextlib
-import ctypes
 import os
 import signal
 import socket
@@ -15,12 +14,11 @@ from lib import bpf, tap
 from lib.check import Failure, expect, expect_equal, main, test, wait_for
 from lib.iovec import splice
 from lib.tap import OK, Programs, load
-from lib.tcp import connect, connection, error_of, listening, receive, writable
+from lib.tcp import connect, connection, disconnect, error_of, listening, receive, writable
 
 TCP_NOTSENT_LOWAT = 25
 TCP_MEM = "/proc/sys/net/ipv4/tcp_mem"
 KIB, MIB = 1 << 10, 1 << 20
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 @contextlib.contextmanager
@@ -199,12 +197,6 @@ def interrupted() -> None:
             with stuck(size) as (one, other):
                 one.setsockopt(socket.SOL_TCP, TCP_NOTSENT_LOWAT, low_water)
                 model_of(one, other, data)
-
-
-def disconnect(opened: socket.socket) -> None:
-    """connect() to AF_UNSPEC."""
-    if _libc.connect(opened.fileno(), struct.pack("=H14x", socket.AF_UNSPEC), 16):
-        raise OSError(ctypes.get_errno(), "disconnect")
 
 
 @test

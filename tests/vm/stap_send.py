@@ -6,15 +6,18 @@ import contextlib
 import mmap
 import os
 import socket
+import struct
 import threading
 
 from lib import bpf, tap
-from lib.check import expect, expect_equal, main, test
+from lib.check import expect, expect_equal, main, test, wait_for
 from lib.iovec import splice, splice_memory
 from lib.tap import DROP, OK, Programs, load
 from lib.tcp import connection, error_of, prefixed, receive, writable
 
 
+SO_TIMESTAMPING, FROM_TIMESTAMPING = 37, 4  # the latter in sock_extended_err
+SENT, ACKNOWLEDGED = 0, 2  # which time of a byte
 LIMIT = 1 << 27  # bytes, more than any buffer takes
 
 
@@ -55,6 +58,72 @@ def sendfile_and_splice() -> None:
         expect_equal(receive(other, 3002), prefixed(b"y" * 3000), "splice")
         os.close(reading)
         os.close(writing)
+
+
+def stamps(one: socket.socket) -> list[tuple[int, int]]:
+    """The error queue's: of which byte, and which time of it."""
+    found = []
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            control = one.recvmsg(0, 512, socket.MSG_ERRQUEUE | socket.MSG_DONTWAIT)[1]
+            errors = [struct.unpack_from("=IBBBBII", value) for level, _, value in control if level == socket.SOL_IP]
+            found += [(error[6], error[5]) for error in errors if error[1] == FROM_TIMESTAMPING]
+    return found
+
+
+@test
+def times_of_what_is_sent() -> None:
+    """Of the last byte of what one call completes, whether that is its only part or several messages, and of the
+    last before each that is dropped. As from TCP, of a call whose bytes wait for more there is none of its own."""
+    split = prefixed(b"a") + prefixed(b"drop") + prefixed(b"b") * 3
+    longer = prefixed(b"a" * 400) + prefixed(b"drop") + prefixed(b"b" * 400)
+    with connection() as (one, other):
+        drops(one, "d")
+        one.settimeout(None)
+        # software, when sent, reported, by the byte's number, when acknowledged, without the data
+        one.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPING, 1 << 1 | 1 << 4 | 1 << 7 | 1 << 9 | 1 << 11)
+        came = 0
+        for parts, ends in (([prefixed(b"abc")], {5}), ([prefixed(b"a" * 3000)], {3002}),
+                            ([b"\0", b"\4a", b"bc", b"d"], {6}), ([prefixed(b"a" * 70)[:9], b"a" * 63], {72}),
+                            ([split], {3, 12}), ([longer], {402, 804}), ([split[:4], split[4:]], {3, 12})):
+            for part in parts:
+                one.sendall(part)
+            receive(other, max(ends))
+            wanted = {(came + end - 1, which) for end in ends for which in (SENT, ACKNOWLEDGED)}
+            came += max(ends)
+            seen: set[tuple[int, int]] = set()
+
+            def enough() -> bool:
+                seen.update(stamps(one))  # pylint: disable=cell-var-from-loop
+                return wanted <= seen  # pylint: disable=cell-var-from-loop
+
+            wait_for(enough, f"the times of {parts!r:.60}")
+            expect_equal(seen, wanted, f"times of {parts!r:.60}")
+
+
+@test
+def corked_with_little_room() -> None:
+    """Who holds back what is no whole segment, and may hold little: it goes on, and all of it arrives."""
+    for size, count in ((1, 20), (3000, 300), (10_000, 300)):  # of a send, and of messages
+        data = b"".join(prefixed(bytes((number % 256,)) * (number % 400)) for number in range(count))
+        for waits in (True, False):
+            with connection() as (one, other):
+                tap.tap_all(one, bpf.prefixed(), bpf.constant(OK))
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
+                one.setsockopt(socket.SOL_TCP, socket.TCP_CORK, 1)
+                got: list[bytes] = []
+                reader = threading.Thread(
+                    target=lambda: got.append(receive(other, len(data))))  # pylint: disable=cell-var-from-loop
+                reader.start()
+                left = data
+                while left:
+                    try:
+                        left = left[one.send(left[:size], 0 if waits else socket.MSG_DONTWAIT):]
+                    except BlockingIOError:
+                        expect(writable(one, 60), f"no room any more, with {len(left)} bytes left")
+                one.shutdown(socket.SHUT_WR)
+                reader.join()
+                expect(got == [data], f"sends of {size}, waiting: {waits}: {len(got[0])} bytes, not {len(data)}")
 
 
 BEGIN, END = prefixed(b"a" * 5000)[:3000], prefixed(b"a" * 5000)[3000:]

@@ -354,6 +354,20 @@ def several_readers_share_a_stream() -> None:
     told(story, True)
 
 
+@test
+def held_back_without_room() -> None:
+    """What TCP_CORK or MSG_MORE would hold back goes when the rest has to wait for room."""
+    def story(one: socket.socket, other: socket.socket) -> Any:
+        del other
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
+        one.setsockopt(socket.SOL_TCP, socket.TCP_CORK, 1)
+        one.setblocking(False)
+        one.send(b"x" * 40_000, socket.MSG_MORE)
+        return kept_back(one)
+
+    told(story, 0)
+
+
 if __name__ == "__main__":
     load()
     main()

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * While this module is loaded there is no memory for the tap of a socket: what stap's new_tap()
+ * While this module is loaded there is no memory for the tap of a socket: what stap_new()
  * has allocated is freed as it returns, and its caller gets NULL.
  */
 #include <linux/kprobes.h>
@@ -15,7 +15,7 @@ static int forget(struct kretprobe_instance *instance, struct pt_regs *regs)
 }
 
 static struct kretprobe probe = {
-	.kp.symbol_name = "stap:new_tap",
+	.kp.symbol_name = "stap:stap_new",
 	.handler = forget,
 	.maxactive = 16,
 };

@@ -5,6 +5,7 @@ import ctypes
 import fcntl
 import mmap
 import os
+import socket
 import struct
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -12,6 +13,7 @@ _libc.mmap.restype = ctypes.c_void_p
 _libc.mmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long)
 _USERFAULTFD = 323  # x86_64
 _API, _REGISTER, _ZEROPAGE, _MISSING = 0xC018AA3F, 0xC020AA00, 0xC020AA04, 1
+_ATTACH_FILTER = 26
 SIZE = mmap.PAGESIZE
 
 
@@ -45,6 +47,13 @@ def set_option(fd: int, level: int, name: int, value: int) -> None:
     number = ctypes.c_int(value)
     if _libc.setsockopt(fd, level, name, ctypes.byref(number), ctypes.sizeof(number)):
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+
+def set_filter(fd: int, fault: Fault) -> int:
+    """SO_ATTACH_FILTER of what is in the page, which it reads with the socket locked; 0, or an errno: zeros are no
+    program."""
+    program = ctypes.create_string_buffer(struct.pack("=H6xQ", 1, fault.address), 16)
+    return ctypes.get_errno() if _libc.setsockopt(fd, socket.SOL_SOCKET, _ATTACH_FILTER, program, len(program)) else 0
 
 
 def send(fd: int, fault: Fault, size: int) -> int:

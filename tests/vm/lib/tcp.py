@@ -3,6 +3,7 @@
 
 import array
 import contextlib
+import ctypes
 import errno
 import fcntl
 import select
@@ -14,6 +15,7 @@ from .check import wait_for
 
 LOOPBACK = {4: (socket.AF_INET, "127.0.0.1"), 6: (socket.AF_INET6, "::1")}
 LIMIT = 60  # seconds after which nothing comes any more
+_libc = ctypes.CDLL(None, use_errno=True)
 _SIOCINQ, _SIOCOUTQ, _SIOCOUTQNSD = 0x541B, 0x5411, 0x894B
 
 
@@ -42,6 +44,31 @@ def connection(family: int = 4) -> Iterator[tuple[socket.socket, socket.socket]]
         one, other = connect(listener)
     with one, other:
         yield one, other
+
+
+def disconnect(opened: socket.socket) -> None:
+    """connect() to AF_UNSPEC."""
+    if _libc.connect(opened.fileno(), struct.pack("=H14x", socket.AF_UNSPEC), 16):
+        raise OSError(ctypes.get_errno(), "disconnect")
+
+
+@contextlib.contextmanager
+def setting(path: str, value: str) -> Iterator[None]:
+    """One of the kernel's: what is written behind the first byte of its file is ignored."""
+    with open(path, encoding="ascii") as file:
+        before = file.read()
+    with open(path, "w", encoding="ascii") as file:
+        file.write(value)
+    try:
+        yield
+    finally:
+        with open(path, "w", encoding="ascii") as file:
+            file.write(before)
+
+
+def fast_open() -> contextlib.AbstractContextManager[None]:
+    """Data with the SYN: by both sides, of any listener that wants it, and without cookies."""
+    return setting("/proc/sys/net/ipv4/tcp_fastopen", "1543")
 
 
 def name_of(error: OSError) -> str:

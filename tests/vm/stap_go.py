@@ -1,0 +1,155 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""The socket tap on segments with a message in each of their bytes: how many are judged in one go, and that the
+rest is, whoever waits for it."""
+
+import contextlib
+import os
+import socket
+from typing import Callable, Iterator
+
+from lib import bpf, tap
+from lib.check import expect, expect_equal, main, test, wait_for
+from lib.children import by_splice, connected
+from lib.process import Child
+from lib.tap import DROP, OK, Programs, load
+from lib.tcp import arrived, connect, connection, listening, readable, receive, wait_for_data
+
+STATS = "/proc/sys/kernel/bpf_stats_enabled"
+SO_RCVBUFFORCE = 33
+COUNT = 60_000  # of one segment of loopback's
+ONE_GO = 1000  # at the most
+MIXED = bytes(number % 7 for number in range(COUNT))  # with those of 3 dropped
+UNREAD = 1_000_000
+LEFT = MIXED.replace(b"\3", b"")
+
+
+@contextlib.contextmanager
+def counted() -> Iterator[None]:
+    """How often programs run."""
+    with open(STATS, "w", encoding="ascii") as file:
+        file.write("1")
+    try:
+        yield
+    finally:
+        with open(STATS, "w", encoding="ascii") as file:
+            file.write("0")
+
+
+@contextlib.contextmanager
+def parser() -> Iterator[int]:
+    fd = bpf.load(bpf.up_to(1))
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def drops(opened: socket.socket, verdict: bpf.Code) -> None:
+    judge = bpf.load(verdict)
+    with parser() as parse:
+        tap.tap(opened, Programs(-1, -1, parse, judge))
+    os.close(judge)
+
+
+def drops_3(opened: socket.socket) -> None:
+    drops(opened, bpf.by_byte(0, {3: DROP}, OK))
+
+
+@test
+def of_a_connection_that_nobody_has_accepted() -> None:
+    """Nobody but TCP's own processing judges its bytes; the rest comes when it is accepted."""
+    with counted(), listening() as listener, parser() as parse:
+        tap.tap(listener, Programs(-1, -1, parse, -1))
+        with connected(listener) as peer:
+            peer.sendall(b"x" * COUNT)
+            arrived(peer)
+            runs = bpf.runs_of(parse)
+            expect(0 < runs <= ONE_GO, f"{runs} of {COUNT} messages were looked at in one go")
+            with listener.accept()[0] as child:
+                wait_for(lambda: tap.info(child)[1].messages == COUNT, "the rest to be judged")
+                expect_equal(receive(child, COUNT), b"x" * COUNT, "what is read")
+
+
+@test
+def while_nobody_reads() -> None:
+    """All of it is judged; what comes meanwhile, too."""
+    for verdict, seen in ((OK, (COUNT, 0)), (DROP, (0, COUNT))):
+        with connection() as (one, other):
+            drops(other, bpf.constant(verdict))
+            one.sendall(b"x" * (COUNT // 2))
+            one.sendall(b"x" * (COUNT // 2))
+            wait_for(lambda: tap.info(other)[1][2:5:2] == seen,  # pylint: disable=cell-var-from-loop
+                     f"{seen} messages that passed, and were dropped")
+            expect_equal(readable(other), verdict == OK, "readable")
+
+
+Read = Callable[[socket.socket, int], bytes]
+
+
+def peeked_first(opened: socket.socket, size: int) -> bytes:
+    data = b""
+    while len(data) < size:
+        before = opened.recv(size - len(data), socket.MSG_PEEK)
+        expect(before, f"the end after {len(data)} bytes")
+        expect_equal(opened.recv(len(before)), before, "what was peeked at")
+        data += before
+    return data
+
+
+def at_once(opened: socket.socket, size: int) -> bytes:
+    return opened.recv(size, socket.MSG_WAITALL)
+
+
+def when_told(opened: socket.socket, size: int) -> bytes:
+    data = b""
+    while len(data) < size:
+        expect(readable(opened, 60), f"nobody says that there is more than {len(data)} bytes")
+        with contextlib.suppress(BlockingIOError):
+            data += opened.recv(size - len(data), socket.MSG_DONTWAIT)
+    return data
+
+
+@test
+def whoever_reads_gets_it() -> None:
+    reading: tuple[Read, ...] = (receive, at_once, peeked_first, when_told, by_splice)
+    for read in reading:
+        for accepted_first in (True, False):
+            with listening() as listener:
+                drops_3(listener)
+                with connected(listener) as peer:
+                    child = listener.accept()[0] if accepted_first else None
+                    peer.sendall(MIXED)
+                    arrived(peer)
+                    with child or listener.accept()[0] as child:
+                        child.settimeout(None)
+                        data = read(child, len(LEFT))
+                        expect(data == LEFT, f"by {read.__name__}, accepted first: {accepted_first}: "
+                               f"{len(data)} bytes, not {len(LEFT)}, or others")
+
+
+@test
+def killed_while_it_attaches() -> None:
+    """To a socket with any amount unread: who is killed does not go on to the end."""
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(counted())
+        listener, parse = stack.enter_context(listening()), stack.enter_context(parser())
+        listener.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 4 * UNREAD)
+        one, other = map(stack.enter_context, connect(listener))
+        one.sendall(b"x" * UNREAD)
+        wait_for_data(other, UNREAD)
+
+        def attach() -> str:
+            tap.tap(other, Programs(-1, -1, parse, -1))
+            return "done"
+
+        child = Child(attach)
+        wait_for(lambda: bpf.runs_of(parse), "it to begin")
+        child.kill()
+        runs = bpf.runs_of(parse)
+        expect(runs < UNREAD, f"{runs} messages were looked at before it ended")
+
+
+if __name__ == "__main__":
+    load()
+    main()
