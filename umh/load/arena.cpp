@@ -32,8 +32,7 @@ ir::Parts rounded(ir::Family family, ir::Parts parts)
     using ir::Part;
     if (parts == ir::Parts())
         return parts;
-    const ir::Parts addresses =
-        ir::complete(family == ir::Family::ipv4 ? Part::walk : Part::ip);
+    const ir::Parts addresses = ir::complete(family == ir::Family::ipv4 ? Part::walk : Part::ip);
     ir::Parts result = addresses;
     for (const Part part : {Part::devices, Part::mark}) {
         if (parts.has(part))

@@ -62,8 +62,8 @@ template <std::size_t N> std::string_view name_in(const char (&field)[N])
     return {field, strnlen(field, N)};
 }
 
-// The answer to a REPLACE that comes again when the kernel has checked these. `error`: what is wrong
-// with the rest.
+// The answer to a REPLACE that comes again when the kernel has checked these. `error`: what is
+// wrong with the rest.
 Outcome have_checked(pipe::Kernel &kernel, const Request &request,
                      std::span<const blob::KernelEntry> checks, int error)
 {
@@ -266,11 +266,10 @@ Outcome Namespace::replay(Request &request)
 
     const auto payload = request.payload().subspan(sizeof(*in));
     std::vector<blob::KernelEntry> checks; // done, when it was put in force
-    auto decoded = payload.empty()
-                       ? decode_initial(**properties, native(**layout))
-                       : blob::decode_replace(std::move(request.message),
-                                              sizeof(request.header) + sizeof(*in), **layout,
-                                              checks);
+    auto decoded = payload.empty() ? decode_initial(**properties, native(**layout))
+                                   : blob::decode_replace(std::move(request.message),
+                                                          sizeof(request.header) + sizeof(*in),
+                                                          **layout, checks);
     if (!decoded)
         return fail(std::move(decoded.error()));
     auto kept = kernel_.kept(request.header.id);

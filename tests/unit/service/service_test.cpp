@@ -433,10 +433,9 @@ TEST_P(ServiceKernelTest, A32BitCallerIsNotShownIt)
     EXPECT_EQ(get_info("filter", 1, BPFILTER_REQUEST_COMPAT).error().code, EINVAL);
     bpfilter_get_entries in{};
     std::strcpy(in.name, "filter");
-    EXPECT_EQ(ask(BPFILTER_OP_GET_ENTRIES, pipe::bytes_of(in), 1, BPFILTER_REQUEST_COMPAT)
-                  .error()
-                  .code,
-              EINVAL);
+    EXPECT_EQ(
+        ask(BPFILTER_OP_GET_ENTRIES, pipe::bytes_of(in), 1, BPFILTER_REQUEST_COMPAT).error().code,
+        EINVAL);
 }
 
 TEST_P(ServiceTest, AStaleSizeIsEAGAIN)

@@ -52,7 +52,8 @@ private:
     std::vector<const extension::TargetExtension *> targets_;
 };
 
-// Calls `f(pointer to extension, view, offset)` for every match of an entry and then for its target.
+// Calls `f(pointer to extension, view, offset)` for every match of an entry and then for its
+// target.
 template <typename F> void each_extension(const Entry &entry, std::size_t id, const Uses &uses, F f)
 {
     std::size_t n = 0;

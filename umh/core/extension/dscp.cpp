@@ -19,7 +19,8 @@ Result<Meaning> read_dscp(Bytes payload)
     if (info.dscp > XT_DSCP_MAX)
         return fail(EDOM, fmt::format("no such class: {}", info.dscp));
     const auto first = static_cast<std::uint32_t>(info.dscp) << XT_DSCP_SHIFT;
-    Meaning meaning{{}, option_text("--dscp", info.invert != 0, fmt::format("0x{:02x}", info.dscp))};
+    Meaning meaning{{},
+                    option_text("--dscp", info.invert != 0, fmt::format("0x{:02x}", info.dscp))};
     ask_range(meaning.conditions, ir::Field::tos, first, first | ((1U << XT_DSCP_SHIFT) - 1),
               info.invert != 0);
     return meaning;

@@ -66,8 +66,7 @@ std::vector<ir::Test> group(ir::Field field, const Words &same, std::size_t word
 // around.
 ir::AnyOf between(ir::Field field, const Words &min, const Words &max)
 {
-    const auto differ = static_cast<std::size_t>(
-        std::ranges::mismatch(min, max).in1 - min.begin());
+    const auto differ = static_cast<std::size_t>(std::ranges::mismatch(min, max).in1 - min.begin());
     ir::AnyOf any;
     if (differ == min.size()) {
         any.groups.push_back(group(field, min, 3, min[3], min[3]));
@@ -142,9 +141,9 @@ std::string text6(const xt_iprange_mtinfo &info)
 {
     std::string text;
     each_half(info, [&](const Half &half) {
-        text += option_text(half.option, half.inverted,
-                            ipv6_address_text(half.min.in6) + "-" +
-                                ipv6_address_text(half.max.in6));
+        text +=
+            option_text(half.option, half.inverted,
+                        ipv6_address_text(half.min.in6) + "-" + ipv6_address_text(half.max.in6));
     });
     return text;
 }

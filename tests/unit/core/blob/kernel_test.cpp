@@ -58,9 +58,9 @@ TEST(OfKernel, EntriesAreToldWithTheHooksThatReachThem)
     const auto &at = payload.offsets;
     const Checked all = checked(payload);
     EXPECT_EQ(all.error, 0);
-    EXPECT_THAT(all.entries, ElementsAre(blob::KernelEntry{at[1], 0x02},
-                                         blob::KernelEntry{at[8], 0x06},
-                                         blob::KernelEntry{at[11], 0x00}));
+    EXPECT_THAT(all.entries,
+                ElementsAre(blob::KernelEntry{at[1], 0x02}, blob::KernelEntry{at[8], 0x06},
+                            blob::KernelEntry{at[11], 0x00}));
 }
 
 TEST(OfKernel, NothingIsToldOfATableThatHasNone)
@@ -177,9 +177,8 @@ TEST(OfKernel, NamesWithoutEndAreWrong)
 TEST(OfKernel, ListingsGiveTheirBytesBack)
 {
     for (const ir::Family family : {ir::Family::ipv4, ir::Family::ipv6}) {
-        const Payload payload = Blob(family)
-                                    .rule("INPUT", limit().target("REJECT", 3, some))
-                                    .build();
+        const Payload payload =
+            Blob(family).rule("INPUT", limit().target("REJECT", 3, some)).build();
         const auto table = decoded(payload);
         const Bytes sent = Bytes(payload.bytes).subspan(payload.header);
         const std::size_t from = native(family).entry_size;
@@ -202,8 +201,8 @@ TEST(OfKernel, A32BitCallersIsNotThere)
 {
     std::vector<blob::KernelEntry> checks;
     const auto layout = blob::find_layout(ir::Family::ipv4, true);
-    const auto decoded =
-        blob::decode_replace(narrow(Blob().rule("INPUT", limit()).build()).bytes, 0, **layout, checks);
+    const auto decoded = blob::decode_replace(narrow(Blob().rule("INPUT", limit()).build()).bytes,
+                                              0, **layout, checks);
     EXPECT_EQ(decoded.error().code, ENOENT);
     EXPECT_THAT(checks, IsEmpty());
 }

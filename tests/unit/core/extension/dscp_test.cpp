@@ -11,7 +11,10 @@ namespace {
 class Dscp : public testing::TestWithParam<ir::Family> {
 protected:
     static Rule dscp(const xt_dscp_info &info) { return Rule().match("dscp", 0, bytes_of(info)); }
-    static Rule tos(const xt_tos_match_info &info) { return Rule().match("tos", 1, bytes_of(info)); }
+    static Rule tos(const xt_tos_match_info &info)
+    {
+        return Rule().match("tos", 1, bytes_of(info));
+    }
 
     [[nodiscard]] std::string asked(Rule rule) const { return test::asked(rule, GetParam()); }
     [[nodiscard]] std::string text(Rule rule) const

@@ -42,7 +42,8 @@ TEST(Iprange, OfIpv4IsARange)
     EXPECT_EQ(asked4(0x0a000005, 0x0a000010, IPRANGE_DST), "destination in 0xa000005..0xa000010");
     EXPECT_EQ(asked4(5, 9, IPRANGE_SRC | IPRANGE_SRC_INV), "source in 0xa..0x4");
     EXPECT_EQ(asked4(5, 9, IPRANGE_SRC | IPRANGE_DST_INV), "source in 0x5..0x9");
-    EXPECT_EQ(asked4(5, 9, IPRANGE_SRC | IPRANGE_DST), "source in 0x5..0x9, destination in 0x5..0x9");
+    EXPECT_EQ(asked4(5, 9, IPRANGE_SRC | IPRANGE_DST),
+              "source in 0x5..0x9, destination in 0x5..0x9");
     EXPECT_EQ(asked4(5, 9, IPRANGE_SRC_INV), "always");
     EXPECT_EQ(asked4(9, 5, IPRANGE_SRC), "never");
     EXPECT_EQ(asked4(9, 5, IPRANGE_SRC | IPRANGE_SRC_INV), "always");
@@ -70,16 +71,11 @@ TEST(Iprange, OfIpv6IsAsItsNumbersAre)
 {
     constexpr std::uint32_t most = 0xffffffff;
     const std::vector<std::pair<Words, Words>> ranges{
-        {{1, 2, 3, 4}, {1, 2, 3, 4}},
-        {{1, 2, 3, 4}, {1, 2, 3, 9}},
-        {{1, 2, 3, 4}, {1, 2, 9, 1}},
-        {{1, 2, 3, 4}, {1, 3, 0, 0}},
-        {{1, 2, most, most}, {2, 0, 0, 0}},
-        {{0, 0, 0, 0}, {most, most, most, most}},
-        {{0, 0, 0, 1}, {most, 0, 0, most}},
-        {{5, 0, 0, 0}, {9, most, 7, 7}},
-        {{2, 0, 0, 0}, {1, 0, 0, 0}},
-        {{1, 2, 3, 5}, {1, 2, 3, 4}},
+        {{1, 2, 3, 4}, {1, 2, 3, 4}},       {{1, 2, 3, 4}, {1, 2, 3, 9}},
+        {{1, 2, 3, 4}, {1, 2, 9, 1}},       {{1, 2, 3, 4}, {1, 3, 0, 0}},
+        {{1, 2, most, most}, {2, 0, 0, 0}}, {{0, 0, 0, 0}, {most, most, most, most}},
+        {{0, 0, 0, 1}, {most, 0, 0, most}}, {{5, 0, 0, 0}, {9, most, 7, 7}},
+        {{2, 0, 0, 0}, {1, 0, 0, 0}},       {{1, 2, 3, 5}, {1, 2, 3, 4}},
     };
     std::size_t inside = 0;
     for (const auto &[min, max] : ranges) {
