@@ -32,7 +32,6 @@ ENTRY int bf_walk(struct __sk_buff *skb)
 {
 	u32 number = skb->cb[0] & (u32)NUMBER(bf_number_element_mask);
 	u8 *e = AT_DIRECT_ADDRESS(bf_map_elements) + (number << element_bits);
-
 	u32 again = CONTEXT(e, again);
 
 	if (again == again_new || again == again_parse) {
@@ -40,7 +39,8 @@ ENTRY int bf_walk(struct __sk_buff *skb)
 			return BPFILTER_DROP;
 		if (again == again_new)
 			begin(e, number);
-		set_way(e);
+		else
+			change_way(e);
 	} else if (again == again_answer) {
 		take_answer(skb, e);
 	}

@@ -128,14 +128,20 @@ INLINE u32 listed(u8 *e, u32 place)
 								 : WORD(act, LISTED(no));
 }
 
-/* `number`: of the element. On the usual way. */
+/* On which way, by what is cut off: 0, or how much further records are. */
+INLINE u32 way_of(u8 *e, u8 *root)
+{
+	return WORD(e, element_odd) & WORD(root, ROOT(odd)) ? WORD(root, ROOT(exact)) : 0;
+}
+
+/* `number`: of the element. */
 INLINE void begin(u8 *e, u32 number)
 {
 	u8 *root = IN_ARENA(CONTEXT(e, root));
-	u32 cpu = number / BPFILTER_NESTING;
+	u32 cpu = number / BPFILTER_NESTING, way = way_of(e, root);
 
-	WORD(e, element_off) = WORD(root, ROOT(entry));
-	WORD(e, element_way) = 0;
+	WORD(e, element_off) = WORD(root, ROOT(entry)) + way;
+	WORD(e, element_way) = way;
 	WORD(e, element_stack) = WORD(root, ROOT(underflow));
 	WORD(e, element_depth) = 0;
 	WORD(e, element_depth_max) = WORD(root, ROOT(depth));
@@ -143,13 +149,12 @@ INLINE void begin(u8 *e, u32 number)
 }
 
 /*
- * On the way that what is cut off asks for. A packet that is parsed anew may change over: what it
- * goes on with is the same rule there, and what it returns to is kept without the way.
+ * A packet that was parsed anew may change over: what it goes on with is the same rule there, and
+ * what it returns to is kept without the way.
  */
-INLINE void set_way(u8 *e)
+INLINE void change_way(u8 *e)
 {
-	u8 *root = IN_ARENA(CONTEXT(e, root));
-	u32 way = WORD(e, element_odd) & WORD(root, ROOT(odd)) ? WORD(root, ROOT(exact)) : 0;
+	u32 way = way_of(e, IN_ARENA(CONTEXT(e, root)));
 
 	WORD(e, element_off) += way - WORD(e, element_way);
 	WORD(e, element_way) = way;

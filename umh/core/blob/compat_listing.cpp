@@ -3,6 +3,8 @@
 
 #include "umh/core/ir/counters.h"
 
+#include <stdexcept>
+
 namespace bpfilter::blob {
 
 namespace {
@@ -69,6 +71,8 @@ Deltas differences(const DecodedTable &decoded, const Layout &layout)
     Deltas deltas;
     if (!layout.native)
         return deltas;
+    if (decoded.uses.of_kernel())
+        throw std::invalid_argument("what is the kernel's has no size in another layout");
     for (std::size_t id = 0; id < decoded.offsets.size(); ++id)
         deltas.add(decoded.offsets[id],
                    growth(entry_of(decoded, decoded.entries, id), id, decoded.uses, layout));

@@ -13,6 +13,7 @@
 namespace bpfilter::blob {
 
 // By how much offsets are smaller for a caller with this layout: nothing, for a native one.
+// Throws std::invalid_argument for another one if the table has something of the kernel's.
 Deltas differences(const DecodedTable &decoded, const Layout &layout);
 
 // `native` entries of this table, counters and all, in a 32-bit layout
