@@ -47,7 +47,7 @@ help:
 	@echo 'make check-debian make demo and make test on a fresh Debian 12 and a fresh 13'
 	@echo 'make check-debug  the VM suite under a kernel with sanitizers and lockdep'
 	@echo 'make fuzz         what callers send, at random, for SECONDS=60; goes on where it stopped'
-	@echo 'make bench        what the socket tap costs, in instructions'
+	@echo 'make bench        what hooks, commands and the socket tap cost, in instructions'
 	@echo 'make lint         static checks alone'
 	@echo 'make format       clang-format over the C++'
 	@echo 'make shell        a virtual machine to try things in; KVER=6.1, 6.12 or debug'

@@ -8,7 +8,6 @@
 #include "umh/load/map.h"
 #include "umh/load/program.h"
 #include "umh/load/records.h"
-#include "umh/xdp/lead.h"
 
 #include <algorithm>
 #include <array>
@@ -244,8 +243,7 @@ plan::Form form_of(const ir::Table &table, bpfilter_form asked)
 
 bool wants_devices(const ir::Table &table)
 {
-    return may_want_devices(table) &&
-           !xdp::lead_devices(xdp::find_lead(table, ir::Hook::local_in)).empty();
+    return device_rules(table) > 0;
 }
 
 std::size_t rules_with_text(const ir::Table &table, const Settings &settings)

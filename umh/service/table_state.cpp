@@ -25,10 +25,10 @@ bool may_want_devices(const ir::Table &table)
 
 std::size_t device_rules(const ir::Table &table)
 {
-    const auto &hook = table.hooks[static_cast<std::size_t>(ir::Hook::local_in)];
-    if (!may_want_devices(table) || !hook)
+    if (!may_want_devices(table))
         return 0;
-    return hook->entry + xdp::find_lead(table, ir::Hook::local_in).size();
+    const auto lead = xdp::leading_rules(table, ir::Hook::local_in);
+    return xdp::names_device(lead) ? lead.back().id + std::size_t{1} : 0;
 }
 
 TableState::TableState(blob::DecodedTable decoded, const Counting &counting, Block block)

@@ -46,7 +46,8 @@ private:
 // Is this the table whose rules a device may decide?
 bool may_want_devices(const ir::Table &table);
 
-// How many rules, from the first of the table on, that is: to the end of what a device may decide.
+// How many rules, from the first of the table on, that is: to the end of what a device may decide;
+// none, if they name no device.
 std::size_t device_rules(const ir::Table &table);
 
 } // namespace bpfilter::service

@@ -151,21 +151,33 @@ std::optional<ir::Rule> specialise_rule(const ir::Rule &rule, std::string_view d
 
 } // namespace
 
-std::vector<ir::Rule> find_lead(const ir::Table &table, ir::Hook hook)
+std::span<const ir::Rule> leading_rules(const ir::Table &table, ir::Hook hook)
 {
-    std::vector<ir::Rule> lead;
     const auto &entry = table.hooks.at(static_cast<std::size_t>(hook));
-    if (!entry || table.family != ir::Family::ipv4)
-        return lead;
-    for (ir::RuleId id = entry->entry; id < table.rules.size(); ++id) {
-        const ir::Rule &rule = table.rules[id];
+    if (!entry || table.family != ir::Family::ipv4 || entry->entry >= table.rules.size())
+        return {};
+    const auto all = std::span(table.rules).subspan(entry->entry);
+    std::size_t count = 0;
+    for (const ir::Rule &rule : all) {
         if (!decidable(rule))
             break;
-        lead.push_back(rule);
+        ++count;
         if (rule.conditions.empty() && is_final(rule))
             break;
     }
-    return lead;
+    return all.first(count);
+}
+
+std::vector<ir::Rule> find_lead(const ir::Table &table, ir::Hook hook)
+{
+    const auto rules = leading_rules(table, hook);
+    return {rules.begin(), rules.end()};
+}
+
+bool names_device(std::span<const ir::Rule> lead)
+{
+    return std::ranges::any_of(
+        lead, [](const ir::Rule &rule) { return is_drop(rule) && exact_name(rule); });
 }
 
 std::vector<std::string> lead_devices(const std::vector<ir::Rule> &lead)

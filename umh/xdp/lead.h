@@ -13,6 +13,7 @@
 
 #include "umh/core/ir/table.h"
 
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,6 +23,12 @@ namespace bpfilter::xdp {
 // The lead, in order. Empty for IPv6, for a table without that hook, or without such rules. An
 // unconditional verdict ends it and is included.
 std::vector<ir::Rule> find_lead(const ir::Table &table, ir::Hook hook);
+
+// The same, where they are.
+std::span<const ir::Rule> leading_rules(const ir::Table &table, ir::Hook hook);
+
+// Is there a device of which lead_devices() would tell?
+bool names_device(std::span<const ir::Rule> lead);
 
 // The devices that the lead's DROP rules name, sorted, each once.
 std::vector<std::string> lead_devices(const std::vector<ir::Rule> &lead);
