@@ -48,7 +48,8 @@ public:
                         LoadDeadline deadline = usual_deadline());
 
     std::optional<std::uint32_t> take(std::uint32_t size);
-    void give(std::uint32_t place, std::uint32_t size);
+    void give(std::uint32_t place, std::uint32_t size) noexcept;
+    void cut(std::uint32_t place, std::uint32_t size) noexcept; // the end of what was taken
     [[nodiscard]] bool is_empty();
     [[nodiscard]] std::size_t taken();
 
