@@ -251,6 +251,12 @@ void Arenas::drop_empty()
                   [&kept](const auto &arena) { return arena != kept && arena->is_empty(); });
 }
 
+void Arenas::tidy()
+{
+    const std::lock_guard lock(mutex_);
+    drop_empty();
+}
+
 std::size_t Arenas::count()
 {
     const std::lock_guard lock(mutex_);

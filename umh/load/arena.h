@@ -133,6 +133,8 @@ public:
     Result<Block> take(std::size_t size);
     [[nodiscard]] int elements() const { return elements_.map.get(); }
     [[nodiscard]] std::size_t count();
+    // Those in which nothing is left go now, not with the next table.
+    void tidy();
 
 private:
     Result<Block> take_shared(std::size_t size);
