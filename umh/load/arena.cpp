@@ -131,10 +131,16 @@ std::optional<std::uint32_t> Arena::take(std::uint32_t size)
     return allocator_.take(size);
 }
 
-void Arena::give(std::uint32_t place, std::uint32_t size)
+void Arena::give(std::uint32_t place, std::uint32_t size) noexcept
 {
     const std::lock_guard lock(mutex_);
     allocator_.give(place, size);
+}
+
+void Arena::cut(std::uint32_t place, std::uint32_t size) noexcept
+{
+    const std::lock_guard lock(mutex_);
+    allocator_.cut(place, size);
 }
 
 bool Arena::is_empty()
@@ -162,7 +168,7 @@ void Block::shrink(std::uint32_t size)
     const std::uint32_t all = records::Allocator::round(size_);
     if (kept >= all)
         return;
-    arena_->give(place_ + kept, all - kept);
+    arena_->cut(place_ + kept, all - kept);
     size_ = kept;
 }
 
@@ -243,6 +249,12 @@ void Arenas::drop_empty()
     const auto kept = first == arenas_.end() ? nullptr : *first;
     std::erase_if(arenas_,
                   [&kept](const auto &arena) { return arena != kept && arena->is_empty(); });
+}
+
+void Arenas::tidy()
+{
+    const std::lock_guard lock(mutex_);
+    drop_empty();
 }
 
 std::size_t Arenas::count()

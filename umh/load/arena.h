@@ -48,7 +48,8 @@ public:
                         LoadDeadline deadline = usual_deadline());
 
     std::optional<std::uint32_t> take(std::uint32_t size);
-    void give(std::uint32_t place, std::uint32_t size);
+    void give(std::uint32_t place, std::uint32_t size) noexcept;
+    void cut(std::uint32_t place, std::uint32_t size) noexcept; // the end of what was taken
     [[nodiscard]] bool is_empty();
     [[nodiscard]] std::size_t taken();
 
@@ -132,6 +133,8 @@ public:
     Result<Block> take(std::size_t size);
     [[nodiscard]] int elements() const { return elements_.map.get(); }
     [[nodiscard]] std::size_t count();
+    // Those in which nothing is left go now, not with the next table.
+    void tidy();
 
 private:
     Result<Block> take_shared(std::size_t size);

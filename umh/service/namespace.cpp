@@ -125,6 +125,8 @@ Result<TableState *> Namespace::commit(const Request &request, blob::DecodedTabl
     tables_.merge(place);
     auto &there = tables_.find(key)->second;
     there = std::move(*state);
+    *state = {}; // the old one
+    arenas_.tidy();
     return &there;
 }
 

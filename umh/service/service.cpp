@@ -95,8 +95,14 @@ void Service::take(const bpfilter_settings &settings)
 
 Outcome Service::netns_gone(const Request &request)
 {
-    const std::lock_guard lock(mutex_);
-    namespaces_.erase(request.header.netns);
+    decltype(namespaces_)::node_type gone;
+    {
+        const std::lock_guard lock(mutex_);
+        gone = namespaces_.extract(request.header.netns);
+    }
+    // Large tables take their time to go, and others wait for the mutex.
+    gone = {};
+    arenas_.tidy();
     return pipe::Buffer();
 }
 

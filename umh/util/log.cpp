@@ -7,8 +7,10 @@
 #include <spdlog/sinks/base_sink.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <string_view>
 
 #include <fcntl.h>
@@ -33,6 +35,14 @@ int kernel_level(spdlog::level::level_enum level)
     }
 }
 
+// Names of devices may have anything in them, and who reads the log may be a terminal.
+std::string printable(std::string_view text)
+{
+    std::string line(text);
+    std::ranges::replace_if(line, [](unsigned char c) { return c < 0x20 || c >= 0x7f; }, '?');
+    return line;
+}
+
 class KernelSink final : public spdlog::sinks::base_sink<std::mutex> {
 public:
     KernelSink() : kmsg_(open("/dev/kmsg", O_WRONLY | O_CLOEXEC)) {}
@@ -41,7 +51,8 @@ protected:
     void sink_it_(const spdlog::details::log_msg &message) override
     {
         const std::string_view text(message.payload.data(), message.payload.size());
-        const auto line = fmt::format("<{}>bpfilter_umh: {}\n", kernel_level(message.level), text);
+        const auto line =
+            fmt::format("<{}>bpfilter_umh: {}\n", kernel_level(message.level), printable(text));
         if (kmsg_)
             (void)!::write(kmsg_.get(), line.data(), line.size());
     }

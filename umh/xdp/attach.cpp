@@ -315,6 +315,10 @@ std::vector<std::string> Attachments::bring_in_line(const Round &asked)
         sentences.emplace_back("xdp: all is left to netfilter: something comes before INPUT");
     Round round = asked;
     round.look = &*look;
+    std::erase_if(floods_, [&look](const auto &item) {
+        return std::ranges::find(look->devices, item.first, &bpfilter_look_device::index) ==
+               look->devices.end();
+    });
 
     std::set<std::uint32_t> served;
     for (const bpfilter_look_device &seen : look->devices) {

@@ -97,6 +97,8 @@ TEST_F(ArenaTest, WhatIsEmptyGoes)
     }
     EXPECT_GT(arenas.count(), 2U);
     blocks.clear();
+    arenas.tidy();
+    EXPECT_EQ(arenas.count(), 0U) << "none was of the first size";
     const auto block = arenas.take(100);
     ASSERT_TRUE(block);
     EXPECT_EQ(arenas.count(), 1U);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <utility>
 
 namespace bpfilter::records {
 
@@ -29,15 +30,37 @@ std::optional<std::uint32_t> Allocator::take(std::uint32_t size)
         std::ranges::find_if(free_, [size](const auto &range) { return range.second >= size; });
     if (found == free_.end())
         return {};
-    const auto [place, all] = *found;
-    free_.erase(found);
-    if (all > size)
-        free_[place + size] = all - size;
+    while (free_.size() + spare_.size() < count_ + 2)
+        spare_.emplace(0, 0);
+    // Nothing can fail from here on.
+    auto node = free_.extract(found);
+    const std::uint32_t place = node.key();
+    if (node.mapped() > size) {
+        node.key() += size;
+        node.mapped() -= size;
+        free_.insert(std::move(node));
+    } else {
+        spare_.insert(std::move(node));
+    }
     taken_ += size;
+    ++count_;
     return place;
 }
 
-void Allocator::give(std::uint32_t place, std::uint32_t size)
+void Allocator::give(std::uint32_t place, std::uint32_t size) noexcept
+{
+    release(place, size);
+    --count_;
+    while (!spare_.empty() && free_.size() + spare_.size() > count_ + 1)
+        spare_.erase(spare_.begin());
+}
+
+void Allocator::cut(std::uint32_t place, std::uint32_t size) noexcept
+{
+    release(place, size);
+}
+
+void Allocator::release(std::uint32_t place, std::uint32_t size) noexcept
 {
     size = round(size);
     if (size == 0)
@@ -49,14 +72,17 @@ void Allocator::give(std::uint32_t place, std::uint32_t size)
         if (before->first + before->second == place) {
             place = before->first;
             size += before->second;
-            free_.erase(before);
+            spare_.insert(free_.extract(before));
         }
     }
     if (next != free_.end() && place + size == next->first) {
         size += next->second;
-        free_.erase(next);
+        spare_.insert(free_.extract(next));
     }
-    free_[place] = size;
+    auto node = spare_.extract(spare_.begin());
+    node.key() = place;
+    node.mapped() = size;
+    free_.insert(std::move(node));
 }
 
 } // namespace bpfilter::records

@@ -3,6 +3,7 @@
 // records: which parts of an arena are free.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -16,8 +17,10 @@ public:
 
     // The first place with so many bytes.
     std::optional<std::uint32_t> take(std::uint32_t size);
-    // What was taken, or the end of it.
-    void give(std::uint32_t place, std::uint32_t size);
+    // What was taken, but for what was cut off.
+    void give(std::uint32_t place, std::uint32_t size) noexcept;
+    // The end of what was taken.
+    void cut(std::uint32_t place, std::uint32_t size) noexcept;
 
     [[nodiscard]] bool is_empty() const { return taken_ == 0; }
     [[nodiscard]] std::uint32_t taken() const { return taken_; }
@@ -26,7 +29,13 @@ public:
     static std::uint32_t round(std::uint32_t size);
 
 private:
+    void release(std::uint32_t place, std::uint32_t size) noexcept;
+
     std::map<std::uint32_t, std::uint32_t> free_; // place, size; no two touch
+    // To give back takes no memory, of which there may be none: between so many that were taken
+    // there is one more that is free at most, and whoever takes makes the node.
+    std::multimap<std::uint32_t, std::uint32_t> spare_;
+    std::size_t count_ = 0; // of what is taken
     std::uint32_t taken_ = 0;
 };
 

@@ -4,10 +4,36 @@
 #include "umh/core/records/allocator.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <gtest/gtest.h>
+#include <new>
 #include <optional>
 #include <utility>
 #include <vector>
+
+namespace {
+
+bool no_memory = false;
+
+} // namespace
+
+[[gnu::noinline]] void *operator new(std::size_t size)
+{
+    void *memory = no_memory ? nullptr : std::malloc(size);
+    if (memory == nullptr)
+        throw std::bad_alloc();
+    return memory;
+}
+
+[[gnu::noinline]] void operator delete(void *memory) noexcept
+{
+    std::free(memory);
+}
+
+[[gnu::noinline]] void operator delete(void *memory, std::size_t /*size*/) noexcept
+{
+    std::free(memory);
+}
 
 namespace bpfilter::records {
 namespace {
@@ -22,7 +48,7 @@ TEST(Allocator, GivesWhatFitsAndTakesItBack)
     EXPECT_EQ(*first, 64U); // behind what is not given away
     EXPECT_EQ(*second, 128U);
     EXPECT_EQ(allocator.take(1), std::nullopt);
-    allocator.give(*second + 64 * 2, 64 * 7); // the end of it
+    allocator.cut(*second + 64 * 2, 64 * 7); // the end of it
     EXPECT_EQ(allocator.take(64 * 7), 128U + 64 * 2);
     EXPECT_FALSE(allocator.is_empty());
 }
@@ -37,6 +63,35 @@ TEST(Allocator, JoinsWhatIsFree)
         allocator.give(places[static_cast<std::size_t>(i)], 64);
     EXPECT_TRUE(allocator.is_empty());
     EXPECT_EQ(allocator.take(64 * 8), 0U);
+}
+
+// What is given back must not end the helper, and what cannot be taken is there the next time.
+TEST(Allocator, NeedsNoMemoryToGiveBack)
+{
+    constexpr std::uint32_t lines = 64;
+    Allocator allocator(0, 64 * lines);
+    std::vector<std::uint32_t> places;
+    for (std::uint32_t i = 0; i < lines / 2; ++i) {
+        places.push_back(allocator.take(128).value());
+        if (i % 3 == 0)
+            allocator.cut(places.back() + 64, 64);
+    }
+    no_memory = true;
+    for (std::uint32_t i = 0; i < lines / 2; i += 2)
+        allocator.give(places[i], i % 3 == 0 ? 64 : 128);
+    for (std::uint32_t i = 1; i < lines / 2; i += 2)
+        allocator.give(places[i], i % 3 == 0 ? 64 : 128);
+    std::optional<std::uint32_t> taken;
+    bool refused = false;
+    try {
+        taken = allocator.take(64);
+    } catch (const std::bad_alloc &) {
+        refused = true;
+    }
+    no_memory = false;
+    EXPECT_TRUE(refused && !taken);
+    EXPECT_TRUE(allocator.is_empty());
+    EXPECT_EQ(allocator.take(64 * lines), 0U);
 }
 
 // Whatever is taken and given: no two overlap, and in the end all is there again.
