@@ -204,7 +204,8 @@ def loads(parameters: str) -> None:
     file = open(must("modinfo", "-n", "stap").strip(), "rb")
     call = Call(libc.syscall, 313, file.fileno(), ctypes.c_char_p(parameters.encode()), 0)  # finit_module
     for fault in faults.walk_within(faults.of_this_task(call), f"loading stap, {parameters}", "stap"):
-        expect_in(fault.answer, ("OK", *SAID), str(fault))
+        # ENFILE: no inode for a socket, of which the module looks at some.
+        expect_in(fault.answer, ("OK", "ENFILE", *SAID), str(fault))
         expect_equal(module.loaded("stap"), fault.answer == "OK", f"whether it is there behind {fault}")
         if fault.answer == "OK":
             unload()

@@ -158,9 +158,12 @@ def walk_within(attempt: Attempt, what: str, module: str, stride: int = 10) -> I
     has no part in are between two of these."""
     nth = 1
     while fault := one(attempt, nth):
+        yield fault  # what succeeded all the same is to be undone before the next
         if module in fault.modules:
             break
         nth += stride
+    else:
+        yield Fault(nth, "OK", frozenset())  # all of it was between the last two, and it succeeded
     nth = max(1, nth - stride)
     faults: list[Fault] = []
     last = 0
