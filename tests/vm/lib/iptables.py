@@ -105,3 +105,10 @@ class Counters:
             elif match := re.fullmatch(r"\[(\d+):(\d+)\] -A (\S+) ?(.*)", line):
                 self.rules[match[3]].append(Counter(int(match[1]), int(match[2])))
                 self.texts[match[3]].append(match[4])
+
+
+def rules(chain: str) -> list[str]:
+    """The rules of a chain, as -S has them, without the chain."""
+    prefix = f"-A {chain}"
+    return [line[len(prefix):].strip() for line in iptables(f"-S {chain}").splitlines()
+            if line.startswith(prefix)]
