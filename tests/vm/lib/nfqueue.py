@@ -17,6 +17,7 @@ REQUEST, ACK, ERROR = 1, 4, 2
 DROP, ACCEPT, REPEAT = 0, 1, 4
 _BIND, _COPY_PACKET = 1, 2
 _COMMAND, _PARAMETERS = 1, 2  # of CONFIG
+_SO_RCVBUFFORCE = 33
 _PACKET_HEADER, _VERDICT_HEADER, _PAYLOAD = 1, 2, 10
 
 
@@ -41,10 +42,13 @@ def _attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
 class Listener:
     """To a queue of the namespace we are in, until it is closed."""
 
-    def __init__(self, number: int = 0) -> None:
+    def __init__(self, number: int = 0, room: int = 0) -> None:
+        """`room`: for so many bytes of packets, if that is more than usual."""
         self._number = number
         self._sequence = itertools.count(1)
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER)
+        if room:
+            self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, room)
         self._socket.bind((0, 0))
         self._ask(CONFIG, _attribute(_COMMAND, struct.pack("!BxH", _BIND, 0)))
         self._ask(CONFIG, _attribute(_PARAMETERS, struct.pack("!IB", 0xFFFF, _COPY_PACKET)))
@@ -59,14 +63,27 @@ class Listener:
         if kind != ERROR or error:
             raise OSError(-error, f"nfnetlink_queue: {os.strerror(-error)}")
 
-    def next(self, seconds: float = 20) -> Packet:
-        """The limit is only for hangs."""
-        if not self.waits(seconds):
-            raise Failure("no packet came to the queue")
+    def _receive(self) -> Packet | None:
+        """None: the kernel says something else."""
         data = self._socket.recv(1 << 17)
+        if struct.unpack_from("=4xH", data)[0] != PACKET:
+            return None
         found = dict(_attributes(data[20:]))
         number, hook = struct.unpack_from("!I2xB", found[_PACKET_HEADER])
-        return Packet(number, hook, found[_PAYLOAD])
+        return Packet(number, hook, found.get(_PAYLOAD, b""))
+
+    def next(self, seconds: float = 20) -> Packet:
+        """The limit is only for hangs."""
+        while self.waits(seconds):
+            if packet := self._receive():
+                return packet
+        raise Failure("no packet came to the queue")
+
+    def waiting(self) -> Iterator[Packet]:
+        """Those that are there now."""
+        while self.waits():
+            if packet := self._receive():
+                yield packet
 
     def waits(self, seconds: float = 0) -> bool:
         """Whether there is a packet."""
