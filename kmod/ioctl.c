@@ -284,6 +284,20 @@ static long ioctl_length(struct bpfilter_session *session, int __user *argument)
 	return put_user((int)bpfilter_queue_next_length(session), argument);
 }
 
+/* What nobody waits for: who does not read it knows the wrong things. DEVICES comes again. */
+static bool must_be_read(const struct bpfilter_request *request)
+{
+	switch (request->header.opcode) {
+	case BPFILTER_OP_INIT:
+	case BPFILTER_OP_SETTINGS:
+	case BPFILTER_OP_REPLAY:
+	case BPFILTER_OP_NETNS_GONE:
+		return true;
+	default:
+		return false;
+	}
+}
+
 static long ioctl_refuse(struct bpfilter_session *session, const __u32 __user *argument)
 {
 	struct bpfilter_request *request;
@@ -294,6 +308,10 @@ static long ioctl_refuse(struct bpfilter_session *session, const __u32 __user *a
 	request = bpfilter_queue_take(session, length, U32_MAX);
 	if (IS_ERR_OR_NULL(request))
 		return request ? PTR_ERR(request) : -EAGAIN;
+	if (must_be_read(request)) {
+		bpfilter_queue_untake(session, request);
+		return -EINVAL;
+	}
 	if (request->header.opcode == BPFILTER_OP_DEVICES)
 		bpfilter_tell_again(request->net);
 	bpfilter_queue_finish(session, request, -ENOMEM);

@@ -381,7 +381,9 @@ struct bpfilter_give {
 
 /*
  * The next request, if it is as long as this, fails with ENOMEM: there is no memory to read it.
- * EAGAIN: there is none, or a shorter one is next.
+ * EAGAIN: there is none, or a shorter one is next. EINVAL: it must be read, being INIT, SETTINGS,
+ * REPLAY or NETNS_GONE. This counts as a read to where there is no memory: who does it again and
+ * again has hung.
  */
 #define BPFILTER_IOC_REFUSE _IOW(BPFILTER_IOC_MAGIC, 9, __u32)
 

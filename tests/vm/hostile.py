@@ -8,7 +8,6 @@ The helper is tests/kmod/fake_helper. Every test begins with the module loaded a
 import ctypes
 import errno
 import mmap
-import os
 import socket
 import struct
 from typing import Callable
@@ -165,6 +164,34 @@ def a_helper_that_cannot_read() -> None:
     deaths.expect(1, deaths.BY_THE_MODULE)
     expect_equal(Child(get_info).result(), 0, "GET_INFO, of the next helper")
     expect(fake.pid() != old, "the same helper")
+    works()
+
+
+# Requests refused
+
+@test
+def what_must_be_read_is_not_refused() -> None:
+    """How things are is told once: no helper goes without it. What a caller waits for, or what is told again, may be."""
+    fake.fresh()
+    works()
+    fake.forget()
+    old = fake.pid()
+    fake.order("READ refuse")
+    fake.kill(old)
+    told = [fake.wait_for_line(what)["id"] for what in ("INIT", "REPLAY")]
+    expect_equal([fake.wait_for_line("REFUSE", number)["errno"] for number in (1, 2)], [errno.EINVAL] * 2,
+                 "to refuse INIT, and REPLAY")
+    expect(told[0] != told[1], "two requests have an id")
+    fake.parameter("xdp", "off")
+    fake.wait_for_line("SETTINGS")
+    expect_equal(fake.wait_for_line("REFUSE", 3)["errno"], errno.EINVAL, "to refuse SETTINGS")
+    namespace = Namespace("refusing")
+    with namespace:
+        expect_equal(get_info(), errno.ENOMEM, "GET_INFO, which may be refused")
+    expect_equal(fake.wait_for_line("REFUSE", 4)["errno"], 0, "to refuse GET_INFO")
+    namespace.delete()
+    fake.wait_for_line("NETNS_GONE")
+    expect_equal(fake.wait_for_line("REFUSE", 5)["errno"], errno.EINVAL, "to refuse NETNS_GONE")
     works()
 
 

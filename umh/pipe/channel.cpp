@@ -26,6 +26,10 @@ namespace {
 // Before the next try, when there was no memory to wait for requests.
 constexpr std::chrono::milliseconds pause(10);
 
+// Before the next try, when there was none for a request that must be read. The module allows for
+// some dozens of these.
+constexpr std::chrono::milliseconds long_pause(200);
+
 } // namespace
 
 Channel::Channel(int fd, Handler handler, unsigned threads)
@@ -126,8 +130,11 @@ Result<bool> Channel::read_one()
 // Another may have come before it meanwhile, or been taken back: then there is nothing to do.
 Result<bool> Channel::refuse_one(std::uint32_t length)
 {
-    if (ioctl(pipe_.native_handle(), BPFILTER_IOC_REFUSE, &length) < 0 && errno != EAGAIN)
+    if (ioctl(pipe_.native_handle(), BPFILTER_IOC_REFUSE, &length) == 0 || errno == EAGAIN)
+        return true;
+    if (errno != EINVAL)
         return fail(errno, fmt::format("no memory for a request of {} bytes", length));
+    std::this_thread::sleep_for(long_pause);
     return true;
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -107,6 +108,22 @@ static void die_unread(int length)
 	}
 }
 
+/* "READ refuse": before it is read, whatever it is. */
+static bool refused(void)
+{
+	struct pollfd pipe = { .fd = PIPE, .events = POLLIN };
+	__u32 any = 0;
+	int error;
+
+	read_orders("READ");
+	if (!told("refuse"))
+		return false;
+	poll(&pipe, 1, -1);
+	error = ioctl(PIPE, BPFILTER_IOC_REFUSE, &any) ? errno : 0;
+	note("REFUSE errno=%d\n", error);
+	return !error;
+}
+
 /* One request, by the length that FIONREAD tells; a smaller buffer must not lose it. */
 static void *read_request(void)
 {
@@ -119,6 +136,8 @@ static void *read_request(void)
 		if (!buffer || ioctl(PIPE, FIONREAD, &length))
 			length = 4096;
 		die_unread(length);
+		if (refused())
+			continue;
 		if (length > room) {
 			room = length;
 			buffer = realloc(buffer, room);
