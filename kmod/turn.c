@@ -116,6 +116,8 @@ void bpfilter_turn_join(struct bpfilter_request *request, bool first)
 {
 	struct bpfilter_line *line = line_of(request);
 
+	if (line->share)
+		request->header.flags |= BPFILTER_REQUEST_USER;
 	if (first)
 		list_add(&request->in_line, &line->requests);
 	else

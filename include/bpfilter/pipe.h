@@ -159,6 +159,7 @@ enum bpfilter_opcode {
 #define BPFILTER_REQUEST_COMPAT 0x0001 /* the caller is 32-bit, its structures too */
 #define BPFILTER_REQUEST_UNSETTLED 0x0002 /* see DEVICES */
 #define BPFILTER_REQUEST_CHECKED 0x0004 /* see IOC_CHECK */
+#define BPFILTER_REQUEST_USER 0x0008 /* another user namespace than the machine's own */
 
 /* Header of a request. 40 bytes. */
 struct bpfilter_request_header {

@@ -16,6 +16,7 @@ from lib.check import Failure, expect, expect_equal, main, test, wait_for
 from lib.netns import CLONE_NEWNET, CLONE_NEWUSER, Namespace
 
 SO_NETNS_COOKIE = 71
+FOR_USER = 4  # BPFILTER_REQUEST_USER
 THREADS = 16  # of the helper, and so many it says of itself that fakes it
 USERS = THREADS + 1
 LISTINGS = 10
@@ -63,6 +64,21 @@ def _asking(order: str) -> Iterator[list[Child]]:
     fake.order()
     fake.kill(helper.one())
     expect_equal({child.result() for child in children}, {0}, "answers")
+
+
+@test
+def users_are_told_from_the_machine() -> None:
+    """By who owns the network namespace: what the helper loads for users gives way when memory is short."""
+    made = Namespace("machine")
+    with _asking("GET_INFO ignore") as children:
+        children.append(Child(get_info))
+        expect_equal(fake.wait_for_line("GET_INFO")["flags"] & FOR_USER, 0, "the flag, of the machine's first namespace")
+        with made:
+            children.append(Child(get_info))
+        expect_equal(fake.wait_for_line("GET_INFO", 2)["flags"] & FOR_USER, 0, "the flag, of another that root made")
+        children.append(_asked_by(1001))
+        expect_equal(fake.wait_for_line("GET_INFO", 3)["flags"] & FOR_USER, FOR_USER, "the flag, of a user's")
+    made.delete()
 
 
 @test

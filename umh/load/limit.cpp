@@ -11,6 +11,7 @@
 #include <mutex>
 #include <string_view>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <fcntl.h>
@@ -26,6 +27,8 @@ constexpr std::chrono::milliseconds period(50);
 constexpr int interrupting_signal = SIGUSR2;
 // One that is smaller than this is not what memory is short for.
 constexpr std::size_t large = 2'000;
+
+thread_local bool for_user = false;
 
 // To do nothing is enough: the call that it comes into ends.
 void interrupt(int /*signal*/) {}
@@ -78,6 +81,7 @@ public:
     void add(LoadWatch *watch)
     {
         const std::lock_guard lock(mutex_);
+        sizes_.reserve(watched_.size() + 1); // now, when there may be memory
         watched_.push_back(watch);
         some_.notify_one();
     }
@@ -122,19 +126,20 @@ private:
                 watch->interruption_ = Interruption::time;
         const bool gives_back = std::ranges::any_of(watched_, is_interrupted);
         if (is_short && !gives_back)
-            give_up_largest();
+            give_up_one();
         // Again each time: the first may have come before the call that it is meant for.
         for (const LoadWatch *watch : watched_)
             if (is_interrupted(watch))
                 syscall(SYS_tgkill, getpid(), watch->thread_, interrupting_signal);
     }
 
-    void give_up_largest()
+    void give_up_one()
     {
-        const auto largest = std::ranges::max_element(
-            watched_, {}, [](const LoadWatch *watch) { return watch->insns_; });
-        if (largest != watched_.end() && (*largest)->insns_ >= large)
-            (*largest)->interruption_ = Interruption::memory;
+        sizes_.clear();
+        for (const LoadWatch *watch : watched_)
+            sizes_.push_back(watch->size_);
+        if (const auto one = one_to_give_up(sizes_))
+            watched_[*one]->interruption_ = Interruption::memory;
     }
 
     static bool is_interrupted(const LoadWatch *watch)
@@ -145,6 +150,7 @@ private:
     std::mutex mutex_;
     std::condition_variable some_;
     std::vector<LoadWatch *> watched_;
+    std::vector<LoadSize> sizes_; // of these, when it is asked which is to go
 };
 
 LoadDeadline usual_deadline()
@@ -157,8 +163,33 @@ std::size_t memory_reserve(std::size_t total)
     return total / 16;
 }
 
+LoadsForUser::LoadsForUser(bool is_user)
+{
+    for_user = is_user;
+}
+
+LoadsForUser::~LoadsForUser()
+{
+    for_user = false;
+}
+
+std::optional<std::size_t> one_to_give_up(std::span<const LoadSize> loads)
+{
+    std::optional<std::size_t> found;
+    for (std::size_t i = 0; i < loads.size(); ++i) {
+        if (loads[i].insns < large)
+            continue;
+        const auto weight = [](const LoadSize &load) {
+            return std::pair(load.for_user, load.insns);
+        };
+        if (!found || weight(loads[i]) > weight(loads[*found]))
+            found = i;
+    }
+    return found;
+}
+
 LoadWatch::LoadWatch(std::size_t insns, LoadDeadline deadline)
-    : thread_(static_cast<pid_t>(syscall(SYS_gettid))), insns_(insns), deadline_(deadline)
+    : thread_(static_cast<pid_t>(syscall(SYS_gettid))), size_{insns, for_user}, deadline_(deadline)
 {
     LoadWatcher::get().add(this);
 }

@@ -4,12 +4,14 @@
 //
 // What the verifier needs of both is not to be known beforehand: a million instructions looked at
 // take 6.1 two thirds of a gigabyte, on nobody's account. So a thread watches those that are being
-// loaded and interrupts what takes too long, and the largest while memory is short: the verifier
-// gives up when a signal waits.
+// loaded and interrupts what takes too long, and while memory is short the largest, those of users
+// first: the verifier gives up when a signal waits.
 #pragma once
 
 #include <chrono>
 #include <cstddef>
+#include <optional>
+#include <span>
 
 #include <sys/types.h>
 
@@ -28,6 +30,24 @@ bool leaves_memory(std::size_t bytes);
 
 enum class Interruption { none, time, memory };
 
+// As long as this is there, what the calling thread loads is for a user of the machine, who has a
+// user namespace: it gives way to what is for the machine itself.
+class LoadsForUser {
+public:
+    explicit LoadsForUser(bool is_user);
+    ~LoadsForUser();
+    LoadsForUser(const LoadsForUser &) = delete;
+    LoadsForUser &operator=(const LoadsForUser &) = delete;
+};
+
+struct LoadSize {
+    std::size_t insns = 0;
+    bool for_user = false;
+};
+
+// Which of these is given up when memory is short, if any is what it is short for.
+std::optional<std::size_t> one_to_give_up(std::span<const LoadSize> loads);
+
 // The calling thread while it loads a program.
 class LoadWatch {
 public:
@@ -43,7 +63,7 @@ private:
     friend class LoadWatcher;
 
     pid_t thread_;
-    std::size_t insns_;
+    LoadSize size_;
     LoadDeadline deadline_;
     Interruption interruption_ = Interruption::none;
 };

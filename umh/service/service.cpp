@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "umh/service/service.h"
 
+#include "umh/load/limit.h"
 #include "umh/tap/policy.h"
 
 #include <fmt/format.h>
@@ -44,6 +45,7 @@ Outcome Service::handle(Request &request)
                                        [](const Row &r) { return unsigned(r.opcode); });
     if (row == std::end(rows))
         return fail(EINVAL, fmt::format("opcode {} is not known", request.header.opcode));
+    const LoadsForUser whose((request.header.flags & BPFILTER_REQUEST_USER) != 0);
     if (row->service)
         return (this->*row->service)(request);
     if (request.header.netns == 0)

@@ -174,9 +174,9 @@ int main(void)
 			reply_with(request, EXDEV, "", NULL, 0);
 			continue;
 		}
-		note("%s pid=%d id=%llu netns=%llu family=%u size=%zu\n", opcode_of(request),
-		     getpid(), (unsigned long long)request->id,
-		     (unsigned long long)request->netns, request->family,
+		note("%s pid=%d id=%llu netns=%llu family=%u flags=%u size=%zu\n",
+		     opcode_of(request), getpid(), (unsigned long long)request->id,
+		     (unsigned long long)request->netns, request->family, request->flags,
 		     request->length - sizeof(*request));
 		read_orders(opcode_of(request));
 		carry_out(request, request + 1);

@@ -3,6 +3,7 @@
 #include "tests/unit/support/table.h"
 #include "umh/codegen/assembler.h"
 #include "umh/codegen/codegen.h"
+#include "umh/load/limit.h"
 #include "umh/load/map.h"
 #include "umh/load/program.h"
 
@@ -104,6 +105,17 @@ TEST_F(Load, WhatTakesTooLongIsInterrupted)
     EXPECT_EQ(late.error().code, ENOMEM);
     EXPECT_THAT(late.error().message, HasSubstr("takes too long"));
     EXPECT_TRUE(load_program(slow(), {})) << "it is not interrupted for ever";
+}
+
+TEST(LoadLimit, WhenMemoryIsShortUsersAreGivenUpFirst)
+{
+    using Loads = std::vector<LoadSize>;
+    constexpr std::size_t small = 1'999;
+    EXPECT_EQ(one_to_give_up(Loads{}), std::nullopt);
+    EXPECT_EQ(one_to_give_up(Loads{{small, true}, {small, false}}), std::nullopt);
+    EXPECT_EQ(one_to_give_up(Loads{{5'000, false}, {2'000, true}, {small, true}}), 1U);
+    EXPECT_EQ(one_to_give_up(Loads{{5'000, false}, {2'000, true}, {2'001, true}}), 2U);
+    EXPECT_EQ(one_to_give_up(Loads{{2'000, false}, {5'000, false}, {small, true}}), 1U);
 }
 
 TEST_F(Load, ADescriptorThatIsMissingIsNotTheVerifiers)
