@@ -129,7 +129,8 @@ def a_request_that_outlives_its_helper() -> None:
     fake.fresh()
     works()
     fake.forget()
-    fake.parameter("deadline", 1)
+    # The next one must be up in this time, too, if we do not see the end of this one before.
+    fake.parameter("deadline", 5)
     fake.order("GET_ENTRIES outlive")
     first = Child(listing)
     old = fake.wait_for_line("GET_ENTRIES")["pid"]
