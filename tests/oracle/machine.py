@@ -86,6 +86,7 @@ class Machine(Router):
                 track()
             for name in FRAGMENT_TIMES:
                 sysctl(name, DAY)
+            sysctl("net/ipv6/auto_flowlabels", 0)  # of what the machine itself sends: they are random
             for name in FRAGMENT_SPACES:
                 sysctl(name, 64 << 20, missing_ok=True)
 
