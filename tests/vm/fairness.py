@@ -16,7 +16,7 @@ from lib.check import Failure, expect, expect_equal, main, test, wait_for
 from lib.netns import CLONE_NEWNET, CLONE_NEWUSER, Namespace
 
 SO_NETNS_COOKIE = 71
-FOR_USER = 4  # BPFILTER_REQUEST_USER
+FOR_USER = 8  # BPFILTER_REQUEST_USER
 THREADS = 16  # of the helper, and so many it says of itself that fakes it
 USERS = THREADS + 1
 LISTINGS = 10
