@@ -161,6 +161,7 @@ static void answer_tap(const struct bpfilter_request_header *request)
 
 void answer_well(const struct bpfilter_request_header *request, const void *payload)
 {
+	try_links(request);
 	switch (request->opcode) {
 	case BPFILTER_OP_INIT:
 		answer_init(request, payload);
