@@ -234,21 +234,38 @@ TEST_F(Call, ATargetMayCutAHeaderOff)
     EXPECT_THAT(packets, ElementsAre(1, 0, 0, 1, 1, 0));
 }
 
+TEST_F(Call, ATargetMayCutOffWhatTheNextRuleAsksFor)
+{
+    const ir::Conditions tcp{ir::Range{Field::protocol, 6, 0}, ir::Require{Field::tcp}};
+    const ir::Table table =
+        table_of({{{}, ir::KernelTarget{1}}, {tcp, ir::Continue{}}, {{}, ir::Accept{}}});
+    const PacketBytes whole = Packet().tcp(1, 80).bytes();
+    PacketBytes cut = whole;
+    cut.resize(30);
+
+    Scripted cuts({{goes_on, cut}});
+    EXPECT_EQ(run(table, cuts, whole), BPFILTER_DROP);
+    EXPECT_THAT(packets, ElementsAre(1, 0, 0));
+    Scripted mends({{goes_on, whole}});
+    EXPECT_EQ(run(table, mends, cut), BPFILTER_ACCEPT);
+    EXPECT_THAT(packets, ElementsAre(1, 1, 1));
+}
+
 TEST_F(Call, MarksAreSetAndSeen)
 {
     const ir::Table table =
         table_of({{{ir::Range{Field::mark, 0x105, 0}}, ir::SetField{Field::mark, ~0xffU, 0x42}},
                   {{ir::Range{Field::mark, 0x142, 0}}, ir::Continue{}},
-                  {{}, ir::SetField{Field::mark, 0xff, 0x11}},
-                  {{ir::Range{Field::mark, 0x53, 0}}, ir::Drop{}},
+                  {{}, ir::SetField{Field::mark, 0xff, 0x12}},
+                  {{ir::Range{Field::mark, 0x50, 0}}, ir::Drop{}},
                   {{}, ir::Accept{}}});
     Scripted none({});
     EXPECT_EQ(run(table, none, packet, marked(0x105)), BPFILTER_DROP);
     EXPECT_THAT(packets, ElementsAre(1, 1, 1, 1, 0));
-    EXPECT_EQ(mark, 0x53U);
+    EXPECT_EQ(mark, 0x50U);
     EXPECT_EQ(run(table, none, packet), BPFILTER_ACCEPT);
     EXPECT_THAT(packets, ElementsAre(0, 0, 1, 0, 1));
-    EXPECT_EQ(mark, 0x11U);
+    EXPECT_EQ(mark, 0x12U);
 }
 
 // Also where no rule asks for it.
