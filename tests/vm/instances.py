@@ -2,18 +2,17 @@
 # SPDX-License-Identifier: GPL-2.0
 """Matches and targets of the kernel's own, on packets: what they decide, and what they remember."""
 
-import errno
+import functools
 import os
-import re
 import socket
 import struct
+from typing import Callable
 
 from lib import iptables, packet
-from lib.check import Failure, expect, expect_equal, main, test, wait_for
+from lib.check import expect, expect_equal, main, test
 from lib.family import current
 from lib.iptables import Counters
 from lib.iptables import iptables as run
-from lib.netns import sysctl
 from lib.packet import ACK, MF, RST, SYN, TCP, UDP, tcp, udp
 from lib.router import OF_HOOK, TTL, Router
 from lib.wire import Wire, sums_are_right
@@ -46,6 +45,17 @@ def clear() -> None:
     router.fates()
 
 
+def clean(function: Callable[[], None]) -> Callable[[], None]:
+    """Whatever becomes of a test, the next one finds no rules and no packets of it."""
+    @functools.wraps(function)
+    def cleaned() -> None:
+        try:
+            function()
+        finally:
+            clear()
+    return cleaned
+
+
 def datagrams(number: int, hook: str = "FORWARD", dport: int = 53, first: int = 1) -> list[bytes]:
     ends = OF_HOOK[hook]
     return [packet.ip(f"{ends.source}.0.7", f"{ends.destination}.0.7", UDP, udp(1024, dport), ident=first + index,
@@ -59,16 +69,17 @@ def delivered(number: int, hook: str = "FORWARD", dport: int = 53) -> int:
 # limit: credit of its own for each rule
 
 @test
+@clean
 def limit_five_of_ten() -> None:
     """A full bucket, and no drop more: in every hook."""
     for hook in ("INPUT", "FORWARD", "OUTPUT"):
         rules(f"-A {hook} -p udp -m limit {SLOW} --limit-burst 5 -j ACCEPT", f"-A {hook} -p udp -j DROP")
         expect_equal(router.through(hook, datagrams(10, hook)), [True] * 5 + [False] * 5, f"delivered, {hook}")
         expect_equal(counts(hook), [5, 5], hook)
-    clear()
 
 
 @test
+@clean
 def limit_starts_anew() -> None:
     """With every replace, be the rule the same; not when it is only looked at or counted."""
     rules(f"-A FORWARD -p udp -m limit {SLOW} --limit-burst 3", policies={"FORWARD": "DROP"})
@@ -82,20 +93,20 @@ def limit_starts_anew() -> None:
         run("-A FORWARD -p tcp")
     delivered(4)
     expect_equal(counts("FORWARD"), [6, 0], "after a replace")
-    clear()
 
 
 @test
+@clean
 def limits_do_not_share() -> None:
     """Two rules with the same text have a bucket each, also in one rule."""
     one = f"-m limit {SLOW} --limit-burst 2"
     rules(f"-A FORWARD {one}", f"-A FORWARD {one}", f"-A FORWARD {one} {one}")
     delivered(5)
     expect_equal(counts("FORWARD"), [2, 2, 2], "packets")
-    clear()
 
 
 @test
+@clean
 def order_within_a_rule() -> None:
     """Credit is spent by what the conditions before let through, and only by that."""
     limit = f"-m limit {SLOW} --limit-burst 2"
@@ -104,10 +115,10 @@ def order_within_a_rule() -> None:
     delivered(2, dport=54)
     delivered(3, dport=53)
     expect_equal(counts("FORWARD"), [0, 2, 0], "packets")
-    clear()
 
 
 @test
+@clean
 def limit_in_user_chains() -> None:
     """Called, and gone on behind it: in the chain, in the one that jumped, in the built-in one."""
     limit = f"-m limit {SLOW} --limit-burst 2"
@@ -115,12 +126,12 @@ def limit_in_user_chains() -> None:
           "-A two -j DROP")
     expect_equal(delivered(5), 5, "delivered")
     expect_equal([counts(chain) for chain in ("FORWARD", "one", "two")], [[5, 5], [2, 5], [2, 2, 0]], "packets")
-    clear()
 
 
 # mark and MARK
 
 @test
+@clean
 def marks() -> None:
     """Bits are set, cleared and turned; the next rule sees them, and so does the next table."""
     rules("-A PREROUTING -p udp -j MARK --set-mark 0x12", "-A PREROUTING -m mark --mark 0x12",
@@ -133,7 +144,6 @@ def marks() -> None:
     delivered(3)
     expect_equal(counts("PREROUTING", "mangle"), [3, 3, 3, 0] + [3] * 8, "mangle")
     expect_equal(counts("FORWARD"), [3, 0], "filter")
-    clear()
 
 
 def other_way(add: bool) -> None:
@@ -145,6 +155,7 @@ def other_way(add: bool) -> None:
 
 
 @test
+@clean
 def mark_changes_the_way() -> None:
     """mangle OUTPUT: what has another mark behind the table is routed again."""
     other_way(True)
@@ -157,27 +168,27 @@ def mark_changes_the_way() -> None:
         expect_equal([[seen.ports[1] for seen in wire.seen(inner)] for inner in ("out0", "out1")],
                      [[54, 54], [53, 53]], "ports by device")
         expect_equal(counts("OUTPUT"), [2], "marked")
-        rules("-A OUTPUT -p udp --dport 53 -j MARK --set-mark 7", "-A OUTPUT -p udp -j MARK --set-mark 0", table="mangle")
+        rules("-A OUTPUT -p udp --dport 53 -j MARK --set-mark 7", "-A OUTPUT -p udp -j MARK --set-mark 0",
+              table="mangle")
         router.output(datagrams(1, "OUTPUT")[0])
         router.settle()
         expect_equal([len(wire.seen(inner)) for inner in ("out0", "out1")], [1, 0], "back to no mark")
     finally:
         other_way(False)
-        clear()
 
 
 # conntrack
 
-def answer(one: bytes, segment: bytes, protocol: int = TCP, ident: int = 99) -> bytes:
+def answer(segment: bytes, protocol: int = TCP) -> bytes:
     """A packet the other way."""
-    ends = ("10.2.0.7", "10.1.0.7")
-    return packet.ip(*ends, protocol, segment, ident=ident, ttl=TTL) if one else b""
+    return packet.ip(THERE, HERE, protocol, segment, ident=99, ttl=TTL)
 
 
 STATES = ("NEW", "ESTABLISHED", "RELATED", "INVALID", "UNTRACKED")
 
 
 @test
+@clean
 def connection_states() -> None:
     """What each packet of a connection is, and of those that belong to none."""
     rules("-A PREROUTING -p udp --dport 99 -j CT --notrack", table="raw")
@@ -187,14 +198,13 @@ def connection_states() -> None:
     error = packet.icmp(1 if FAMILY.number == 6 else 3, 4 if FAMILY.number == 6 else 3, syn)
     for inner, one, expected in (
             ("in0", syn, [1, 0, 0, 0, 0, 0, 0]),
-            ("out0", answer(syn, error, packet.ICMPV6 if FAMILY.number == 6 else packet.ICMP), [1, 0, 1, 0, 0, 1, 0]),
-            ("out0", answer(syn, _syn_ack()), [1, 1, 1, 0, 0, 1, 1]),
+            ("out0", answer(error, packet.ICMPV6 if FAMILY.number == 6 else packet.ICMP), [1, 0, 1, 0, 0, 1, 0]),
+            ("out0", answer(_syn_ack()), [1, 1, 1, 0, 0, 1, 1]),
             ("in0", packet.ip(HERE, THERE, TCP, tcp(5, 6, RST), ttl=TTL), [1, 1, 1, 1, 0, 2, 1]),
             ("in0", packet.ip(HERE, THERE, UDP, udp(5, 99), ttl=TTL), [1, 1, 1, 1, 1, 3, 1]),
             ("in0", packet.ip(HERE, THERE, UDP, udp(5, 98), ttl=TTL), [2, 1, 1, 1, 1, 3, 1])):
         wire.send(inner, [one])
         expect_equal(counts("FORWARD"), expected, f"states after {one.hex()}")
-    clear()
 
 
 def _syn_ack() -> bytes:
@@ -205,6 +215,7 @@ def _syn_ack() -> bytes:
 
 
 @test
+@clean
 def fragments_are_put_together() -> None:
     """A rule about connections switches defragmentation on: filter sees a whole packet."""
     rules("-A FORWARD -m conntrack --ctstate NEW", "-A FORWARD -p udp --dport 53")
@@ -218,12 +229,12 @@ def fragments_are_put_together() -> None:
                   packet.ip(HERE, THERE, UDP, data[16:], fragment=2, ident=9, ttl=TTL)]
     wire.send("in0", pieces)
     expect_equal(counts("FORWARD"), [1, 1], "packets")
-    clear()
 
 
 # owner
 
 @test
+@clean
 def owner() -> None:
     """Who opened the socket; a packet without one has no owner."""
     rules("-A OUTPUT -m owner --uid-owner 4711", "-A OUTPUT -m owner --gid-owner 4712",
@@ -242,15 +253,16 @@ def owner() -> None:
             opened.sendto(b"", to)
             opened.close()
     expect_equal(counts("OUTPUT"), [1, 1, 2, 1, 3, 3], "packets")
-    clear()
 
 
 # State that goes by name
 
 @test
+@clean
 def recent_survives() -> None:
     """A list of addresses is that of its name, whatever becomes of the rules."""
-    rules("-A FORWARD -p udp --dport 53 -m recent --name probe --set", "-A FORWARD -p udp --dport 54 -m recent --name probe --rcheck")
+    rules("-A FORWARD -p udp --dport 53 -m recent --name probe --set",
+          "-A FORWARD -p udp --dport 54 -m recent --name probe --rcheck")
     delivered(1, dport=54)
     expect_equal(counts("FORWARD"), [0, 0], "not yet there")
     delivered(1)
@@ -266,8 +278,10 @@ def recent_survives() -> None:
 
 
 @test
+@clean
 def hashlimit_survives() -> None:
-    rule = f"-A FORWARD -p udp -m hashlimit --hashlimit-above 1/hour --hashlimit-burst 3 --hashlimit-name probe --hashlimit-mode srcip -j DROP"
+    rule = ("-A FORWARD -p udp -m hashlimit --hashlimit-above 1/hour --hashlimit-burst 3 --hashlimit-name probe "
+            "--hashlimit-mode srcip -j DROP")
     rules(rule)
     expect_equal(delivered(5), 3, "delivered")
     rules("-A FORWARD -p tcp", rule)
@@ -275,7 +289,6 @@ def hashlimit_survives() -> None:
     rules("-A FORWARD -p tcp")
     rules(rule)
     expect_equal(delivered(5), 3, "delivered after it was gone")
-    clear()
 
 
 def ipset(*arguments: str) -> iptables.Done:
@@ -283,6 +296,7 @@ def ipset(*arguments: str) -> iptables.Done:
 
 
 @test
+@clean
 def sets() -> None:
     """They are filled by rules, and are what they are when the table is replaced."""
     with router:
@@ -313,12 +327,14 @@ def with_mss(size: int | None) -> bytes:
 
 
 @test
+@clean
 def tcpmss() -> None:
     """The option is written, and added where there is none; what comes behind sees the new packet."""
     header = FAMILY.header
     usual = 1500 - header - 20
-    for asked, before, after in (("--set-mss 500", 1460, 500), ("--set-mss 500", 400, 400), ("--set-mss 500", None, 500),
-                                 ("--clamp-mss-to-pmtu", 9000, usual), ("--clamp-mss-to-pmtu", 1200, 1200)):
+    for asked, before, after in (("--set-mss 500", 1460, 500), ("--set-mss 500", 400, 400),
+                                 ("--set-mss 500", None, 500), ("--clamp-mss-to-pmtu", 9000, usual),
+                                 ("--clamp-mss-to-pmtu", 1200, 1200)):
         rules(f"-A FORWARD -p tcp --tcp-flags SYN,RST SYN -j TCPMSS {asked}", "-A FORWARD -p tcp", table="mangle")
         wire.send("in0", [with_mss(before)])
         seen = wire.one("out0")
@@ -328,10 +344,10 @@ def tcpmss() -> None:
         with router:
             seen_sizes = [counter.bytes for counter in Counters(table="mangle").rules["FORWARD"]]
         expect_equal(seen_sizes, [header + (20 if before is None else 24), header + 24], f"{what}: bytes counted")
-    clear()
 
 
 @test
+@clean
 def hop_limit_is_changed() -> None:
     target = "HL --hl-set" if FAMILY.number == 6 else "TTL --ttl-set"
     match = "hl --hl-eq" if FAMILY.number == 6 else "ttl --ttl-eq"
@@ -339,7 +355,6 @@ def hop_limit_is_changed() -> None:
     wire.send("in0", datagrams(1))
     expect_equal(packet.ttl_of(wire.one("out0").whole), 9, "hops left")
     expect_equal(counts("FORWARD", "mangle"), [1, 1], "packets")
-    clear()
 
 
 if __name__ == "__main__":

@@ -3,13 +3,15 @@
 
 import contextlib
 import socket
+import sys
 from typing import NamedTuple, Sequence
 
 from . import mark, packet
 from .family import Family, current
 from .router import LINKS, Router
 
-RST, ACK = packet.RST, packet.ACK
+SOL_PACKET, PACKET_AUXDATA = 263, 8
+CSUM_NOT_READY = 1 << 3
 
 
 class Seen(NamedTuple):
@@ -18,6 +20,7 @@ class Seen(NamedTuple):
     protocol: int
     body: bytes  # behind the IP header
     whole: bytes
+    unfinished: bool = False  # the card would have filled in the checksum, which is that of the pseudo header so far
 
     @property
     def ports(self) -> tuple[int, int]:
@@ -43,12 +46,12 @@ class Seen(NamedTuple):
         return int.from_bytes(self.body[8:12], "big")
 
 
-def read(data: bytes) -> Seen:
+def read(data: bytes, unfinished: bool = False) -> Seen:
     if packet.version_of(data) == 6:
         ends = [socket.inet_ntop(socket.AF_INET6, data[at:at + 16]) for at in (8, 24)]
-        return Seen(*ends, data[6], data[40:packet.length_of(data)], data)
+        return Seen(*ends, data[6], data[40:packet.length_of(data)], data, unfinished)
     ends = [socket.inet_ntoa(data[at:at + 4]) for at in (12, 16)]
-    return Seen(*ends, data[9], data[4 * (data[0] & 0xF):packet.length_of(data)], data)
+    return Seen(*ends, data[9], data[4 * (data[0] & 0xF):packet.length_of(data)], data, unfinished)
 
 
 def sums_are_right(seen: Seen) -> bool:
@@ -59,6 +62,9 @@ def sums_are_right(seen: Seen) -> bool:
         return packet.checksum(seen.body) == 0
     width = slice(8, 40) if packet.version_of(seen.whole) == 6 else slice(12, 20)
     pseudo = seen.whole[width] + seen.protocol.to_bytes(4, "big") + len(seen.body).to_bytes(4, "big")
+    if seen.unfinished:
+        at = {packet.TCP: 16, packet.UDP: 6}[seen.protocol]
+        return int.from_bytes(seen.body[at:at + 2], "big") == packet.checksum(pseudo) ^ 0xFFFF
     return packet.checksum(pseudo + seen.body) == 0
 
 
@@ -74,6 +80,7 @@ class Wire:
             with router.left if link.side == "left" else router.right:
                 opened = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.htons(kind))
                 opened.bind((link.outer, kind))
+                opened.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
                 self._opened[link.inner] = opened
 
     def seen(self, inner: str) -> list[Seen]:
@@ -81,10 +88,14 @@ class Wire:
         found = []
         with contextlib.suppress(BlockingIOError):
             while True:
-                data, address = self._opened[inner].recvfrom(65536)
-                if address[2] != mark.PACKET_OUTGOING:
-                    data = data[packet.ETH_HEADER:]
-                    found.append(read(data[:packet.length_of(data)]))
+                data, beside, _, address = self._opened[inner].recvmsg(65536, 256)
+                if address[2] == mark.PACKET_OUTGOING:
+                    continue
+                data = data[packet.ETH_HEADER:]
+                # struct tpacket_auxdata
+                status = [int.from_bytes(value[:4], sys.byteorder) for _, kind, value in beside
+                          if kind == PACKET_AUXDATA]
+                found.append(read(data[:packet.length_of(data)], any(one & CSUM_NOT_READY for one in status)))
         return found
 
     def send(self, inner: str, packets: Sequence[bytes]) -> None:
