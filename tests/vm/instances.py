@@ -2,11 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0
 """Matches and targets of the kernel's own, on packets: what they decide, and what they remember."""
 
-import functools
 import os
 import socket
 import struct
-from typing import Callable
 
 from lib import iptables, packet
 from lib.check import expect, expect_equal, main, test
@@ -14,46 +12,15 @@ from lib.family import current
 from lib.iptables import Counters
 from lib.iptables import iptables as run
 from lib.packet import ACK, MF, RST, SYN, TCP, UDP, tcp, udp
-from lib.router import OF_HOOK, TTL, Router
-from lib.wire import Wire, sums_are_right
+from lib.router import OF_HOOK, TTL
+from lib.scene import Scene
+from lib.wire import sums_are_right
 
 FAMILY = current()
-router = Router()
-wire = Wire(router)
+scene = Scene()
+router, wire, rules, counts, clean = scene.router, scene.wire, scene.rules, scene.counts, scene.clean
 SLOW = "--limit 1/hour"  # no test takes as long
 HERE, THERE, LOCAL = "10.1.0.7", "10.2.0.7", "10.9.0.7"
-
-
-def rules(*lines: str, table: str = "filter", policies: dict[str, str] | None = None) -> None:
-    with router:
-        iptables.restore(*lines, table=table, policies=policies)
-
-
-def counts(chain: str, table: str = "filter") -> list[int]:
-    """Packets of each rule."""
-    with router:
-        return [counter.packets for counter in Counters(table=table).rules[chain]]
-
-
-def clear() -> None:
-    with router:
-        for table in ("raw", "mangle", "nat", "filter"):
-            iptables.restore(table=table)
-    wire.router.settle()
-    for inner in ("in0", "in1", "out0", "out1"):
-        wire.seen(inner)
-    router.fates()
-
-
-def clean(function: Callable[[], None]) -> Callable[[], None]:
-    """Whatever becomes of a test, the next one finds no rules and no packets of it."""
-    @functools.wraps(function)
-    def cleaned() -> None:
-        try:
-            function()
-        finally:
-            clear()
-    return cleaned
 
 
 def datagrams(number: int, hook: str = "FORWARD", dport: int = 53, first: int = 1) -> list[bytes]:
@@ -314,7 +281,7 @@ def sets() -> None:
         with router:
             expect_equal(ipset("destroy", "probe").status, 1, "the set of a rule can be destroyed")
     finally:
-        clear()
+        scene.clear()
         with router:
             iptables.must("ipset", "destroy", "probe")
 

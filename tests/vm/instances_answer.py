@@ -4,10 +4,9 @@
 
 import contextlib
 import errno
-import functools
 import os
 import socket
-from typing import Callable, Iterator
+from typing import Iterator
 
 from lib import iptables, packet, system
 from lib.check import Skip, expect, expect_equal, expect_in, main, test, test4, wait_for
@@ -16,12 +15,13 @@ from lib.iptables import Counters
 from lib.netns import sysctl
 from lib.nfqueue import ACCEPT, DROP, Listener
 from lib.packet import ACK, ICMP, ICMPV6, RST, SYN, TCP, UDP, tcp, udp
-from lib.router import TTL, Router
-from lib.wire import Seen, Wire, read, sums_are_right
+from lib.router import TTL
+from lib.scene import Scene
+from lib.wire import Seen, read, sums_are_right
 
 FAMILY = current()
-router = Router()
-wire = Wire(router)
+scene = Scene()
+router, wire, rules, counts, clean = scene.router, scene.wire, scene.rules, scene.counts, scene.clean
 HERE, THERE, LOCAL = "10.1.0.7", "10.2.0.7", "10.9.0.7"
 ICMP_OF_FAMILY = ICMPV6 if FAMILY.number == 6 else ICMP
 # All that there are, but for tcp-reset, with type and code of the answer.
@@ -33,36 +33,6 @@ ANSWERS = {
         "icmp6-port-unreachable": (1, 4), "icmp6-policy-fail": (1, 5), "icmp6-reject-route": (1, 6)},
 }[FAMILY.number]
 PORT_UNREACHABLE = next(name for name in ANSWERS if "port" in name)
-
-
-def rules(*lines: str, table: str = "filter") -> None:
-    with router:
-        iptables.restore(*lines, table=table)
-
-
-def counts(chain: str) -> list[int]:
-    with router:
-        return [counter.packets for counter in Counters().rules[chain]]
-
-
-def clear() -> None:
-    rules()
-    rules(table="mangle")
-    router.settle()
-    for inner in ("in0", "in1", "out0", "out1"):
-        wire.seen(inner)
-    router.fates()
-
-
-def clean(function: Callable[[], None]) -> Callable[[], None]:
-    """Whatever becomes of a test, the next one finds no rules and no packets of it."""
-    @functools.wraps(function)
-    def cleaned() -> None:
-        try:
-            function()
-        finally:
-            clear()
-    return cleaned
 
 
 def syn(to: str, flags: int = SYN, dport: int = 80) -> bytes:
