@@ -102,8 +102,8 @@ def dnat_to_ranges() -> None:
         send("in0", (f"10.1.1.{number}", 1024), (OUR_LEFT, 53))
         seen = wire.one("out0")
         chosen.add(seen.destination)
-        expect(seen.destination in {FAMILY.address(f"10.2.0.{last}") for last in (7, 8, 9)} and 80 <= seen.ports[1] <= 82,
-               f"went to {ends(seen)[1]}")
+        expect(seen.destination in {FAMILY.address(f"10.2.0.{last}") for last in (7, 8, 9)}, "another address")
+        expect(80 <= seen.ports[1] <= 82, "another port")
     expect(len(chosen) > 1, f"16 sources, and one of three addresses: {chosen}")
     for port in (1000, 1007):
         send("in0", (HERE, 1024), (OUR_LEFT, port))
@@ -234,7 +234,8 @@ def errors_of_translated_connections() -> None:
 def only_new_connections_are_asked() -> None:
     """Neither what is established, nor untracked, nor invalid."""
     rules("-A PREROUTING -p udp --dport 99 -j CT --notrack", table="raw")
-    nat("-A PREROUTING", "-A POSTROUTING", f"-A PREROUTING -p udp --dport 99 -j DNAT --to-destination {endpoint(OTHER)}")
+    nat("-A PREROUTING", "-A POSTROUTING",
+        f"-A PREROUTING -p udp --dport 99 -j DNAT --to-destination {endpoint(OTHER)}")
     send("in0", (HERE, 1024), (THERE, 99))
     came_out("out0", (HERE, 1024), (THERE, 99), "untracked")
     send("in0", (HERE, 1), (THERE, 2), flags=packet.RST)
