@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: GPL-2.0
 """How long the kernel's own matches and targets live: as long as their rules, and no longer."""
 
-import glob
 import os
 import signal
 
@@ -15,6 +14,7 @@ from lib.netns import Namespace
 from lib.packet import MF, SYN, TCP, UDP, fragment_header, tcp, udp
 from lib.router import TTL
 from lib.scene import Scene
+from lib.system import users
 
 FAMILY = current()
 scene = Scene()
@@ -36,17 +36,6 @@ RULES = {
 }
 # Of these rules; bpfilter may do without the modules of others.
 CALLED = ("xt_limit", "ip6t_REJECT" if FAMILY.number == 6 else "ipt_REJECT", "xt_hashlimit", "xt_recent", "xt_set")
-
-
-def users() -> dict[str, int]:
-    """Of each module that netfilter may have, how many use it."""
-    found = {}
-    for path in glob.glob("/sys/module/*/refcnt"):
-        name = path.split("/")[3]
-        if name.startswith(("xt_", "ipt_", "ip6t_", "nf_", "nfnetlink", "ip_set", "x_tables")):
-            with open(path, encoding="ascii") as file:
-                found[name] = int(file.read())
-    return found
 
 
 def all_rules() -> None:

@@ -155,8 +155,8 @@ def mark(value: int = 1) -> bytes:
     return target(b"MARK", struct.pack("=II", value, 0xFFFFFFFF), 2)
 
 
-def rule(matches: bytes = b"", what: bytes = b"", **fields: int) -> bytearray:
-    return entry(what or verdict(ACCEPT), matches, **fields)
+def rule(matches: bytes = b"", what: bytes = b"") -> bytearray:
+    return entry(what or verdict(ACCEPT), matches)
 
 
 NOSUCH = rule(match(b"nosuch", b"\0" * 8))
@@ -245,7 +245,8 @@ def order_within_a_rule() -> None:
 def structure_comes_first() -> None:
     """A table that is no table, or a loop, is refused before any name is looked for."""
     iptables.restore()
-    for names in ([], [NOSUCH]):
+    nothing: list[bytearray] = []
+    for names in (nothing, [NOSUCH]):
         loop = blob.with_input(*names, rule(what=verdict(1)), chains={b"one": [rule(what=verdict(1))]})
         inside = len(loop.rules) - 3
         for index in (len(names), inside):

@@ -6,6 +6,7 @@ original fails is a wrong test. tests/vm/run says which one by BPFILTER_SYSTEM.
 """
 
 import contextlib
+import glob
 import os
 import subprocess
 
@@ -50,6 +51,17 @@ def open_files(pid: int) -> set[str]:
         with contextlib.suppress(FileNotFoundError):
             files.add(os.readlink(f"{directory}/{fd}"))
     return files
+
+
+def users() -> dict[str, int]:
+    """Of each module that netfilter may have, how many use it."""
+    found = {}
+    for path in glob.glob("/sys/module/*/refcnt"):
+        name = path.split("/")[3]
+        if name.startswith(("xt_", "ipt_", "ip6t_", "nf_", "nfnetlink", "ip_set", "x_tables")):
+            with open(path, encoding="ascii") as file:
+                found[name] = int(file.read())
+    return found
 
 
 def load() -> None:

@@ -48,10 +48,10 @@ class Seen(NamedTuple):
 
 def read(data: bytes, unfinished: bool = False) -> Seen:
     if packet.version_of(data) == 6:
-        ends = [socket.inet_ntop(socket.AF_INET6, data[at:at + 16]) for at in (8, 24)]
-        return Seen(*ends, data[6], data[40:packet.length_of(data)], data, unfinished)
-    ends = [socket.inet_ntoa(data[at:at + 4]) for at in (12, 16)]
-    return Seen(*ends, data[9], data[4 * (data[0] & 0xF):packet.length_of(data)], data, unfinished)
+        source, destination = (socket.inet_ntop(socket.AF_INET6, data[at:at + 16]) for at in (8, 24))
+        return Seen(source, destination, data[6], data[40:packet.length_of(data)], data, unfinished)
+    source, destination = (socket.inet_ntoa(data[at:at + 4]) for at in (12, 16))
+    return Seen(source, destination, data[9], data[4 * (data[0] & 0xF):packet.length_of(data)], data, unfinished)
 
 
 def sums_are_right(seen: Seen) -> bool:

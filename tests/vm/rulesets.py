@@ -1,0 +1,94 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""What real systems load (tests/rulesets): a test for each file, of the family under test.
+
+It is loaded into a fresh namespace, saved as it is known to be, and can be deleted rule by rule.
+"""
+
+import os
+import re
+
+from lib import system
+from lib.check import expect, expect_equal, main, test, wait_for
+from lib.family import TABLES, current
+from lib.iptables import RESTORE, must, save
+from lib.netns import Namespace
+
+FAMILY = current()
+HERE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "rulesets")
+SUFFIX = f".v{FAMILY.number}"
+MATCH_OR_TARGET = re.compile(r"(xt|ipt|ip6t)_")
+
+
+def read(name: str) -> str:
+    with open(os.path.join(HERE, name), encoding="utf-8") as file:
+        return file.read()
+
+
+def first_difference(seen: list[str], expected: list[str]) -> str:
+    for number, (one, other) in enumerate(zip(seen, expected), 1):
+        if one != other:
+            return f"line {number} is {one!r}, not {other!r}"
+    return f"{len(seen)} lines, not {len(expected)}"
+
+
+def deletions(saved: list[str]) -> str:
+    """For iptables-restore --noflush: every rule, by what it says, and then every chain of the user's."""
+    lines: list[str] = []
+    chains: list[str] = []
+    for line in saved:
+        if line.startswith("*"):
+            chains = []
+        if match := re.match(r":(\S+) - ", line):
+            chains.append(match[1])
+        elif line == "COMMIT":
+            lines += [f"-X {chain}" for chain in chains]
+        if not line.startswith(":"):
+            lines.append(re.sub(r"^\[\d+:\d+\] -A ", "-D ", line))
+    return "\n".join(lines) + "\n"
+
+
+def rules_of(saved: list[str]) -> list[str]:
+    """And chains that are not built in."""
+    return [line for line in saved if "-A " in line or re.match(r":\S+ - ", line)]
+
+
+def used() -> dict[str, int]:
+    """Modules of matches and targets that somebody uses."""
+    return {name: count for name, count in system.users().items() if count and MATCH_OR_TARGET.match(name)}
+
+
+def loads(name: str) -> None:
+    space = Namespace("rules", ipv6=True)
+    sets = os.path.join(HERE, f"{name}.ipset")
+    with space:
+        if os.path.exists(sets):
+            must("ipset", "restore", stdin=read(f"{name}.ipset"))
+        must(RESTORE, stdin=read(name + SUFFIX))
+        saved, expected = save(table=""), read(f"ref/{name}{SUFFIX}.norm").splitlines()
+        expect(saved == expected, f"saved: {first_difference(saved, expected)}")
+        must(RESTORE, stdin="\n".join(saved) + "\n")
+        expect_equal(save(table=""), saved, "what is saved, loaded and saved again")
+        must(RESTORE, "--noflush", stdin=deletions(saved))
+        for table in TABLES:
+            expect_equal(rules_of(save(table=table)), [], f"left in {table}")
+        if os.path.exists(sets):
+            must("ipset", "destroy")
+    space.delete()
+    wait_for(lambda: not used(), "modules of matches and targets to be used by nobody", 60)
+
+
+def of(name: str) -> None:
+    def one() -> None:
+        loads(name)
+    one.__name__ = name.replace("-", "_")
+    test(one)
+
+
+for file_name in sorted(os.listdir(HERE)):
+    if file_name.endswith(SUFFIX):
+        of(file_name[:-len(SUFFIX)])
+
+
+if __name__ == "__main__":
+    main()
