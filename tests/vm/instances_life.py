@@ -105,14 +105,14 @@ def what_is_refused_holds_nothing() -> None:
     with router:
         create("life")
         for table in ("raw", "filter"):
-            wrong = f"-A {'PREROUTING -j CT --helper wrong -p tcp' if table == 'raw' else 'INPUT -m nfacct --nfacct-name no'}"
+            wrong = "-A PREROUTING -p tcp -j CT --helper wrong" if table == "raw" else "-A INPUT -m nfacct --nfacct-name no"
             text = FAMILY.text(iptables.ruleset(*RULES[table], wrong, table=table))
             for _ in range(3):
                 expect_equal(iptables.run(iptables.RESTORE, stdin=text).status, 1, f"{table} with an error")
         destroy("life")
         expect(not os.path.exists("/proc/self/net/xt_recent/life"), "a list of recent is there")
         after = users()
-        expect_equal({name: after.get(name) for name in before}, before, "users")
+        expect_equal({name: after[name] for name in before}, before, "users")
 
 
 @test

@@ -17,7 +17,6 @@ from lib.netns import Namespace
 FAMILY = current()
 HERE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "rulesets")
 SUFFIX = f".v{FAMILY.number}"
-MATCH_OR_TARGET = re.compile(r"(xt|ipt|ip6t)_")
 
 
 def read(name: str) -> str:
@@ -55,7 +54,7 @@ def rules_of(saved: list[str]) -> list[str]:
 
 def used() -> dict[str, int]:
     """Modules of matches and targets that somebody uses."""
-    return {name: count for name, count in system.users().items() if count and MATCH_OR_TARGET.match(name)}
+    return {name: count for name, count in system.users().items() if count}
 
 
 def loads(name: str) -> None:

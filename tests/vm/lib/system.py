@@ -54,11 +54,12 @@ def open_files(pid: int) -> set[str]:
 
 
 def users() -> dict[str, int]:
-    """Of each module that netfilter may have, how many use it."""
+    """Of each module with matches or targets, and of what those hold by name, how many use it. Modules on which
+    others are built gain users when another one is loaded."""
     found = {}
     for path in glob.glob("/sys/module/*/refcnt"):
         name = path.split("/")[3]
-        if name.startswith(("xt_", "ipt_", "ip6t_", "nf_", "nfnetlink", "ip_set", "x_tables")):
+        if name.startswith(("xt_", "ipt_", "ip6t_")) or name in ("nf_conntrack_ftp", "nf_log_syslog"):
             with open(path, encoding="ascii") as file:
                 found[name] = int(file.read())
     return found
