@@ -105,8 +105,8 @@ def what_is_refused_holds_nothing() -> None:
     with router:
         create("life")
         for table in ("raw", "filter"):
-            wrong = "-A PREROUTING -p tcp -j CT --helper wrong" if table == "raw" else "-A INPUT -m nfacct --nfacct-name no"
-            text = FAMILY.text(iptables.ruleset(*RULES[table], wrong, table=table))
+            wrong = {"raw": "-A PREROUTING -p tcp -j CT --helper wrong", "filter": "-A INPUT -m nfacct --nfacct-name no"}
+            text = FAMILY.text(iptables.ruleset(*RULES[table], wrong[table], table=table))
             for _ in range(3):
                 expect_equal(iptables.run(iptables.RESTORE, stdin=text).status, 1, f"{table} with an error")
         destroy("life")

@@ -103,7 +103,8 @@ def what_the_kernel_keeps_is_not_shown() -> None:
 def names_and_revisions_come_back() -> None:
     """Of matches and targets whose place the kernel uses for pointers of its own."""
     cases = ["-m limit --limit 3/sec", "-j LOG --log-prefix text",
-             "-m hashlimit --hashlimit-upto 5/sec --hashlimit-name text --hashlimit-mode srcip", "-m state --state NEW", "-m conntrack --ctstate NEW", "-m owner --uid-owner 0", "-m statistic --mode nth --every 3 --packet 0",
+             "-m hashlimit --hashlimit-upto 5/sec --hashlimit-name text --hashlimit-mode srcip", "-m state --state NEW",
+             "-m conntrack --ctstate NEW", "-m owner --uid-owner 0", "-m statistic --mode nth --every 3 --packet 0",
              "-j CONNMARK --save-mark", "-m quota --quota 1000", "-j TEE --gateway 10.0.0.1"]
     iptables.restore(*(f"-A OUTPUT {case}" for case in cases))
     with blob.raw_socket() as opened:
