@@ -7,6 +7,7 @@
 #include <linux/ip.h>
 #include <linux/ipv6.h>
 #include <linux/netdevice.h>
+#include <linux/netfilter/x_tables.h>
 #include <linux/netfilter_ipv4.h>
 #include <linux/netfilter_ipv6.h>
 #include <linux/percpu.h>
@@ -20,6 +21,7 @@
 #include <bpfilter/context.h>
 
 #include "hook.h"
+#include "instance.h"
 #include "nat.h"
 #include "quirk.h"
 #include "table.h"
@@ -57,28 +59,96 @@ static void fill(struct bpfilter_context *context, const struct bpfilter_version
 	context->quirks = bpfilter_quirks;
 }
 
+static unsigned int verdict_of(unsigned int result)
+{
+	switch (result) {
+	case BPFILTER_ACCEPT:
+		return NF_ACCEPT;
+	case BPFILTER_QUEUE:
+		return NF_QUEUE_NR(0);
+	default:
+		return NF_DROP;
+	}
+}
+
+static struct bpfilter_context *context_of(const struct bpfilter_version *version, u32 element)
+{
+	return version->elements + (size_t)element * version->element_size;
+}
+
+/*
+ * The program learns from ctx->cb[0] which element is its own. It may write there, no further;
+ * then IP gets its bytes back.
+ */
+static unsigned int run_walk(const struct bpfilter_version *version, struct sk_buff *skb,
+			     const struct nf_hook_state *state, u32 element)
+{
+	u32 *number = (u32 *)qdisc_skb_cb(skb)->data;
+	const u32 saved = *number;
+	unsigned int result;
+
+	*number = element;
+	result = bpf_prog_run(version->program[state->hook], skb);
+	*number = saved;
+	return result;
+}
+
 /* How often a program may ask to be run again: for a way as long as any that ends. */
 #define RUNS_MAX BIT(20)
 
-/* The program learns from ctx->cb[0] which element is its own. It may write there, no further. */
+/* So many are under way on this CPU, but for the one that runs: each of them called a target. */
+static DEFINE_PER_CPU(u32, depth);
+
+static unsigned int call(const struct bpfilter_version *version, struct sk_buff *skb,
+			 struct xt_action_param *param, u32 element)
+{
+	unsigned int verdict;
+
+	this_cpu_inc(depth);
+	verdict = bpfilter_instances_call(version->instances, context_of(version, element), skb,
+					  param);
+	this_cpu_dec(depth);
+	return verdict;
+}
+
+/* The program has not decided yet. */
+static noinline unsigned int go_on(const struct bpfilter_version *version, struct sk_buff *skb,
+				   const struct nf_hook_state *state, u32 element,
+				   unsigned int result)
+{
+	struct xt_action_param param;
+	unsigned int verdict, runs = 0;
+
+	bpfilter_instances_begin(&param, skb, state);
+	while ((result == BPFILTER_AGAIN || result == BPFILTER_CALL) && ++runs < RUNS_MAX) {
+		if (result == BPFILTER_CALL) {
+			verdict = call(version, skb, &param, element);
+			/* The packet may be somebody else's by now. */
+			if (verdict != XT_CONTINUE)
+				return verdict;
+		}
+		result = run_walk(version, skb, state, element);
+	}
+	return verdict_of(result);
+}
+
 static unsigned int walk(const struct bpfilter_version *version, struct sk_buff *skb,
 			 const struct nf_hook_state *state)
 {
-	const u32 cpu = smp_processor_id();
-	struct bpfilter_context *context = version->elements + (size_t)cpu * version->element_size;
-	u32 *number = (u32 *)qdisc_skb_cb(skb)->data;
-	const u32 saved = *number;
-	unsigned int verdict, runs = 0;
+	const u32 outer = this_cpu_read(depth);
+	const u32 element = smp_processor_id() * BPFILTER_NESTING + outer;
+	struct bpfilter_context *context = context_of(version, element);
+	unsigned int result;
 
+	if (unlikely(outer == BPFILTER_NESTING))
+		return NF_DROP;
 	fill(context, version, skb, state);
 	context->root = version->root[state->hook];
 	context->again = 0;
-	do {
-		*number = cpu;
-		verdict = bpf_prog_run(version->program[state->hook], skb);
-	} while (unlikely(verdict == BPFILTER_AGAIN) && ++runs < RUNS_MAX);
-	*number = saved;
-	return verdict;
+	result = run_walk(version, skb, state, element);
+	if (unlikely(result >= BPFILTER_AGAIN))
+		return go_on(version, skb, state, element, result);
+	return verdict_of(result);
 }
 
 static unsigned int run(const struct bpfilter_version *version, struct sk_buff *skb,
@@ -88,7 +158,12 @@ static unsigned int run(const struct bpfilter_version *version, struct sk_buff *
 		return walk(version, skb, state);
 	if (version->context)
 		fill(this_cpu_ptr(version->context), version, skb, state);
-	return bpf_prog_run(version->program[state->hook], skb);
+	return verdict_of(bpf_prog_run(version->program[state->hook], skb));
+}
+
+static bool is_drop(unsigned int verdict)
+{
+	return (verdict & NF_VERDICT_MASK) == NF_DROP;
 }
 
 static unsigned int evaluate(void *priv, struct sk_buff *skb, const struct nf_hook_state *state)
@@ -96,21 +171,17 @@ static unsigned int evaluate(void *priv, struct sk_buff *skb, const struct nf_ho
 	const struct bpfilter_table *table = priv;
 	unsigned int verdict;
 
-	/* netfilter is inside RCU. The context is this CPU's until bottom halves are on. */
+	/*
+	 * netfilter is inside RCU. The context is this CPU's until bottom halves are on. A target
+	 * may have any verdict, as in ip_tables.
+	 */
 	local_bh_disable();
 	verdict = run(rcu_dereference(table->version), skb, state);
 	local_bh_enable();
 
-	switch (verdict) {
-	case BPFILTER_ACCEPT:
-		return NF_ACCEPT;
-	case BPFILTER_QUEUE:
-		return NF_QUEUE_NR(0);
-	default:
-		if (table->drops && state->hook == NF_INET_LOCAL_IN)
-			this_cpu_inc(*table->drops);
-		return NF_DROP;
-	}
+	if (is_drop(verdict) && table->drops && state->hook == NF_INET_LOCAL_IN)
+		this_cpu_inc(*table->drops);
+	return verdict;
 }
 
 bool bpfilter_hook_is_of(const struct nf_hook_ops *ops, const char *name)
@@ -162,7 +233,8 @@ static unsigned int evaluate_and_reroute(void *priv, struct sk_buff *skb,
 	struct route_key after;
 	int error;
 
-	if (verdict == NF_DROP)
+	/* Nothing of a packet that a target took may be touched. */
+	if (is_drop(verdict) || (verdict & NF_VERDICT_MASK) == NF_STOLEN)
 		return verdict;
 	after = route_key(skb, state->pf);
 	if (!memcmp(&before, &after, sizeof(before)))

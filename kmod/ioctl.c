@@ -12,6 +12,7 @@
 
 #include "attach.h"
 #include "call.h"
+#include "check.h"
 #include "early.h"
 #include "look.h"
 #include "pipe.h"
@@ -42,8 +43,14 @@ static bool is_commit_valid(const struct bpfilter_commit *commit)
 	       strnlen(commit->table, sizeof(commit->table)) < sizeof(commit->table);
 }
 
-static bool can_commit(const struct bpfilter_request *request, const struct bpfilter_commit *commit)
+static bool can_commit(const struct bpfilter_request *request,
+		       const struct bpfilter_commit_records *records)
 {
+	const struct bpfilter_commit *commit = &records->commit;
+
+	/* Only programs that walk records can call what was checked. */
+	if (request->header.flags & BPFILTER_REQUEST_CHECKED && !records->element_size)
+		return false;
 	switch (request->header.opcode) {
 	case BPFILTER_OP_GET_INFO:
 	case BPFILTER_OP_GET_ENTRIES:
@@ -66,7 +73,7 @@ static long commit(struct bpfilter_session *session, const struct bpfilter_commi
 	if (IS_ERR(request))
 		return PTR_ERR(request);
 	error = -EINVAL;
-	if (can_commit(request, &records->commit))
+	if (can_commit(request, records))
 		error = bpfilter_table_commit(request, records);
 	/* First contents for a table that has contents: see add_replay(). */
 	if (error == -EEXIST)
@@ -93,6 +100,22 @@ static long ioctl_commit_records(struct bpfilter_session *session, void __user *
 	if (!records.element_size)
 		return -EINVAL;
 	return commit(session, &records);
+}
+
+static long ioctl_check(struct bpfilter_session *session, void __user *argument)
+{
+	struct bpfilter_request *request;
+	struct bpfilter_check check;
+	int error;
+
+	if (copy_from_user(&check, argument, sizeof(check)))
+		return -EFAULT;
+	request = bpfilter_queue_hold(session, check.id);
+	if (IS_ERR(request))
+		return PTR_ERR(request);
+	error = bpfilter_check_take(request, &check);
+	bpfilter_queue_release(session, request);
+	return error;
 }
 
 static void put_descriptors(const s32 *fd, u32 count)
@@ -284,6 +307,8 @@ long bpfilter_pipe_ioctl(struct file *file, unsigned int command, unsigned long 
 		return ioctl_commit(session, pointer);
 	case BPFILTER_IOC_COMMIT_RECORDS:
 		return ioctl_commit_records(session, pointer);
+	case BPFILTER_IOC_CHECK:
+		return ioctl_check(session, pointer);
 	case BPFILTER_IOC_KEPT:
 		return ioctl_kept(session, pointer);
 	case BPFILTER_IOC_GIVE:

@@ -13,6 +13,7 @@
 #include "attach.h"
 #include "helper.h"
 #include "hook.h"
+#include "instance.h"
 #include "netns.h"
 #include "nft.h"
 #include "proc.h"
@@ -69,9 +70,12 @@ static int __init bpfilter_init(void)
 	error = bpfilter_quirk_init();
 	if (error)
 		return error;
-	error = bpfilter_helper_init();
+	error = bpfilter_instances_init();
 	if (error)
 		return error;
+	error = bpfilter_helper_init();
+	if (error)
+		goto err_helper;
 	error = bpfilter_netns_init();
 	if (error)
 		goto err_netns;
@@ -104,6 +108,8 @@ err_watch:
 err_netns:
 	bpfilter_queue_stop();
 	bpfilter_helper_exit();
+err_helper:
+	bpfilter_instances_exit();
 	return error;
 }
 
@@ -118,6 +124,7 @@ static void __exit bpfilter_exit(void)
 	bpfilter_watch_exit();
 	bpfilter_netns_exit();
 	bpfilter_attach_exit();
+	bpfilter_instances_exit();
 }
 
 module_init(bpfilter_init);

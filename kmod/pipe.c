@@ -10,6 +10,7 @@
 #include <linux/uio.h>
 #include <linux/wait.h>
 
+#include "check.h"
 #include "helper.h"
 #include "pipe.h"
 #include "queue.h"
@@ -47,6 +48,7 @@ static ssize_t pipe_read(struct kiocb *iocb, struct iov_iter *to)
 
 	if (IS_ERR_OR_NULL(request))
 		return PTR_ERR_OR_ZERO(request);
+	bpfilter_check_drop(request);
 	length = request->header.length;
 	body = request->body_length;
 	if (copy_to_iter(&request->header, sizeof(request->header), to) !=
@@ -103,19 +105,6 @@ static int receive(struct bpfilter_request *request, const struct bpfilter_reply
 	return 0;
 }
 
-/* Errors that callers of setsockopt must never see, or that mean something to the kernel. */
-static int caller_error(int error)
-{
-	switch (-error) {
-	case ECHILD:
-	case EPIPE:
-	case ENOPROTOOPT:
-		return -EIO;
-	default:
-		return error < -EHWPOISON ? -EIO : error;
-	}
-}
-
 static ssize_t pipe_write(struct kiocb *iocb, struct iov_iter *from)
 {
 	struct bpfilter_session *session = iocb->ki_filp->private_data;
@@ -142,7 +131,7 @@ static ssize_t pipe_write(struct kiocb *iocb, struct iov_iter *from)
 		bpfilter_tell_again(request->net);
 	if (request->header.opcode == BPFILTER_OP_INIT)
 		bpfilter_helper_greet(session, request, error ? error : reply.error);
-	bpfilter_queue_finish(session, request, error ? -EIO : caller_error(reply.error));
+	bpfilter_queue_finish(session, request, error ? -EIO : bpfilter_request_error(reply.error));
 	return error ? error : size;
 }
 

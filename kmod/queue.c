@@ -410,11 +410,11 @@ void bpfilter_queue_finish(struct bpfilter_session *session, struct bpfilter_req
 	LIST_HEAD(dead);
 
 	spin_lock(&bpfilter_queue.lock);
-	/* Only COMMIT decides about a REPLACE, whatever the reply says. */
+	/* Only COMMIT decides about a REPLACE, whatever the reply says; or its caller, with CHECK. */
 	if (request->header.opcode == BPFILTER_OP_REPLACE) {
 		if (request->committed)
 			error = 0;
-		else if (!error)
+		else if (!error && !request->check)
 			error = -EIO;
 	}
 	session->misreads = 0;
@@ -423,37 +423,4 @@ void bpfilter_queue_finish(struct bpfilter_session *session, struct bpfilter_req
 	spin_unlock(&bpfilter_queue.lock);
 	bpfilter_requests_put(&dead);
 	bpfilter_request_put(request);
-}
-
-int bpfilter_queue_commit(struct bpfilter_request *request)
-{
-	int error = 0;
-
-	spin_lock(&bpfilter_queue.lock);
-	if (request->cancelled)
-		error = -ECANCELED;
-	else if (request->committed)
-		error = -EALREADY;
-	else
-		request->committed = true;
-	spin_unlock(&bpfilter_queue.lock);
-	return error;
-}
-
-void bpfilter_queue_uncommit(struct bpfilter_request *request)
-{
-	spin_lock(&bpfilter_queue.lock);
-	request->committed = false;
-	spin_unlock(&bpfilter_queue.lock);
-}
-
-/* When its caller waits no more, nothing changes this. */
-bool bpfilter_queue_is_committed(struct bpfilter_request *request)
-{
-	bool committed;
-
-	spin_lock(&bpfilter_queue.lock);
-	committed = request->committed;
-	spin_unlock(&bpfilter_queue.lock);
-	return committed;
 }

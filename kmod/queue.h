@@ -6,8 +6,8 @@
  *                    ^                             |
  *                    +--- settle: helper died -----+
  *
- * One spinlock guards all of it: queue.c has the requests, turn.c their order, session.c the
- * sessions. Contexts that meet here:
+ * One spinlock guards all of it: queue.c has the requests, turn.c their order, commit.c whether
+ * they are committed, session.c the sessions. Contexts that meet here:
  *   1. callers, in setsockopt, getsockopt and read of /proc: submit, wait, cancel;
  *   2. threads of the helper, in read, write, poll and ioctl: take, hold, release, finish;
  *   3. the end of a session: the last close of the pipe, the watchdog, module exit;
@@ -23,6 +23,7 @@
 #include <linux/types.h>
 #include <linux/wait.h>
 
+struct bpfilter_instances;
 struct bpfilter_request;
 struct file;
 struct net;
@@ -66,6 +67,8 @@ int bpfilter_queue_submit(struct bpfilter_request *request);
 int bpfilter_queue_wait(struct bpfilter_request *request);
 int bpfilter_queue_perform(struct bpfilter_request *request); /* both */
 bool bpfilter_queue_is_committed(struct bpfilter_request *request); /* behind it */
+/* Behind it too: the instances of one that was not committed, nor will be; NULL: none. */
+struct bpfilter_instances *bpfilter_queue_withdraw(struct bpfilter_request *request);
 
 /*
  * Notices: nobody waits. Takes over the reference. Dropped when there is no helper to

@@ -4,6 +4,8 @@
 #include <net/net_namespace.h>
 
 #include "call.h"
+#include "check.h"
+#include "instance.h"
 #include "request.h"
 #include "version.h"
 
@@ -55,6 +57,8 @@ void bpfilter_request_put(struct bpfilter_request *request)
 	if (!request || !refcount_dec_and_test(&request->refs))
 		return;
 	bpfilter_call_drop(request);
+	bpfilter_check_drop(request);
+	bpfilter_instances_leave(request->instances);
 	bpfilter_version_put(request->version);
 	bpfilter_version_put(request->retired);
 	kvfree(request->body);
@@ -77,6 +81,19 @@ void bpfilter_requests_put(struct list_head *requests)
 const void *bpfilter_request_body(const struct bpfilter_request *request)
 {
 	return request->body ? request->body : request->version->payload;
+}
+
+/* Some mean something to the kernel. */
+int bpfilter_request_error(int error)
+{
+	switch (-error) {
+	case ECHILD:
+	case EPIPE:
+	case ENOPROTOOPT:
+		return -EIO;
+	default:
+		return error < -EHWPOISON ? -EIO : error;
+	}
 }
 
 const char *bpfilter_request_table(const struct bpfilter_request *request)

@@ -16,7 +16,9 @@
 
 #include "turn.h"
 
+struct bpfilter_check_list;
 struct bpfilter_gift_kind;
+struct bpfilter_instances;
 struct bpfilter_version;
 struct net;
 
@@ -63,6 +65,12 @@ struct bpfilter_request {
 	/* Of REPLACE: what its COMMIT took out of force. */
 	struct bpfilter_version *retired;
 
+	/* Of REPLACE: what IOC_CHECK asked for, by who holds it; see check.h. */
+	struct bpfilter_check_list *check;
+	/* What became of it, for the REPLACE that is CHECKED: its caller's, or its COMMIT's. */
+	struct bpfilter_instances *instances;
+	unsigned long instance_bytes; /* fixed, as above */
+
 	/* Of TAP: what IOC_GIVE gave. See call.h. */
 	const struct bpfilter_gift_kind *gift_kind;
 	void *gift[BPFILTER_GIFTS_MAX];
@@ -84,6 +92,8 @@ void bpfilter_requests_put(struct list_head *requests);
 
 /* The bytes behind `head`: the request's own body, or the payload of its version. */
 const void *bpfilter_request_body(const struct bpfilter_request *request);
+/* What the caller gets for an error of the helper's, which some never are. */
+int bpfilter_request_error(int error);
 /* The name of the table that it is about, or NULL. */
 const char *bpfilter_request_table(const struct bpfilter_request *request);
 

@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
-#include <linux/audit.h>
 #include <linux/capability.h>
-#include <linux/compat.h>
-#include <linux/mm.h>
 #include <linux/netfilter_ipv4/ip_tables.h>
 #include <linux/netfilter_ipv6/ip6_tables.h>
 #include <linux/sockptr.h>
@@ -12,7 +9,8 @@
 #include <net/net_namespace.h>
 #include <net/sock.h>
 
-#include "queue.h"
+#include "caller.h"
+#include "replace.h"
 #include "request.h"
 #include "sockopt.h"
 #include "xtables.h"
@@ -33,48 +31,6 @@ struct sockopt_family {
 	int get_revision_target;
 };
 
-/* What differs in the layouts of 64-bit and 32-bit callers. */
-struct layout {
-	u32 replace;
-	u32 get_entries;
-	u32 counters_info;
-	u16 request_flags;
-};
-
-static_assert(sizeof(struct ipt_replace) == sizeof(struct ip6t_replace));
-static_assert(sizeof(struct ipt_get_entries) == sizeof(struct ip6t_get_entries));
-static_assert(sizeof(struct ipt_getinfo) == sizeof(struct ip6t_getinfo));
-
-static const struct layout native_layout = {
-	.replace = sizeof(struct ipt_replace),
-	.get_entries = sizeof(struct ipt_get_entries),
-	.counters_info = sizeof(struct xt_counters_info),
-};
-
-#ifdef CONFIG_COMPAT
-/*
- * A structure that ends in counters or in entries (which have counters) begins them where
- * the 32-bit ABI aligns a u64: to 4 bytes on x86, to 8 elsewhere.
- */
-#define COMPAT_SIZE(end) ALIGN(end, __alignof__(compat_u64))
-
-static const struct layout compat_layout = {
-	.replace = COMPAT_SIZE(offsetof(struct ipt_replace, counters) + sizeof(compat_uptr_t)),
-	.get_entries = COMPAT_SIZE(offsetofend(struct ipt_get_entries, size)),
-	.counters_info = COMPAT_SIZE(offsetofend(struct xt_counters_info, num_counters)),
-	.request_flags = BPFILTER_REQUEST_COMPAT,
-};
-#endif
-
-static const struct layout *caller_layout(void)
-{
-#ifdef CONFIG_COMPAT
-	if (in_compat_syscall())
-		return &compat_layout;
-#endif
-	return &native_layout;
-}
-
 static struct bpfilter_request *new_request(struct sock *sk, const struct sockopt_family *family,
 					    enum bpfilter_opcode opcode)
 {
@@ -82,148 +38,13 @@ static struct bpfilter_request *new_request(struct sock *sk, const struct sockop
 
 	request = bpfilter_request_new(opcode, get_net(sock_net(sk)), family->family);
 	if (request)
-		request->header.flags = caller_layout()->request_flags;
+		request->header.flags = bpfilter_caller_layout()->request_flags;
 	return request;
-}
-
-/* The payload is `length` bytes: `head`, which was copied and checked, and what follows. */
-static int copy_payload(struct bpfilter_request *request, sockptr_t from, const void *head,
-			u32 head_length, u32 length)
-{
-	request->body = kvmalloc(length, GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
-	if (!request->body)
-		return -ENOMEM;
-	request->body_length = length;
-	memcpy(request->body, head, head_length);
-	if (copy_from_sockptr_offset(request->body + head_length, from, head_length,
-				     length - head_length))
-		return -EFAULT;
-	return 0;
-}
-
-/*
- * Asks the helper. What becomes of a table by that is recorded in the name of the caller, as
- * x_tables does; one that it has not got yet is made on the way.
- */
-static int perform(struct bpfilter_request *request, const char *table, u32 old_entries)
-{
-	const bool replace = request->header.opcode == BPFILTER_OP_REPLACE;
-	const u8 family = request->header.family;
-	const int error = bpfilter_queue_perform(request);
-
-	if (!bpfilter_queue_is_committed(request))
-		return error;
-	/* Who is killed has no time to learn what was there before. */
-	if (!replace || (error != -EINTR && !request->retired))
-		audit_log_nfcfg(table, family, 0, AUDIT_XT_OP_REGISTER, GFP_KERNEL);
-	if (replace)
-		audit_log_nfcfg(table, family, old_entries, AUDIT_XT_OP_REPLACE, GFP_KERNEL);
-	return error;
-}
-
-static void __user *counters_pointer(const struct ipt_replace *replace)
-{
-#ifdef CONFIG_COMPAT
-	if (in_compat_syscall())
-		return compat_ptr(*(const compat_uptr_t *)&replace->counters);
-#endif
-	return replace->counters;
-}
-
-static struct bpfilter_request *new_old_counters(struct bpfilter_request *replace, u32 count)
-{
-	struct bpfilter_count head = { .count = count };
-	struct bpfilter_request *request;
-
-	request = bpfilter_request_new(BPFILTER_OP_OLD_COUNTERS, get_net(replace->net),
-				       replace->header.family);
-	if (!request)
-		return NULL;
-	request->header.flags = replace->header.flags;
-	bpfilter_request_set_head(request, &head, sizeof(head));
-	swap(request->version, replace->retired);
-	swap(request->reply, replace->reply);
-	if (request->reply)
-		request->header.reply_limit = count * sizeof(struct xt_counters);
-	return request;
-}
-
-/*
- * What the table that went out of force had counted, to the caller's memory; zeros if
- * that cannot be known. A table that was made by this very request had counted nothing.
- */
-static int give_old_counters(struct bpfilter_request *replace, u32 count, void __user *to)
-{
-	const u32 size = count * sizeof(struct xt_counters);
-	struct bpfilter_request *request = NULL;
-	int error = 0;
-
-	if (replace->retired) {
-		request = new_old_counters(replace, count);
-		error = request ? bpfilter_queue_perform(request) : -ENOMEM;
-		if (!error && request->reply_length != size)
-			error = -EIO;
-	}
-	if (request && !error) {
-		if (copy_to_user(to, request->reply, size))
-			error = -EFAULT;
-	} else if (clear_user(to, size)) {
-		error = -EFAULT;
-	}
-	bpfilter_request_put(request);
-	return error;
-}
-
-static int copy_replace(struct bpfilter_request *request, sockptr_t from, unsigned int length,
-			struct ipt_replace *replace)
-{
-	const u32 head = caller_layout()->replace;
-
-	if (length < head)
-		return -EINVAL;
-	if (copy_from_sockptr(replace, from, head))
-		return -EFAULT;
-	if (replace->num_counters >= INT_MAX / sizeof(struct xt_counters))
-		return -ENOMEM;
-	if (replace->num_counters == 0)
-		return -EINVAL;
-	if (length < (u64)head + replace->size)
-		return -EINVAL;
-	if (replace->size >= BPFILTER_PAYLOAD_MAX - head)
-		return -ENOMEM;
-	replace->name[sizeof(replace->name) - 1] = '\0';
-	return copy_payload(request, from, replace, head, head + replace->size);
-}
-
-static int do_replace(struct bpfilter_request *request, sockptr_t from, unsigned int length)
-{
-	struct ipt_replace replace = {};
-	size_t counters_size;
-	int error;
-
-	error = copy_replace(request, from, length, &replace);
-	if (error)
-		return error;
-	/* Memory for old counters is had before, as nothing may fail after the COMMIT. */
-	counters_size = replace.num_counters * sizeof(struct xt_counters);
-	if (counters_size <= BPFILTER_PAYLOAD_MAX) {
-		request->reply = kvmalloc(counters_size, GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
-		if (!request->reply)
-			return -ENOMEM;
-	}
-	error = perform(request, replace.name, replace.num_counters);
-	if (error)
-		return error;
-	/* The new table is in force: the caller has succeeded, whatever comes now. */
-	error = give_old_counters(request, replace.num_counters, counters_pointer(&replace));
-	if (error && error != -EINTR)
-		pr_warn_ratelimited("counters of the replaced table are lost (error %d)\n", error);
-	return 0;
 }
 
 static int do_add_counters(struct bpfilter_request *request, sockptr_t from, unsigned int length)
 {
-	const u32 head = caller_layout()->counters_info;
+	const u32 head = bpfilter_caller_layout()->counters_info;
 	struct xt_counters_info info = {};
 	int error;
 
@@ -237,15 +58,15 @@ static int do_add_counters(struct bpfilter_request *request, sockptr_t from, uns
 	if (length > BPFILTER_PAYLOAD_MAX)
 		return -ENOMEM;
 	info.name[sizeof(info.name) - 1] = '\0';
-	error = copy_payload(request, from, &info, head, length);
-	return error ? error : perform(request, info.name, 0);
+	error = bpfilter_caller_copy(request, from, &info, head, length);
+	return error ? error : bpfilter_caller_perform(request, info.name, 0);
 }
 
 /* Asks for an answer of exactly `size` bytes and copies it to the caller. */
 static int perform_and_copy(struct bpfilter_request *request, const char *table, void __user *to,
 			    u32 size)
 {
-	int error = perform(request, table, 0);
+	int error = bpfilter_caller_perform(request, table, 0);
 
 	if (error)
 		return error;
@@ -287,7 +108,7 @@ static int check_size(const struct bpfilter_request *entries,
 	bpfilter_request_set_head(request, head->name, sizeof(head->name));
 	error = bpfilter_request_reserve_reply(request, sizeof(*info));
 	if (!error)
-		error = perform(request, head->name, 0);
+		error = bpfilter_caller_perform(request, head->name, 0);
 	if (!error && request->reply_length != sizeof(*info))
 		error = -EIO;
 	info = request->reply;
@@ -302,7 +123,7 @@ static int check_size(const struct bpfilter_request *entries,
 
 static int do_get_entries(struct bpfilter_request *request, void __user *user, int length)
 {
-	const u32 header = caller_layout()->get_entries;
+	const u32 header = bpfilter_caller_layout()->get_entries;
 	struct bpfilter_get_entries head = {};
 	int error;
 
@@ -370,7 +191,7 @@ static int set_sockopt(const struct sockopt_family *family, struct sock *sk, int
 	if (!request)
 		return -ENOMEM;
 	if (option == family->set_replace)
-		error = do_replace(request, from, length);
+		error = bpfilter_replace(request, from, length);
 	else
 		error = do_add_counters(request, from, length);
 	bpfilter_request_put(request);

@@ -134,6 +134,12 @@ static void unpin(const struct bpfilter_version *old, const struct bpfilter_vers
 		module_put(THIS_MODULE);
 }
 
+/* The instances become the version's, where packets find them, or go back. */
+static void move_instances(struct bpfilter_request *request, struct bpfilter_version *version)
+{
+	swap(request->instances, version->instances);
+}
+
 /* The payload becomes the version's: what a successor of the helper will be told. */
 static void take_payload(struct bpfilter_version *version, struct bpfilter_request *request)
 {
@@ -187,6 +193,7 @@ static int create_table(struct bpfilter_request *request, const struct bpfilter_
 	error = bpfilter_queue_commit(request);
 	if (error)
 		goto err_commit;
+	move_instances(request, version);
 	rcu_assign_pointer(table->version, version);
 	/* Its hooks may come before INPUT. */
 	if (table->family == NFPROTO_IPV4)
@@ -203,6 +210,7 @@ static int create_table(struct bpfilter_request *request, const struct bpfilter_
 err_hooks:
 	/* Some may have been there for a while. */
 	synchronize_rcu();
+	move_instances(request, version);
 	bpfilter_queue_uncommit(request);
 	bpfilter_watch_mark(request->net);
 err_commit:
@@ -250,6 +258,7 @@ static int swap_version(struct bpfilter_table *table, struct bpfilter_request *r
 		return error;
 	}
 	take_payload(version, request);
+	move_instances(request, version);
 	/* Behind the grace period no packet is decided by the old rules, nor counted in them. */
 	if (is_early(table))
 		bpfilter_guard_disturb(table->net);
@@ -261,9 +270,11 @@ static int swap_version(struct bpfilter_table *table, struct bpfilter_request *r
 }
 
 /* What of the request stays with the version, here and at the helper. */
-static u32 payload_length(const struct bpfilter_request *request)
+static unsigned long bytes_of(const struct bpfilter_request *request)
 {
-	return request->header.opcode == BPFILTER_OP_REPLACE ? request->body_length : 0;
+	if (request->header.opcode != BPFILTER_OP_REPLACE)
+		return 0;
+	return request->body_length + request->instance_bytes;
 }
 
 int bpfilter_table_commit(struct bpfilter_request *request,
@@ -280,7 +291,7 @@ int bpfilter_table_commit(struct bpfilter_request *request,
 	mutex_lock(&tables_mutex);
 	table = find_table(request->net, request->header.family, commit->table);
 	error = bpfilter_version_charge(version, bpfilter_net(request->net)->keeper,
-					payload_length(request), table ? version_of(table) : NULL);
+					bytes_of(request), table ? version_of(table) : NULL);
 	if (!error && table)
 		error = swap_version(table, request, commit, version);
 	else if (!error)
@@ -366,6 +377,7 @@ static void free_table(struct bpfilter_table *table)
 	audit_log_nfcfg(table->name, table->family, entries_of(table, version),
 			AUDIT_XT_OP_UNREGISTER, GFP_KERNEL);
 	unpin(version, NULL);
+	bpfilter_version_end(version);
 	bpfilter_version_put(version);
 	free_unused(table);
 }

@@ -10,6 +10,7 @@
 #include <linux/string.h>
 
 #include "compat.h"
+#include "instance.h"
 #include "keep.h"
 #include "nat.h"
 #include "version.h"
@@ -126,7 +127,7 @@ static int take_programs(struct bpfilter_version *version, const struct bpfilter
 }
 
 /*
- * One for each CPU, one behind the other. Not of a kind that the verifier may have taken for
+ * So many for each CPU, one behind the other. Not of a kind that the verifier may have taken for
  * constant: what it has shown would not be so once we write there.
  */
 static int take_elements(struct bpfilter_version *version, struct bpf_map *map)
@@ -134,7 +135,7 @@ static int take_elements(struct bpfilter_version *version, struct bpf_map *map)
 	if (map->map_type != BPF_MAP_TYPE_ARRAY || map->btf || map->max_entries != 1 ||
 	    map->map_flags & BPF_F_RDONLY_PROG ||
 	    version->element_size < sizeof(struct bpfilter_context) || version->element_size % 8 ||
-	    (u64)version->element_size * nr_cpu_ids > map->value_size)
+	    (u64)version->element_size * BPFILTER_NESTING * nr_cpu_ids > map->value_size)
 		return -EINVAL;
 	version->elements = container_of(map, struct bpf_array, map)->value;
 	return 0;
@@ -266,9 +267,9 @@ static unsigned long memory_of_records(const struct bpfilter_version *version, u
 }
 
 int bpfilter_version_charge(struct bpfilter_version *version, struct bpfilter_keeper *keeper,
-			    u32 payload_length, const struct bpfilter_version *old)
+			    unsigned long more, const struct bpfilter_version *old)
 {
-	const unsigned long bytes = version->bytes + payload_length;
+	const unsigned long bytes = version->bytes + more;
 	int error = bpfilter_keeper_charge(keeper, bytes, old ? old->bytes : 0);
 
 	if (error)
@@ -318,12 +319,19 @@ struct bpfilter_version *bpfilter_version_get(struct bpfilter_version *version)
 	return version;
 }
 
+void bpfilter_version_end(struct bpfilter_version *version)
+{
+	bpfilter_instances_destroy(version->instances);
+	version->instances = NULL;
+}
+
 void bpfilter_version_put(struct bpfilter_version *version)
 {
 	u32 i;
 
 	if (!version || !refcount_dec_and_test(&version->refs))
 		return;
+	bpfilter_instances_leave(version->instances);
 	for (i = 0; i < BPFILTER_HOOKS_MAX; i++)
 		if (version->program[i])
 			put_fixed(version->program[i]);

@@ -14,6 +14,7 @@
 
 struct bpf_map;
 struct bpf_prog;
+struct bpfilter_instances;
 struct bpfilter_keeper;
 struct file;
 
@@ -25,9 +26,10 @@ struct bpfilter_version {
 	struct bpf_map *context_map; /* or NULL */
 	struct bpfilter_context __percpu *context; /* element 0 of it */
 	/* Or, of programs that walk records: */
-	void *elements; /* the one element of it, a context for each CPU */
+	void *elements; /* the one element of it, BPFILTER_NESTING contexts for each CPU */
 	u32 element_size; /* 0: they do not */
 	u32 root[BPFILTER_HOOKS_MAX];
+	struct bpfilter_instances *instances; /* or NULL; until it is out of force */
 	u32 kept_count;
 	struct file *kept[BPFILTER_KEPT_MAX];
 	bool pin;
@@ -40,7 +42,7 @@ struct bpfilter_version {
 	/* For REPLAY: the REPLACE that brought it. Nothing for first contents. */
 	void *payload; /* kvmalloc'ed */
 	u32 payload_length;
-	u16 request_flags; /* BPFILTER_REQUEST_COMPAT */
+	u16 request_flags; /* BPFILTER_REQUEST_COMPAT, _CHECKED */
 	unsigned int deaths; /* helpers that died of its replay */
 };
 
@@ -50,12 +52,14 @@ unsigned long bpfilter_memory_of_program(const struct bpf_prog *program);
 struct bpfilter_version *bpfilter_version_new(const struct bpfilter_commit_records *records,
 					      u8 family);
 /*
- * Who answers for its memory, and for as much as its payload takes of the helper's; the version
- * `old` is what it comes instead of, or NULL.
+ * Who answers for its memory, and for `more`: as much as its payload takes of the helper's, and
+ * its instances. The version `old` is what it comes instead of, or NULL.
  */
 int bpfilter_version_charge(struct bpfilter_version *version, struct bpfilter_keeper *keeper,
-			    u32 payload_length, const struct bpfilter_version *old);
+			    unsigned long more, const struct bpfilter_version *old);
 struct bpfilter_version *bpfilter_version_get(struct bpfilter_version *version);
+/* A grace period behind the moment it went out of force, its instances go. Sleeps. */
+void bpfilter_version_end(struct bpfilter_version *version);
 /* The last one needs a grace period behind the moment it went out of force. Sleeps. */
 void bpfilter_version_put(struct bpfilter_version *version);
 

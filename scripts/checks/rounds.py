@@ -81,6 +81,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("kernel", nargs="*", help="6.1 and 6.12, if none is named; or debug")
     parser.add_argument("--load", action="store_true", help="beside a busy loop for every processor")
     parser.add_argument("--only", action="append", default=[], metavar="SUITE[.TEST]", help="as tests/vm/run has it")
+    parser.add_argument("--form", default="auto", help="as tests/vm/run has it")
     parser.add_argument("--timeout", type=int, default=10800, help="seconds for one round")
     chosen = parser.parse_args(arguments)
     kernels = chosen.kernel or list(stages.KERNELS)
@@ -92,7 +93,7 @@ def main(arguments: list[str]) -> int:
     if counts.total(result.count for result in built).failed:
         return steps.report(built)
     os.makedirs(LOGS, exist_ok=True)
-    every = [Rounds(kernel, chosen.rounds, stages.vm_suite(kernel, chosen.timeout, *chosen.only))
+    every = [Rounds(kernel, chosen.rounds, stages.vm_suite(kernel, chosen.timeout, *chosen.only, form=chosen.form))
              for kernel in kernels]
     with load(os.cpu_count() or 1) if chosen.load else contextlib.nullcontext():
         threads = [threading.Thread(target=one.run) for one in every]

@@ -175,6 +175,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *data, std::size_t size
     if (!table)
         return 0;
     expect_same(*table, **blob::find_layout(family, false));
-    expect_same(*table, **blob::find_layout(family, true));
+    if (!table->uses.of_kernel()) // which no 32-bit caller is shown
+        expect_same(*table, **blob::find_layout(family, true));
     return 0;
 }

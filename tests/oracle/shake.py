@@ -97,7 +97,8 @@ class Shaker:
             wanted = expected(devices, self.mode)
             try:
                 wait_for(lambda: {device: mode for device, mode in attached(machine).items() if device in devices}
-                         == wanted and all(state_of(machine.router, device) != "waits" for device in wanted), f"XDP in mode {self.mode} to be {wanted}")
+                         == wanted and all(state_of(machine.router, device) != "waits" for device in wanted),
+                         f"XDP in mode {self.mode} to be {wanted}")
             except Failure as why:
                 said = [line for line in system.kernel_log() if "bpfilter" in line]
                 raise Failure(f"{why}; it is {attached(machine)}; the log: {said[-5:]}") from None

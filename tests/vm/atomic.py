@@ -120,7 +120,7 @@ class Filter:
         return self.packets, self.bytes
 
 
-SIZES = (0, 40, 3, 1, 12)
+SIZES = (0, 100, 3, 40, 70, 90, 1, 12)  # of either form
 
 
 @test

@@ -17,7 +17,7 @@ from lib.iptables import Counters, iptables, try_iptables
 from lib.packet import UDP
 from lib.pair import Pair
 
-DEPTH = 4096  # of the stack of chains
+DEPTH = 4095  # of the stack of chains
 LOOPS = 23  # 2 to this are as many chains as one packet may enter
 
 _pairs: list[Pair] = []

@@ -18,6 +18,8 @@ INLINE int parse(struct __sk_buff *skb, u8 *e)
 	WORD(e, key_length) = skb->len - L3;
 	if (NEEDS(devices))
 		parse_devices(e);
+	if (NEEDS(mark))
+		WORD(e, key_mark) = skb->mark;
 	if (!NEEDS(ip))
 		return 0;
 	WORD(e, key_zero) = 0;
@@ -29,10 +31,16 @@ ENTRY int bf_walk(struct __sk_buff *skb)
 	u32 number = skb->cb[0] & (u32)NUMBER(bf_number_element_mask);
 	u8 *e = AT_DIRECT_ADDRESS(bf_map_elements) + (number << element_bits);
 
-	if (!CONTEXT(e, again)) {
+	u32 again = CONTEXT(e, again);
+
+	if (again == again_new || again == again_parse) {
 		if (parse(skb, e))
 			return BPFILTER_DROP;
-		begin(e, number, WORD(e, element_odd));
+		if (again == again_new)
+			begin(e, number);
+		set_way(e);
+	} else if (again == again_answer) {
+		take_answer(skb, e);
 	}
-	return walk(e);
+	return walk(skb, e);
 }

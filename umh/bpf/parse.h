@@ -159,21 +159,35 @@ INLINE void set_no_transport(u8 *e, u32 protocol, u32 tcp, u32 others)
 		parse_tcp_options(0, e, 0, tcp);
 }
 
-/* The transport header at `l4`. */
-INLINE void parse_transport(struct __sk_buff *skb, u8 *e, u32 protocol, u32 l4)
+/* 0, or the IP header cannot be read: to where it ends at the scratch. What most packets have
+ * behind it is read with it, since it is the call that costs. */
+INLINE int load_headers(struct __sk_buff *skb, u8 *e, u32 header)
+{
+	s32 left = WORD(e, key_length) - header;
+
+	if (NEEDS(transport) && left >= tcp_header)
+		return LOAD(skb, 0, e, element_scratch - header, header + tcp_header);
+	if (NEEDS(transport) && left >= short_header)
+		return LOAD(skb, 0, e, element_scratch - header, header + short_header);
+	return LOAD(skb, 0, e, element_scratch - header, header);
+}
+
+/* The transport header at `l4`. Right behind `header` it is in the scratch already, if there are
+ * as many bytes as load_headers() reads. */
+INLINE void parse_transport(struct __sk_buff *skb, u8 *e, u32 protocol, u32 l4, u32 header)
 {
 	s32 left = WORD(e, key_length) - l4;
 	u32 tcp = cut_off, ports = cut_off, mobility = IS_IPV6 ? cut_off : absent;
 	u32 type = 0, size = 0;
 
 	if (left >= tcp_header) {
-		if (!LOAD(skb, l4, e, element_scratch, tcp_header)) {
+		if (l4 == header || !LOAD(skb, l4, e, element_scratch, tcp_header)) {
 			size = tcp_header;
 			tcp = present;
 			ports = present;
 		}
 	} else if (left >= short_header) {
-		if (!LOAD(skb, l4, e, element_scratch, short_header)) {
+		if (l4 == header || !LOAD(skb, l4, e, element_scratch, short_header)) {
 			size = short_header;
 			ports = present;
 		}

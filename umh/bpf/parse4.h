@@ -5,7 +5,7 @@
 
 #include "umh/bpf/parse.h"
 
-enum { ipv4_header = 20 };
+enum { ipv4_header = 20, ipv4 = element_scratch - ipv4_header };
 
 /* A fragment of offset 1 would overwrite the flags: whoever asks for TCP has it dropped. */
 INLINE void parse_transport4(struct __sk_buff *skb, u8 *e, u32 l4)
@@ -13,7 +13,7 @@ INLINE void parse_transport4(struct __sk_buff *skb, u8 *e, u32 l4)
 	u32 protocol = WORD(e, key_protocol), fragment = WORD(e, key_fragment);
 
 	if (!fragment)
-		parse_transport(skb, e, protocol, l4);
+		parse_transport(skb, e, protocol, l4, ipv4_header);
 	else
 		set_no_transport(e, protocol, fragment == 1 ? cut_off : absent, absent);
 }
@@ -23,22 +23,22 @@ INLINE int parse4(struct __sk_buff *skb, u8 *e)
 {
 	u32 l4;
 
-	if (LOAD(skb, 0, e, element_scratch, ipv4_header))
+	if (load_headers(skb, e, ipv4_header))
 		return -1;
-	WORD(e, key_destination) = WORD_BE(e, element_scratch + 16);
-	WORD(e, key_source) = WORD_BE(e, element_scratch + 12);
+	WORD(e, key_destination) = WORD_BE(e, ipv4 + 16);
+	WORD(e, key_source) = WORD_BE(e, ipv4 + 12);
 	DOUBLE(e, key_destination_1) = 0; /* all words behind the first */
 	DOUBLE(e, key_destination_3) = 0;
 	DOUBLE(e, key_source_2) = 0;
-	WORD(e, key_fragment) = SHORT_BE(e, element_scratch + 6) & IP_OFFSET_MASK;
-	WORD(e, key_tos) = BYTE(e, element_scratch + 1);
-	WORD(e, key_ttl) = BYTE(e, element_scratch + 8);
+	WORD(e, key_fragment) = SHORT_BE(e, ipv4 + 6) & IP_OFFSET_MASK;
+	WORD(e, key_tos) = BYTE(e, ipv4 + 1);
+	WORD(e, key_ttl) = BYTE(e, ipv4 + 8);
 	if (NEEDS(walk)) {
-		WORD(e, key_protocol) = BYTE(e, element_scratch + 9);
+		WORD(e, key_protocol) = BYTE(e, ipv4 + 9);
 		WORD(e, key_transport) = present;
 	}
 	if (NEEDS(transport)) {
-		l4 = (BYTE(e, element_scratch) & 15) << 2;
+		l4 = (BYTE(e, ipv4) & 15) << 2;
 		parse_transport4(skb, e, l4);
 	}
 	return 0;

@@ -9,7 +9,11 @@
 
 #include "umh/bpf/parse.h"
 
-enum { ipv6_header = 40, loops_max = 1 << 23 /* the kernel's limit */ };
+enum {
+	ipv6_header = 40,
+	ipv6 = element_scratch - ipv6_header,
+	loops_max = 1 << 23, /* the kernel's limit */
+};
 
 /* In the order of BPFILTER_ODD_HOP and what follows it. */
 enum extension { hop, routing, frag, ah, dst, extensions };
@@ -39,7 +43,7 @@ enum {
 	set_unknown = 256,
 };
 
-_Static_assert(walk_set + 4 <= element_scratch, "the walk does not fit");
+_Static_assert(walk_set + 4 <= ipv6, "the walk does not fit");
 
 INLINE int extension_of(u32 number)
 {
@@ -162,7 +166,7 @@ INLINE void parse_transport6(struct __sk_buff *skb, u8 *e)
 	else if (WORD(e, walk_fragment))
 		set_no_transport(e, protocol, absent, absent);
 	else
-		parse_transport(skb, e, protocol, WORD(e, walk_offset));
+		parse_transport(skb, e, protocol, WORD(e, walk_offset), ipv6_header);
 }
 
 /* The state of a header that is not all there: what this kernel makes of it. */
@@ -237,7 +241,7 @@ enum {
 	list_field = walk_set + 4, /* of the next option, from the first one's on */
 };
 
-_Static_assert(list_field + 4 <= element_scratch, "the list does not fit");
+_Static_assert(list_field + 4 <= ipv6, "the list does not fit");
 
 /* One option. What is longer than the header is the last one. */
 FUNCTION long bf_option(u64 i, struct walker *walker)
@@ -478,13 +482,13 @@ INLINE void parse_eui64(struct __sk_buff *skb, u8 *e, u32 version)
 		WORD(e, element_odd) |= BPFILTER_ODD_EUI64;
 }
 
-/* Of the scratch, at `from`. */
+/* At `from` in the IP header. */
 INLINE void set_address(u8 *e, u32 from, u32 first, u32 others)
 {
-	WORD(e, first) = WORD_BE(e, element_scratch + from);
-	WORD(e, others) = WORD_BE(e, element_scratch + from + 4);
-	WORD(e, others + 4) = WORD_BE(e, element_scratch + from + 8);
-	WORD(e, others + 8) = WORD_BE(e, element_scratch + from + 12);
+	WORD(e, first) = WORD_BE(e, ipv6 + from);
+	WORD(e, others) = WORD_BE(e, ipv6 + from + 4);
+	WORD(e, others + 4) = WORD_BE(e, ipv6 + from + 8);
+	WORD(e, others + 8) = WORD_BE(e, ipv6 + from + 12);
 }
 
 /* 0, or the packet cannot be read. */
@@ -492,15 +496,15 @@ INLINE int parse6(struct __sk_buff *skb, u8 *e)
 {
 	u32 next, version;
 
-	if (LOAD(skb, 0, e, element_scratch, ipv6_header))
+	if (load_headers(skb, e, ipv6_header))
 		return -1;
 	set_address(e, 8, key_source, key_source_1);
 	set_address(e, 24, key_destination, key_destination_1);
 	WORD(e, key_fragment) = 0;
-	WORD(e, key_tos) = SHORT_BE(e, element_scratch) >> 4 & 255;
-	WORD(e, key_ttl) = BYTE(e, element_scratch + 7);
-	next = BYTE(e, element_scratch + 6);
-	version = BYTE(e, element_scratch) >> 4;
+	WORD(e, key_tos) = SHORT_BE(e, ipv6) >> 4 & 255;
+	WORD(e, key_ttl) = BYTE(e, ipv6 + 7);
+	next = BYTE(e, ipv6 + 6);
+	version = BYTE(e, ipv6) >> 4;
 	if (NEEDS(walk)) {
 		walk_headers(skb, e, next);
 		set_walk(e);

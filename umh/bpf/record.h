@@ -34,6 +34,10 @@ enum bpfilter_operation {
 	BPFILTER_OP_LISTED = 8,	  /* struct bpfilter_listed */
 	BPFILTER_OP_FAIL = 9,	  /* the rule does not match: on with the next record */
 	BPFILTER_OP_CUT_OFF = 10, /* drop: what was asked for is cut off */
+	BPFILTER_OP_CALL = 11,	  /* struct bpfilter_call */
+	/* These count, and go on with the next record. */
+	BPFILTER_OP_TARGET = 12,   /* struct bpfilter_target */
+	BPFILTER_OP_SET_MARK = 13, /* struct bpfilter_set */
 
 	BPFILTER_OP_BITS = 15,
 };
@@ -74,18 +78,44 @@ struct bpfilter_listed {
 	__u32 no;
 };
 
+/* Does this instance match? The module is asked (bpfilter/context.h). */
+struct bpfilter_call {
+	__u32 instance;
+	__u32 yes;
+	__u32 no;
+	__u32 unused;
+};
+
+/* An instance that does something, and may have a verdict: then the program is not run again. */
+struct bpfilter_target {
+	__u32 slot; /* * 16 */
+	__u32 instance;
+	__u32 unused[2];
+};
+
+/* skb->mark = (skb->mark & keep) ^ flip */
+struct bpfilter_set {
+	__u32 slot; /* * 16 */
+	__u32 keep;
+	__u32 flip;
+	__u32 unused;
+};
+
 /*
  * Where a hook begins. There are two ways through its rules: in the one, a header that a rule asks
  * for is there or is not; in the other, it may also be cut off, and the packet is dropped for it.
- * The latter is for those packets alone of which the parser says so, in enum bpfilter_odd.
+ * The latter is for those packets alone of which the parser says so, in enum bpfilter_odd. A target
+ * may make one of a packet that is on its way: so on both ways a rule stands at the same distance.
  */
 struct bpfilter_root {
-	__u32 odd;	/* which of enum bpfilter_odd matter to these rules */
-	__u32 entry[2]; /* records: for most packets, for those */
-	__u32 underflow[2];
-	__u32 depth;	/* of the stack */
-	__u32 counters; /* of CPU 0: of 16 bytes a slot */
-	__u32 stride;	/* from one CPU's counters to the next one's */
+	__u32 odd;	 /* which of enum bpfilter_odd matter to these rules */
+	__u32 entry;	 /* a record, for most packets */
+	__u32 underflow; /* a record, for most packets */
+	__u32 exact;	 /* for those it is so much further */
+	__u32 depth;	 /* of the stack */
+	__u32 counters;	 /* of CPU 0: of 16 bytes a slot */
+	__u32 stride;	 /* from one CPU's counters to the next one's */
+	__u32 unused;
 };
 
 /* What is cut off. _HERE: and a rule that asks for this protocol would ask for it. */
@@ -108,6 +138,6 @@ enum bpfilter_odd {
 };
 
 /* The first number in an arena. Whoever finds another one knows nothing of what is in it. */
-#define BPFILTER_ARENA_LAYOUT 1
+#define BPFILTER_ARENA_LAYOUT 2
 
 #endif /* UMH_BPF_RECORD_H */

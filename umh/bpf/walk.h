@@ -22,6 +22,17 @@ enum {
 #define JUMP(field) __builtin_offsetof(struct bpfilter_jump, field)
 #define LISTED(field) __builtin_offsetof(struct bpfilter_listed, field)
 #define ROOT(field) __builtin_offsetof(struct bpfilter_root, field)
+#define ASKED(field) __builtin_offsetof(struct bpfilter_call, field)
+#define TARGET(field) __builtin_offsetof(struct bpfilter_target, field)
+#define SET(field) __builtin_offsetof(struct bpfilter_set, field)
+
+/* What is to be done first when the program is run again for a packet: context `again`. */
+enum {
+	again_new, /* it is a new one */
+	again_walk,
+	again_answer, /* take what a match says */
+	again_parse, /* look at it anew: a target may have changed it */
+};
 
 #define IN_ARENA(offset) \
 	(AT_DIRECT_ADDRESS(bf_map_arena) + ((offset) & (u32)NUMBER(bf_number_arena_mask)))
@@ -117,17 +128,60 @@ INLINE u32 listed(u8 *e, u32 place)
 								 : WORD(act, LISTED(no));
 }
 
-/* `number`: of the element, which is that of the CPU. `odd`: what is cut off. */
-INLINE void begin(u8 *e, u32 number, u32 odd)
+/* `number`: of the element. On the usual way. */
+INLINE void begin(u8 *e, u32 number)
 {
 	u8 *root = IN_ARENA(CONTEXT(e, root));
-	u32 way = odd & WORD(root, ROOT(odd)) ? 4 : 0;
+	u32 cpu = number / BPFILTER_NESTING;
 
-	WORD(e, element_off) = WORD(root + way, ROOT(entry));
-	WORD(e, element_stack) = WORD(root + way, ROOT(underflow));
+	WORD(e, element_off) = WORD(root, ROOT(entry));
+	WORD(e, element_way) = 0;
+	WORD(e, element_stack) = WORD(root, ROOT(underflow));
 	WORD(e, element_depth) = 0;
 	WORD(e, element_depth_max) = WORD(root, ROOT(depth));
-	WORD(e, element_counters) = WORD(root, ROOT(counters)) + number * WORD(root, ROOT(stride));
+	WORD(e, element_counters) = WORD(root, ROOT(counters)) + cpu * WORD(root, ROOT(stride));
+}
+
+/*
+ * On the way that what is cut off asks for. A packet that is parsed anew may change over: what it
+ * goes on with is the same rule there, and what it returns to is kept without the way.
+ */
+INLINE void set_way(u8 *e)
+{
+	u8 *root = IN_ARENA(CONTEXT(e, root));
+	u32 way = WORD(e, element_odd) & WORD(root, ROOT(odd)) ? WORD(root, ROOT(exact)) : 0;
+
+	WORD(e, element_off) += way - WORD(e, element_way);
+	WORD(e, element_way) = way;
+}
+
+/* Matches change nothing of a packet but its mark (socket --restore-skmark). */
+INLINE void take_answer(struct __sk_buff *skb, u8 *e)
+{
+	u8 *act = IN_ARENA(WORD(e, element_pending) & ~15U);
+
+	WORD(e, element_pending) = CONTEXT(e, answer) ? WORD(act, ASKED(yes)) :
+							WORD(act, ASKED(no));
+	if (NEEDS(mark))
+		WORD(e, key_mark) = skb->mark;
+}
+
+INLINE void set_mark(struct __sk_buff *skb, u8 *e, u8 *act)
+{
+	u32 mark = (skb->mark & WORD(act, SET(keep))) ^ WORD(act, SET(flip));
+
+	skb->mark = mark;
+	if (NEEDS(mark))
+		WORD(e, key_mark) = mark;
+}
+
+/* The result that has this instance called. `off`, `again`: what comes then. */
+INLINE int call(u8 *e, u32 instance, u32 off, u32 again)
+{
+	WORD(e, element_off) = off;
+	CONTEXT(e, call) = instance;
+	CONTEXT(e, again) = again;
+	return BPFILTER_CALL;
 }
 
 /* Where to return to. The stack ends with the underflow, which stays. */
@@ -137,7 +191,7 @@ INLINE u32 pop(u8 *e)
 
 	if (depth)
 		WORD(e, element_depth) = depth - 1;
-	return WORD(e + 4 * depth, element_stack);
+	return WORD(e + 4 * depth, element_stack) + WORD(e, element_way);
 }
 
 /* 0, or the stack is full. */
@@ -148,12 +202,12 @@ INLINE int push(u8 *e, u32 off)
 	if (depth > WORD(e, element_depth_max) || depth >= element_stack_max)
 		return -1;
 	WORD(e, element_depth) = depth;
-	WORD(e + 4 * depth, element_stack) = off;
+	WORD(e + 4 * depth, element_stack) = off - WORD(e, element_way);
 	return 0;
 }
 
-/* From element_off on: a verdict, or BPFILTER_AGAIN. */
-INLINE int walk(u8 *e)
+/* From element_off on: a verdict, BPFILTER_AGAIN or BPFILTER_CALL. */
+INLINE int walk(struct __sk_buff *skb, u8 *e)
 {
 	u32 off = WORD(e, element_off);
 	int i;
@@ -189,7 +243,7 @@ INLINE int walk(u8 *e)
 				continue;
 			}
 			if (operation != BPFILTER_OP_RETURN) {
-				CONTEXT(e, again) = 0;
+				CONTEXT(e, again) = again_new;
 				return operation;
 			}
 			off = pop(e);
@@ -207,8 +261,23 @@ INLINE int walk(u8 *e)
 			off = WORD(p, JUMP(target));
 			continue;
 		}
+		p = IN_ARENA(word & ~15U);
+		if (operation == BPFILTER_OP_CALL) {
+			WORD(e, element_pending) = word;
+			return call(e, WORD(p, ASKED(instance)), off | 2, again_answer);
+		}
+		if (operation == BPFILTER_OP_TARGET) {
+			count(e, WORD(p, TARGET(slot)));
+			return call(e, WORD(p, TARGET(instance)), off + 32, again_parse);
+		}
+		if (operation == BPFILTER_OP_SET_MARK) {
+			count(e, WORD(p, SET(slot)));
+			set_mark(skb, e, p);
+			off += 32;
+			continue;
+		}
 		if (operation == BPFILTER_OP_TEST)
-			word = test(e, IN_ARENA(word & ~15U));
+			word = test(e, p);
 		else if (NEEDS(route) && operation == BPFILTER_OP_LISTED)
 			word = listed(e, word & ~15U);
 		else
@@ -217,10 +286,10 @@ INLINE int walk(u8 *e)
 		off |= 2;
 	}
 	WORD(e, element_off) = off;
-	CONTEXT(e, again) = 1;
+	CONTEXT(e, again) = again_walk;
 	return BPFILTER_AGAIN;
 drop:
-	CONTEXT(e, again) = 0;
+	CONTEXT(e, again) = again_new;
 	return BPFILTER_DROP;
 }
 

@@ -40,10 +40,10 @@ void emit_search(Assembler &as, std::span<const Place> places)
 
 class BlocksEmitter {
 public:
-    BlocksEmitter(Assembler &as, const ir::Table &table, ir::Hook hook, const Flow &flow,
+    BlocksEmitter(Assembler &as, const ir::Table &table, ir::Hook hook, const ir::Flow &flow,
                   const RuleCode &code)
         : as_(as), table_(table), hook_(*table.hooks[static_cast<std::size_t>(hook)]), flow_(flow),
-          code_(code), capacity_(stack_need(table))
+          code_(code), capacity_(ir::stack_need(table))
     {
     }
 
@@ -220,7 +220,7 @@ private:
     Assembler &as_;
     const ir::Table &table_;
     const ir::HookEntry &hook_;
-    const Flow &flow_;
+    const ir::Flow &flow_;
     const RuleCode &code_;
     std::uint32_t capacity_;
     std::vector<Place> blocks_;
@@ -245,7 +245,7 @@ void emit_loop(Assembler &as, ir::RuleId entry, Label dispatcher)
     as.emit(load(BPF_W, r0, r7, offsetof(Key, verdict)));
 }
 
-void emit_blocks(Assembler &as, const ir::Table &table, ir::Hook hook, const Flow &flow,
+void emit_blocks(Assembler &as, const ir::Table &table, ir::Hook hook, const ir::Flow &flow,
                  const RuleCode &code, Label dispatcher)
 {
     BlocksEmitter(as, table, hook, flow, code).run(dispatcher);

@@ -14,8 +14,8 @@
 #pragma once
 
 #include "umh/codegen/assembler.h"
-#include "umh/codegen/flow.h"
 #include "umh/codegen/rule.h"
+#include "umh/core/ir/flow.h"
 #include "umh/core/ir/table.h"
 
 namespace bpfilter::codegen {
@@ -31,7 +31,7 @@ struct RuleCode {
 };
 
 // All blocks, and the dispatcher.
-void emit_blocks(Assembler &as, const ir::Table &table, ir::Hook hook, const Flow &flow,
+void emit_blocks(Assembler &as, const ir::Table &table, ir::Hook hook, const ir::Flow &flow,
                  const RuleCode &code, Label dispatcher);
 
 // Bounds of one subprogram: jumps are 16 bit, and the verifier keeps at most 8,192 branches

@@ -3,11 +3,11 @@
 
 #include "umh/codegen/assembler.h"
 #include "umh/codegen/blocks.h"
-#include "umh/codegen/flow.h"
 #include "umh/codegen/ipv6.h"
 #include "umh/codegen/key.h"
 #include "umh/codegen/prologue.h"
 #include "umh/codegen/rule.h"
+#include "umh/core/ir/flow.h"
 #include "umh/core/ir/names.h"
 
 #include <algorithm>
@@ -17,6 +17,7 @@
 #include <cstddef>
 #include <string>
 #include <utility>
+#include <variant>
 
 namespace bpfilter::codegen {
 
@@ -36,7 +37,7 @@ class HookEmitter {
 public:
     HookEmitter(const ir::Table &table, ir::Hook hook, const Backend &backend)
         : table_(table), hook_id_(hook), hook_(*table.hooks[static_cast<std::size_t>(hook)]),
-          backend_(backend), flow_(find_flow(table, hook))
+          backend_(backend), flow_(ir::find_flow(table, hook))
     {
         for (const ir::RuleId id : flow_.rules)
             parts_ |= parts_of(table_.rules[id].conditions);
@@ -163,7 +164,7 @@ private:
     ir::Hook hook_id_;
     const ir::HookEntry &hook_;
     const Backend &backend_;
-    Flow flow_;
+    ir::Flow flow_;
     ir::Parts parts_;
     Assembler as_;
     Label options_ = as_.label();
@@ -188,7 +189,7 @@ ContextUse context_use(const ir::Table &table)
 
 Result<std::uint32_t> context_size(const ir::Table &table)
 {
-    const std::uint32_t need = stack_need(table);
+    const std::uint32_t need = ir::stack_need(table);
     if (need > stack_max)
         return fail(ENOMEM, "chains may be nested " + std::to_string(need) + " deep, more than " +
                                 std::to_string(stack_max));
@@ -198,8 +199,20 @@ Result<std::uint32_t> context_size(const ir::Table &table)
            static_cast<std::uint32_t>(slots * sizeof(std::uint32_t));
 }
 
+bool can_generate(const ir::Table &table)
+{
+    return !parts_of(table).has(ir::Part::mark) &&
+           std::ranges::none_of(table.rules, [](const ir::Rule &rule) {
+               return asks_kernel(rule.conditions) ||
+                      std::holds_alternative<ir::SetField>(rule.verdict) ||
+                      std::holds_alternative<ir::KernelTarget>(rule.verdict);
+           });
+}
+
 Result<Program> generate(const ir::Table &table, ir::Hook hook, const Backend &backend)
 {
+    if (!can_generate(table))
+        return fail(EIO, "this table cannot be code");
     if (HookEmitter emitter(table, hook, backend); emitter.straight())
         return std::move(emitter).finish();
     HookEmitter emitter(table, hook, backend);

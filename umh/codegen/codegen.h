@@ -29,7 +29,12 @@ struct ContextUse {
 };
 ContextUse context_use(const ir::Table &table);
 
-// The program of one hook, which the table must have. ENOMEM: larger than a program can be.
+// Can this table be code? Not if it calls the kernel's own matches and targets, or has to do with
+// the packet's mark.
+bool can_generate(const ir::Table &table);
+
+// The program of one hook, which the table must have. ENOMEM: larger than a program can be; EIO: it
+// cannot be code.
 // Backends: netfilter (umh/xdp makes the programs of the other).
 Result<Program> generate(const ir::Table &table, ir::Hook hook, const Backend &backend = netfilter);
 

@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <netinet/in.h>
+#include <stdexcept>
 #include <variant>
 
 namespace bpfilter::codegen {
@@ -171,6 +172,11 @@ public:
             as_.call(surroundings_.find_address);
             as_.jump_if(BPF_JEQ, r0, 0, exits_.next);
         }
+    }
+
+    void operator()(const ir::Kernel & /*kernel*/)
+    {
+        throw std::logic_error("code that calls the kernel"); // see can_generate()
     }
 
     void operator()(const ir::Never & /*never*/) { as_.jump(exits_.next); }

@@ -118,6 +118,6 @@ static_assert(offsetof(Key, l4) % 8 == 0);
 static_assert(sizeof(Key) % 8 == 0);
 
 // The most return addresses: a value of a per-CPU map is at most 32 KiB.
-inline constexpr std::uint32_t stack_max = 4096;
+inline constexpr std::uint32_t stack_max = 4095; // as many as an element has (bpf/element.h)
 
 } // namespace bpfilter::codegen

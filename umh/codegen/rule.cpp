@@ -5,6 +5,7 @@
 #include "umh/codegen/prologue.h"
 
 #include <cstddef>
+#include <stdexcept>
 #include <variant>
 
 namespace bpfilter::codegen {
@@ -40,6 +41,17 @@ public:
     }
 
     void operator()(const ir::Continue & /*verdict*/) {}
+
+    // See can_generate().
+    void operator()(const ir::SetField & /*verdict*/)
+    {
+        throw std::logic_error("code that changes a packet");
+    }
+
+    void operator()(const ir::KernelTarget & /*verdict*/)
+    {
+        throw std::logic_error("code that calls the kernel");
+    }
 
 private:
     Assembler &as_;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "umh/load/arena.h"
 
+#include "bpfilter/context.h"
 #include "umh/bpf/element.h"
 #include "umh/bpf/record.h"
 #include "umh/load/map.h"
@@ -23,19 +24,28 @@ constexpr std::uint32_t slack = 4096;     // behind the end: a walker reads on a
 constexpr std::uint32_t lead = 64;        // for the number of the layout
 constexpr std::size_t share_of_arena = 2; // that one table may take of a new arena
 
-// A few kinds of programs, not one for each set of parts.
+// A few kinds of programs, not one for each set of parts: that for nothing, and with or without
+// names of devices those for addresses (and for the protocol, which IPv4 has beside them) and for
+// transport headers; that for options of TCP, and that for all that IPv6 has.
 ir::Parts rounded(ir::Family family, ir::Parts parts)
 {
     using ir::Part;
     if (parts == ir::Parts())
         return parts;
-    const ir::Parts basic = ir::complete(Part::transport);
-    ir::Parts result = basic;
-    if (parts.has(Part::devices))
-        result |= Part::devices;
+    const ir::Parts addresses =
+        ir::complete(family == ir::Family::ipv4 ? Part::walk : Part::ip);
+    ir::Parts result = addresses;
+    for (const Part part : {Part::devices, Part::mark}) {
+        if (parts.has(part))
+            result |= part;
+    }
+    if (within(parts, result))
+        return result;
+    result |= ir::complete(Part::transport);
     if (within(parts, result))
         return result;
     result |= Part::devices;
+    result |= Part::mark;
     result |= ir::complete(Part::tcp_options);
     if (family == ir::Family::ipv4 || within(parts, result))
         return result;
@@ -52,7 +62,7 @@ Result<Elements> make_elements(std::uint32_t l3)
     const int cpus = libbpf_num_possible_cpus();
     if (cpus < 1)
         return fail(EIO, "cannot learn the number of CPUs");
-    const std::uint32_t count = std::bit_ceil(static_cast<std::uint32_t>(cpus));
+    const std::uint32_t count = std::bit_ceil(static_cast<std::uint32_t>(cpus) * BPFILTER_NESTING);
     auto map = create_memory_map("bf_elements", count * element_size);
     if (!map)
         return fail(std::move(map.error()));

@@ -31,7 +31,7 @@ namespace bpfilter {
 
 // What the programs of a place have in common.
 struct Elements {
-    UniqueFd map;           // umh/bpf/element.h, one for each CPU
+    UniqueFd map;           // umh/bpf/element.h, BPFILTER_NESTING for each CPU
     std::uint32_t mask = 0; // of their numbers
     std::uint32_t l3 = 0;   // where the IP header is in what programs see
 };

@@ -2,7 +2,7 @@
 #include "umh/load/records.h"
 
 #include "umh/bpf/element.h"
-#include "umh/codegen/flow.h"
+#include "umh/core/ir/flow.h"
 
 #include <algorithm>
 #include <bpf/libbpf.h>
@@ -35,7 +35,7 @@ Result<WrittenTable> write_table(Arenas &arenas, const ir::Table &table, LoadDea
     const int cpus = libbpf_num_possible_cpus();
     if (cpus < 1)
         return fail(EIO, "cannot learn the number of CPUs");
-    if (const auto depth = codegen::stack_need(table); depth >= element_stack_max)
+    if (const auto depth = ir::stack_need(table); depth >= element_stack_max)
         return fail(ENOMEM, "chains may be nested " + std::to_string(depth) + " deep, more than " +
                                 std::to_string(element_stack_max - 1));
     const records::HookWants wants = records::wants_of(table);

@@ -25,7 +25,7 @@ std::unexpected<Error> refused(const char *what)
                 fmt::format("the module refused {}: {}", what, std::strerror(code)));
 }
 
-template <typename T> __u64 address_of(std::vector<T> &values)
+template <typename T> __u64 address_of(std::span<T> values)
 {
     return reinterpret_cast<std::uintptr_t>(values.data());
 }
@@ -43,6 +43,19 @@ Result<> PipeKernel::commit_records(const bpfilter_commit_records &commit)
 {
     if (ioctl(fd_, BPFILTER_IOC_COMMIT_RECORDS, &commit) < 0)
         return refused("a commit of records");
+    return {};
+}
+
+Result<> PipeKernel::check(std::uint64_t request, std::span<const bpfilter_check_entry> entries,
+                           int error)
+{
+    bpfilter_check check{};
+    check.id = request;
+    check.entries = address_of(entries);
+    check.count = static_cast<__u32>(entries.size());
+    check.error = -error;
+    if (ioctl(fd_, BPFILTER_IOC_CHECK, &check) < 0)
+        return refused("to check matches and targets");
     return {};
 }
 
@@ -78,9 +91,9 @@ Result<Look> PipeKernel::look(std::uint64_t request, std::span<const std::string
 
     bpfilter_look look{};
     look.id = request;
-    look.devices = address_of(seen.devices);
-    look.addresses = address_of(seen.addresses);
-    look.links = address_of(seen.links);
+    look.devices = address_of(std::span(seen.devices));
+    look.addresses = address_of(std::span(seen.addresses));
+    look.links = address_of(std::span(seen.links));
     look.device_count = static_cast<__u32>(seen.devices.size());
     look.address_count = BPFILTER_ADDRESSES_MAX;
     look.link_count = BPFILTER_LINKS_MAX;

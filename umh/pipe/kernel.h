@@ -35,6 +35,11 @@ public:
     // The same, of programs that walk records; see BPFILTER_IOC_COMMIT_RECORDS.
     virtual Result<> commit_records(const bpfilter_commit_records &commit) = 0;
 
+    // What the kernel is to check and run before this REPLACE comes again, and what is wrong behind
+    // that, an errno or 0; see BPFILTER_IOC_CHECK.
+    virtual Result<> check(std::uint64_t request, std::span<const bpfilter_check_entry> entries,
+                           int error) = 0;
+
     // The descriptors kept with the table of this request, in the order of their commit.
     virtual Result<std::vector<UniqueFd>> kept(std::uint64_t request) = 0;
 
@@ -60,6 +65,8 @@ public:
 
     Result<> commit(const bpfilter_commit &commit) override;
     Result<> commit_records(const bpfilter_commit_records &commit) override;
+    Result<> check(std::uint64_t request, std::span<const bpfilter_check_entry> entries,
+                   int error) override;
     Result<std::vector<UniqueFd>> kept(std::uint64_t request) override;
     Result<UniqueFd> netns(std::uint64_t request) override;
     Result<Look> look(std::uint64_t request, std::span<const std::string> devices) override;

@@ -3,6 +3,7 @@
 
 #include "umh/bpf/element.h"
 #include "umh/codegen/codegen.h"
+#include "umh/core/plan/form.h"
 #include "umh/core/records/wants.h"
 #include "umh/load/map.h"
 #include "umh/load/program.h"
@@ -224,6 +225,19 @@ Result<TableState> put_data_in_force(blob::DecodedTable decoded, const pipe::Req
     return state;
 }
 
+plan::Form form_of(const ir::Table &table, bpfilter_form asked)
+{
+    switch (asked) {
+    case BPFILTER_FORM_CODE:
+        return plan::Form::code;
+    case BPFILTER_FORM_DATA:
+        return plan::Form::data;
+    case BPFILTER_FORM_AUTO:
+        break;
+    }
+    return plan::form_of(table);
+}
+
 } // namespace
 
 bool wants_devices(const ir::Table &table)
@@ -235,7 +249,9 @@ bool wants_devices(const ir::Table &table)
 Result<TableState> put_in_force(blob::DecodedTable decoded, const pipe::Request &request,
                                 pipe::Kernel &kernel, const Settings &settings, Arenas &arenas)
 {
-    const bool as_data = settings.form == BPFILTER_FORM_DATA;
+    // What the kernel runs is called by records alone.
+    const bool as_data = decoded.uses.of_kernel() || !codegen::can_generate(decoded.table) ||
+                         form_of(decoded.table, settings.form) == plan::Form::data;
     return as_data ? put_data_in_force(std::move(decoded), request, kernel, arenas)
                    : put_code_in_force(std::move(decoded), request, kernel);
 }

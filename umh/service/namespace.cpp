@@ -33,6 +33,18 @@ Result<const blob::Layout *> layout_of(const Request &request)
     return blob::find_layout(family_of(request), request.header.flags & BPFILTER_REQUEST_COMPAT);
 }
 
+// How to show a table to a caller. EINVAL: he is a 32-bit one, and how large the kernel's own
+// matches and targets are there the kernel alone knows.
+Result<const blob::Layout *> listing_layout(const Request &request, const TableState &state)
+{
+    auto layout = layout_of(request);
+    if (layout && (*layout)->native && state.decoded.uses.of_kernel())
+        return fail(EINVAL, fmt::format("table {} has matches or targets that the kernel runs: no "
+                                        "32-bit caller can be shown it",
+                                        state.decoded.table.name));
+    return layout;
+}
+
 // Of the table itself, whatever its caller speaks.
 const blob::Layout &native(const blob::Layout &layout)
 {
@@ -48,6 +60,20 @@ struct CountersHeader {
 template <std::size_t N> std::string_view name_in(const char (&field)[N])
 {
     return {field, strnlen(field, N)};
+}
+
+// The answer to a REPLACE that comes again when the kernel has checked these. `error`: what is wrong
+// with the rest.
+Outcome have_checked(pipe::Kernel &kernel, const Request &request,
+                     std::span<const blob::KernelEntry> checks, int error)
+{
+    std::vector<bpfilter_check_entry> entries;
+    entries.reserve(checks.size());
+    for (const blob::KernelEntry &entry : checks)
+        entries.push_back({.offset = entry.offset, .hooks = entry.hooks});
+    if (auto told = kernel.check(request.header.id, entries, error); !told)
+        return fail(std::move(told.error()));
+    return pipe::Buffer();
 }
 
 Result<blob::DecodedTable> decode_initial(const blob::TableProperties &properties,
@@ -110,7 +136,7 @@ Outcome Namespace::get_info(Request &request)
     const auto state = table(request, name_in(in->name));
     if (!state)
         return fail(state.error());
-    const auto layout = layout_of(request);
+    const auto layout = listing_layout(request, **state);
     if (!layout)
         return fail(layout.error());
     return blob::encode_info((*state)->decoded, **layout);
@@ -124,7 +150,7 @@ Outcome Namespace::get_entries(Request &request)
     const auto state = table(request, name_in(in->name));
     if (!state)
         return fail(state.error());
-    const auto layout = layout_of(request);
+    const auto layout = listing_layout(request, **state);
     if (!layout)
         return fail(layout.error());
     if (in->size != blob::entries_size((*state)->decoded, **layout))
@@ -147,23 +173,33 @@ Result<std::uint32_t> Namespace::current_rule_count(const blob::DecodedTable &de
     return static_cast<std::uint32_t>(initial->table.rules.size());
 }
 
+Result<> Namespace::check_counters(const blob::DecodedTable &decoded) const
+{
+    const auto rules = current_rule_count(decoded);
+    if (!rules)
+        return fail(rules.error());
+    // ip_tables makes room for the old counters before it looks at the table.
+    if (decoded.num_counters > blob::max_table_size / sizeof(ir::Counters))
+        return fail(ENOMEM);
+    if (decoded.num_counters != *rules)
+        return fail(EAGAIN);
+    return {};
+}
+
 Outcome Namespace::replace(Request &request)
 {
     const auto layout = layout_of(request);
     if (!layout)
         return fail(layout.error());
+    std::vector<blob::KernelEntry> checks;
     auto decoded =
-        blob::decode_replace(std::move(request.message), sizeof(request.header), **layout);
-    if (!decoded)
-        return fail(std::move(decoded.error()));
-    const auto rules = current_rule_count(*decoded);
-    if (!rules)
-        return fail(rules.error());
-    // ip_tables makes room for the old counters before it looks at the table.
-    if (decoded->num_counters > blob::max_table_size / sizeof(ir::Counters))
-        return fail(ENOMEM);
-    if (decoded->num_counters != *rules)
-        return fail(EAGAIN);
+        blob::decode_replace(std::move(request.message), sizeof(request.header), **layout, checks);
+    auto right = decoded ? check_counters(*decoded) : fail(std::move(decoded.error()));
+    // What the kernel finds wrong comes before that.
+    if (!checks.empty() && !(request.header.flags & BPFILTER_REQUEST_CHECKED))
+        return have_checked(kernel_, request, checks, right ? 0 : right.error().code);
+    if (!right)
+        return fail(std::move(right.error()));
 
     const auto state = commit(request, std::move(*decoded));
     if (!state)
@@ -229,10 +265,12 @@ Outcome Namespace::replay(Request &request)
         return fail(properties.error());
 
     const auto payload = request.payload().subspan(sizeof(*in));
+    std::vector<blob::KernelEntry> checks; // done, when it was put in force
     auto decoded = payload.empty()
                        ? decode_initial(**properties, native(**layout))
                        : blob::decode_replace(std::move(request.message),
-                                              sizeof(request.header) + sizeof(*in), **layout);
+                                              sizeof(request.header) + sizeof(*in), **layout,
+                                              checks);
     if (!decoded)
         return fail(std::move(decoded.error()));
     auto kept = kernel_.kept(request.header.id);

@@ -41,6 +41,8 @@ private:
     // The table, with its first contents if it was not there.
     Result<TableState *> table(const pipe::Request &request, std::string_view name);
     Result<std::uint32_t> current_rule_count(const blob::DecodedTable &decoded) const;
+    // Is a REPLACE of it for the table in force? EAGAIN: it is not.
+    Result<> check_counters(const blob::DecodedTable &decoded) const;
     // Puts it in force, and remembers it.
     Result<TableState *> commit(const pipe::Request &request, blob::DecodedTable decoded);
 

@@ -29,7 +29,7 @@ constexpr ir::Parts here = ir::Parts(ir::Part::ip) | ir::Part::devices | ir::Par
 bool decidable(const ir::Rule &rule)
 {
     return (is_final(rule) || std::holds_alternative<ir::Continue>(rule.verdict)) &&
-           within(parts_of(rule.conditions), here);
+           within(parts_of(rule.conditions), here) && !asks_kernel(rule.conditions);
 }
 
 constexpr std::size_t name_size = 16;
@@ -108,6 +108,7 @@ public:
     std::optional<bool> operator()(const ir::AnyOf & /*any*/) const { return std::nullopt; }
     std::optional<bool> operator()(const ir::Require & /*require*/) const { return std::nullopt; }
     std::optional<bool> operator()(const ir::Listed & /*listed*/) const { return std::nullopt; }
+    std::optional<bool> operator()(const ir::Kernel & /*kernel*/) const { return std::nullopt; }
     std::optional<bool> operator()(const ir::Never & /*never*/) const { return false; }
 
 private:

@@ -97,7 +97,11 @@ static void answer_replace(const struct bpfilter_request_header *request, const 
 	const struct ipt_replace *replace = payload;
 	int error = 0;
 
-	if (!told("no_commit"))
+	if (request->flags & BPFILTER_REQUEST_CHECKED)
+		error = commit_checked(request, payload);
+	else if (told("check"))
+		error = check_entries(request, payload) ? 0 : EBADMSG;
+	else if (!told("no_commit"))
 		error = commit(request, replace->name, verdict_of(replace));
 	if (told("commit_twice"))
 		commit(request, replace->name, BPFILTER_DROP);
@@ -161,6 +165,7 @@ static void answer_tap(const struct bpfilter_request_header *request)
 
 void answer_well(const struct bpfilter_request_header *request, const void *payload)
 {
+	try_links(request);
 	switch (request->opcode) {
 	case BPFILTER_OP_INIT:
 		answer_init(request, payload);

@@ -67,6 +67,13 @@ void extend(int program); /* another function in the place of one of that progra
 int commit(const struct bpfilter_request_header *request, const char *table, int verdict);
 unsigned int count_kept(const struct bpfilter_request_header *request);
 
+/* records.c: a REPLACE that is to be checked, and one that was. */
+bool check_entries(const struct bpfilter_request_header *request, const void *payload);
+int commit_checked(const struct bpfilter_request_header *request, const void *payload);
+
+/* links.c: told "link_WHAT [NUMBER]", it looks, attaches and detaches before it answers. */
+void try_links(const struct bpfilter_request_header *request);
+
 /* answer.c */
 void answer_well(const struct bpfilter_request_header *request, const void *payload);
 

@@ -28,6 +28,9 @@ static void try_all(const struct bpfilter_request_header *request)
 	struct bpfilter_commit commit = { .id = request->id, .table = "filter", .context_fd = -1 };
 	struct bpfilter_kept kept = { .id = request->id };
 	struct bpfilter_give give = { .id = request->id };
+	struct bpfilter_look look = { .id = request->id };
+	struct bpfilter_attach attach = { .id = request->id, .link_fd = -1, .prog_fd = -1 };
+	struct bpfilter_detach detach = { .id = request->id };
 	__u64 id = request->id;
 
 	note("BESIDE errno=%d\n", write(PIPE, &reply, sizeof(reply)) < 0 ? errno : 0);
@@ -36,6 +39,9 @@ static void try_all(const struct bpfilter_request_header *request)
 	note("BESIDE errno=%d\n", ioctl(PIPE, BPFILTER_IOC_GIVE, &give) ? errno : 0);
 	note("BESIDE errno=%d\n", ioctl(PIPE, BPFILTER_IOC_NETNS, &id) < 0 ? errno : 0);
 	note("BESIDE errno=%d\n", ioctl(PIPE, BPFILTER_IOC_EARLY_HOOKS, &id) < 0 ? errno : 0);
+	note("BESIDE errno=%d\n", ioctl(PIPE, BPFILTER_IOC_LOOK, &look) ? errno : 0);
+	note("BESIDE errno=%d\n", ioctl(PIPE, BPFILTER_IOC_ATTACH, &attach) ? errno : 0);
+	note("BESIDE errno=%d\n", ioctl(PIPE, BPFILTER_IOC_DETACH, &detach) ? errno : 0);
 }
 
 /* A listing of zeros, or, for want of them, a good one. Another thread tries the same id while this is under way. */

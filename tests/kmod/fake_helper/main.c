@@ -14,16 +14,18 @@
 /* The same in kmod/main.c: the contract does not depend on who builds it. */
 _Static_assert(sizeof(struct bpfilter_request_header) == 40, "request");
 _Static_assert(sizeof(struct bpfilter_reply_header) == 24, "reply");
-_Static_assert(sizeof(struct bpfilter_settings) == 8, "settings");
+_Static_assert(sizeof(struct bpfilter_settings) == 12, "settings");
 _Static_assert(sizeof(struct bpfilter_init) == 24, "init");
 _Static_assert(sizeof(struct bpfilter_table_name) == 32, "table_name");
 _Static_assert(sizeof(struct bpfilter_get_entries) == 40, "get_entries");
 _Static_assert(sizeof(struct bpfilter_count) == 8, "count");
 _Static_assert(sizeof(struct bpfilter_commit_hook) == 16, "commit_hook");
 _Static_assert(sizeof(struct bpfilter_commit) == 168, "commit");
+_Static_assert(sizeof(struct bpfilter_commit_records) == 200, "commit_records");
+_Static_assert(sizeof(struct bpfilter_check) == 24, "check");
 _Static_assert(sizeof(struct bpfilter_kept) == 48, "kept");
 _Static_assert(sizeof(struct bpfilter_give) == 32, "give");
-_Static_assert(sizeof(struct bpfilter_context) == 40, "context");
+_Static_assert(sizeof(struct bpfilter_context) == 56, "context");
 
 static const char *const opcodes[] = {
 	[BPFILTER_OP_INIT] = "INIT",

@@ -178,8 +178,8 @@ TEST_P(AnyCondition, IsAsTheInterpreterHasIt)
             const Devices devices = generator->device_pair();
             const ir::Outcome expected =
                 ir::evaluate(table, ir::Hook::local_in, key_of(GetParam(), packet, devices));
-            for (const ir::RuleId id : expected.counted)
-                counters.at(id) += {1, packet.size()};
+            for (const auto &[rule, bytes] : expected.counted)
+                counters.at(rule) += {1, bytes};
             matched += expected.counted.size();
             asked += table.rules.size();
             hook.run(packet, devices);

@@ -5,8 +5,8 @@
 #include "tests/unit/support/bpf.h"
 #include "tests/unit/support/table.h"
 #include "umh/codegen/codegen.h"
-#include "umh/codegen/flow.h"
 #include "umh/codegen/key.h"
+#include "umh/core/ir/flow.h"
 
 #include "bpfilter/context.h"
 
@@ -179,7 +179,7 @@ TEST(FlowOf, ManyChainsSideBySideNeedNoDeepStack)
         builder.chain("c" + std::to_string(i)).count({});
     }
     const BuiltTable table = builder.build();
-    EXPECT_EQ(codegen::stack_need(table), 1U);
+    EXPECT_EQ(ir::stack_need(table), 1U);
     EXPECT_TRUE(codegen::context_size(table));
 }
 
@@ -193,9 +193,9 @@ TEST(FlowOf, TheStackIsThatOfTheDeepestWay)
     builder.chain("d").count({});
     builder.chain("unused").jump({}, "a"); // as deep as it likes
     BuiltTable table = builder.build();
-    EXPECT_EQ(codegen::stack_need(table), 3U);
+    EXPECT_EQ(ir::stack_need(table), 3U);
     table.stack_depth = 2;
-    EXPECT_EQ(codegen::stack_need(table), 2U);
+    EXPECT_EQ(ir::stack_need(table), 2U);
 }
 
 TEST(FlowOf, EveryHookCounts)
@@ -206,7 +206,7 @@ TEST(FlowOf, EveryHookCounts)
     builder.chain("OUTPUT", ir::Hook::local_out, ir::Accept{}).jump({}, "b");
     builder.chain("a").count({});
     builder.chain("b").jump({}, "a");
-    EXPECT_EQ(codegen::stack_need(builder.build()), 2U);
+    EXPECT_EQ(ir::stack_need(builder.build()), 2U);
 }
 
 TEST(FlowOf, ListsWhatCanBeReached)
@@ -215,7 +215,7 @@ TEST(FlowOf, ListsWhatCanBeReached)
     builder.chain("FORWARD", hook, ir::Accept{}).jump({mismatch}, "user").rule({}, ir::Drop{});
     builder.chain("user").count({});
     builder.chain("unused").count({});
-    const codegen::Flow flow = codegen::find_flow(builder.build(), hook);
+    const ir::Flow flow = ir::find_flow(builder.build(), hook);
     EXPECT_TRUE(flow.jumps);
     EXPECT_THAT(flow.entries, ElementsAre(0, 1, 2, 4)); // 2: the policy, of RETURN
     EXPECT_THAT(flow.rules, ElementsAre(0, 1, 2, 4, 5));

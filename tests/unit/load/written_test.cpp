@@ -121,8 +121,8 @@ TEST_P(Walker, AgreesWithTheInterpreter)
             ASSERT_EQ(
                 difference(key, written.key(cpu), wants[static_cast<std::size_t>(hook)].parts), "")
                 << "table " << i << ", packet " << n << ": " << describe(packet);
-            for (const ir::RuleId id : outcome.counted)
-                counters[id] += {1, packet.size()};
+            for (const auto &[rule, bytes] : outcome.counted)
+                counters[rule] += {1, bytes};
             counted += outcome.counted.size();
         }
         ASSERT_EQ(test::difference(table, written.counters(), counters), "")

@@ -8,7 +8,9 @@
 
 #include <gtest/gtest.h>
 
+#include <cerrno>
 #include <string>
+#include <vector>
 
 namespace bpfilter::test {
 
@@ -27,11 +29,27 @@ inline Result<blob::DecodedTable> decode_payload(const Payload &payload)
     return blob::decode_replace(payload.bytes, native(payload.family));
 }
 
-// The errno, 0 if all is well.
+// With what is left to the kernel to check, and what is wrong behind that.
+struct Checked {
+    std::vector<blob::KernelEntry> entries;
+    int error = 0;
+};
+
+inline Checked checked(const Payload &payload)
+{
+    Checked checked;
+    const auto decoded =
+        blob::decode_replace(payload.bytes, 0, native(payload.family), checked.entries);
+    checked.error = decoded ? 0 : decoded.error().code;
+    return checked;
+}
+
+// The errno, 0 if all is well; ENOENT: there is something that we do not have, so that it is left to
+// the kernel whether it has that.
 inline int error_of(const Payload &payload)
 {
-    const auto decoded = decode_payload(payload);
-    return decoded ? 0 : decoded.error().code;
+    const Checked all = checked(payload);
+    return all.error == 0 && !all.entries.empty() ? ENOENT : all.error;
 }
 
 inline std::string message_of(const Payload &payload)

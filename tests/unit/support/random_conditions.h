@@ -32,6 +32,9 @@ public:
     }
 
     void learn(const ir::Key &key) { keys_.push_back(key); }
+    // Tables that ask the kernel's own matches, with even numbers, call its targets, with odd ones,
+    // and set marks.
+    void use_instances() { instances_ = true; }
 
     // Chains as ip_tables has them: hooks 1 to 3, then user chains, each with its foot.
     ir::Table table()
@@ -81,7 +84,8 @@ private:
             return field != ir::Field::fragment;
         const Part part = row(field).part;
         const bool first = field != ir::Field::mobility && field != ir::Field::mobility_type;
-        return first && (part == Part::ip || part == Part::devices || part == Part::walk ||
+        return first && (part == Part::ip || part == Part::devices || part == Part::mark ||
+                         part == Part::walk ||
                          part == Part::transport || part == Part::tcp_options);
     }
 
@@ -115,7 +119,16 @@ private:
         } else if (kind == 10 && !conditions.empty()) {
             verdict = dice_.one_in(4) ? ir::Verdict(ir::Queue{}) : ir::Verdict(ir::Drop{});
         }
+        if (instances_ && dice_.one_in(3) && std::holds_alternative<ir::Continue>(verdict))
+            verdict = effect();
         push(table, std::move(conditions), verdict);
+    }
+
+    ir::Verdict effect()
+    {
+        if (dice_.one_in(3))
+            return ir::SetField{ir::Field::mark, number() & number(), dice_.below(4)};
+        return ir::KernelTarget{dice_.below(500) * 2 + 1};
     }
 
     ir::Conditions rule()
@@ -125,7 +138,20 @@ private:
             add_ports(conditions);
         for (unsigned n = dice_.one_in(2) ? dice_.below(3) : dice_.below(7); n > 0; --n)
             conditions.push_back(condition());
-        return conditions;
+        return instances_ && dice_.one_in(2) ? with_instances(conditions) : conditions;
+    }
+
+    // One or two of them, anywhere.
+    ir::Conditions with_instances(const ir::Conditions &conditions)
+    {
+        std::vector<ir::Condition> list = conditions.unpacked();
+        for (unsigned n = 1 + dice_.below(2); n > 0; --n)
+            list.insert(list.begin() + dice_.below(static_cast<unsigned>(list.size()) + 1),
+                        ir::Kernel{dice_.below(500) * 2});
+        ir::Conditions result;
+        for (const ir::Condition &condition : list)
+            result.push_back(condition);
+        return result;
     }
 
     void add_ports(ir::Conditions &conditions)
@@ -246,6 +272,7 @@ private:
     ir::Family family_;
     std::vector<ir::Field> fields_;
     std::vector<ir::Key> keys_;
+    bool instances_ = false;
 };
 
 } // namespace bpfilter::test

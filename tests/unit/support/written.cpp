@@ -27,18 +27,6 @@ template <typename T> T need(Result<T> result)
     return std::move(*result);
 }
 
-std::uint32_t run_once(int program, const PacketBytes &frame, std::uint32_t element)
-{
-    __sk_buff context{};
-    context.cb[0] = element;
-    LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame.data(),
-                .data_size_in = static_cast<__u32>(frame.size()), .ctx_in = &context,
-                .ctx_size_in = sizeof(context), .repeat = 1);
-    if (bpf_prog_test_run_opts(program, &options) < 0)
-        throw std::runtime_error(std::string("BPF_PROG_TEST_RUN: ") + std::strerror(errno));
-    return options.retval;
-}
-
 } // namespace
 
 Written::Written(Arenas &arenas, const ir::Table &table)
@@ -46,37 +34,67 @@ Written::Written(Arenas &arenas, const ir::Table &table)
       ether_type_(table.family == ir::Family::ipv6 ? ETH_P_IPV6 : ETH_P_IP),
       written_(need(write_table(arenas, table))),
       elements_(
-          need(Mapping::of(arenas.elements(), 0, std::size_t{element_size} * written_.cpus, true)))
+          need(Mapping::of(arenas.elements(), 0, std::size_t{element_size} * BPFILTER_NESTING * written_.cpus, true)))
 {
 }
 
-std::span<std::byte> Written::element(std::uint32_t cpu) const
+std::span<std::byte> Written::element(std::uint32_t number) const
 {
-    return elements_.bytes().subspan(std::size_t{element_size} * cpu, element_size);
+    return elements_.bytes().subspan(std::size_t{element_size} * number, element_size);
+}
+
+std::uint32_t Written::run_once(int program, std::uint32_t element, CalledPacket &packet)
+{
+    const PacketBytes frame = ethernet(packet.bytes, some_device, ether_type_);
+    __sk_buff context{};
+    context.cb[0] = element;
+    context.mark = packet.mark;
+    __sk_buff behind{};
+    LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame.data(),
+                .data_size_in = static_cast<__u32>(frame.size()), .ctx_in = &context,
+                .ctx_out = &behind, .ctx_size_in = sizeof(context), .ctx_size_out = sizeof(behind),
+                .repeat = 1);
+    if (bpf_prog_test_run_opts(program, &options) < 0)
+        throw std::runtime_error(std::string("BPF_PROG_TEST_RUN: ") + std::strerror(errno));
+    mark_ = packet.mark = behind.mark;
+    ++runs_;
+    return options.retval;
 }
 
 std::uint32_t Written::run(ir::Hook hook, const PacketBytes &packet, const ir::Surroundings &around,
-                           std::uint32_t cpu)
+                           std::uint32_t cpu, Module *module, std::uint32_t depth)
 {
     const WrittenHook &place = written_.hooks.at(static_cast<std::size_t>(hook));
-    bpfilter_context context{};
-    std::ranges::copy(around.in, context.in);
-    std::ranges::copy(around.out, context.out);
-    context.link = around.link;
-    context.quirks = around.quirks;
-    context.root = place.root;
-    std::memcpy(element(cpu).data(), &context, sizeof(context));
-    const PacketBytes frame = ethernet(packet, some_device, ether_type_);
-    std::uint32_t verdict = BPFILTER_AGAIN;
-    for (unsigned n = 0; n < runs_max && verdict == BPFILTER_AGAIN; ++n, ++runs_)
-        verdict = run_once(place.program, frame, cpu);
-    return verdict;
+    const std::uint32_t number = cpu * BPFILTER_NESTING + depth;
+    auto *context = reinterpret_cast<bpfilter_context *>(element(number).data());
+    *context = {};
+    std::ranges::copy(around.in, context->in);
+    std::ranges::copy(around.out, context->out);
+    context->link = around.link;
+    context->quirks = around.quirks;
+    context->root = place.root;
+    CalledPacket called{packet, around.mark};
+    for (unsigned n = 0; n < runs_max; ++n) {
+        const std::uint32_t result = run_once(place.program, number, called);
+        if (result != BPFILTER_AGAIN && result != BPFILTER_CALL)
+            return result;
+        if (result == BPFILTER_AGAIN)
+            continue;
+        if (module == nullptr || context->again == 0)
+            throw std::runtime_error("an instance is called that should not be");
+        const Module::Answer answer = module->call(context->call, called);
+        if (answer.verdict)
+            return *answer.verdict;
+        context->answer = answer.matches ? 1 : 0;
+    }
+    return BPFILTER_AGAIN;
 }
 
-std::vector<std::uint32_t> Written::key(std::uint32_t cpu) const
+std::vector<std::uint32_t> Written::key(std::uint32_t cpu, std::uint32_t depth) const
 {
     std::vector<std::uint32_t> words(ir::key_words);
-    std::memcpy(words.data(), element(cpu).data() + element_key, words.size() * sizeof(words[0]));
+    const auto bytes = element(cpu * BPFILTER_NESTING + depth);
+    std::memcpy(words.data(), bytes.data() + element_key, words.size() * sizeof(words[0]));
     return words;
 }
 

@@ -135,6 +135,10 @@ public:
     Result<UniqueFd> netns(std::uint64_t) override { return UniqueFd(dup(netns_)); }
     Result<> commit(const bpfilter_commit &) override { return fail(ENOSYS); }
     Result<> commit_records(const bpfilter_commit_records &) override { return fail(ENOSYS); }
+    Result<> check(std::uint64_t, std::span<const bpfilter_check_entry>, int) override
+    {
+        return fail(ENOSYS);
+    }
     Result<std::vector<UniqueFd>> kept(std::uint64_t) override { return fail(ENOSYS); }
     Result<> give(std::uint64_t, std::span<const int>) override { return fail(ENOSYS); }
 

@@ -33,8 +33,9 @@ TEST(Lead, GoesOnToThePolicy)
 
 TEST(Lead, EndsAtWhatCannotBeDecided)
 {
-    const std::vector<ir::Verdict> undecidable = {ir::Return{}, ir::Queue{}, ir::Jump{0},
-                                                  ir::Goto{0}};
+    const std::vector<ir::Verdict> undecidable = {
+        ir::Return{}, ir::Queue{}, ir::Jump{0},
+        ir::Goto{0},  ir::SetField{ir::Field::mark, 0, 1}, ir::KernelTarget{0}};
     for (const ir::Verdict &verdict : undecidable) {
         TableBuilder builder;
         builder.chain("INPUT", ir::Hook::local_in, ir::Accept{})
@@ -44,6 +45,20 @@ TEST(Lead, EndsAtWhatCannotBeDecided)
         const ir::Table table = builder.build();
         EXPECT_THAT(ids(xdp::find_lead(table, ir::Hook::local_in)), ElementsAre(0))
             << verdict.index();
+    }
+}
+
+TEST(Lead, EndsAtWhatTheKernelIsAsked)
+{
+    for (const ir::Condition &condition :
+         {ir::Condition(ir::Kernel{0}), ir::Condition(ir::Range{ir::Field::mark, 1, 0})}) {
+        TableBuilder builder;
+        builder.chain("INPUT", ir::Hook::local_in, ir::Accept{})
+            .rule({in("eth0")}, ir::Drop{})
+            .rule({in("eth1")}, ir::Drop{});
+        ir::Table table = builder.build();
+        table.rules[1].conditions.push_back(condition);
+        EXPECT_THAT(ids(xdp::find_lead(table, ir::Hook::local_in)), ElementsAre(0));
     }
 }
 

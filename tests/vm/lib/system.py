@@ -14,6 +14,7 @@ from .check import Skip
 
 STOCK = "ip_tables"
 OURS = "bpfilter"
+FORMS = ("auto", "code", "data")
 
 
 def name() -> str:
@@ -65,13 +66,24 @@ def users() -> dict[str, int]:
     return found
 
 
+def form() -> str:
+    """What tables become."""
+    return os.environ.get("BPFILTER_FORM", FORMS[0])
+
+
+def _options() -> dict[str, str]:
+    """For every time that modprobe loads bpfilter."""
+    chosen = {} if form() == FORMS[0] else {"form": form()}
+    if "debug" in os.uname().release:
+        chosen["deadline"] = "600"  # a kernel that checks everything verifies thousands of rules at its leisure
+    return chosen
+
+
 def load() -> None:
     """Load what is under test; the other one must not be there."""
     if name() == OURS:
-        if "debug" in os.uname().release:
-            # A kernel that checks everything verifies thousands of rules at its leisure.
-            with open("/etc/modprobe.d/bpfilter-debug.conf", "w", encoding="ascii") as file:
-                file.write("options bpfilter deadline=600\n")
+        with open("/etc/modprobe.d/bpfilter-tests.conf", "w", encoding="ascii") as file:
+            file.writelines(f"options bpfilter {name}={value}\n" for name, value in _options().items())
         subprocess.run(["modprobe", "bpfilter"], check=True)
         if not os.path.isdir("/sys/module/bpfilter"):
             raise RuntimeError("modprobe bpfilter succeeded, but the module is not there")

@@ -36,8 +36,11 @@ void make_canonical(MutableBytes bytes, const Entries &entries, const Uses &uses
         const MutableBytes out(canonical);
         put_entry(out, entry, layout, reach[id]);
         each_extension(entry, id, uses,
-                       [&out](const auto &extension, const ExtensionView &view, std::size_t at) {
-                           put_extension(out, at, view, extension);
+                       [&](const auto *extension, const ExtensionView &view, std::size_t at) {
+                           if (extension != nullptr)
+                               put_extension(out, at, view, *extension);
+                           else
+                               store_bytes(out, at, slice(entry.bytes(), at, view.size()));
                        });
         store_bytes(bytes, entries.offsets[id], canonical);
     }

@@ -38,6 +38,9 @@ public:
     std::string operator()(const ir::Queue & /*verdict*/) const { return named("QUEUE"); }
     std::string operator()(const ir::Return & /*verdict*/) const { return named("RETURN"); }
     std::string operator()(const ir::Continue & /*verdict*/) const { return {}; }
+    // Of these the text is there already.
+    std::string operator()(const ir::SetField & /*verdict*/) const { return {}; }
+    std::string operator()(const ir::KernelTarget & /*verdict*/) const { return {}; }
     std::string operator()(const ir::Jump &jump) const
     {
         return named(chains_.target_name(jump.target));

@@ -33,7 +33,8 @@ struct Chains {
 Chains find_chains(const Request &request, const Entries &entries, const HookTable &hooks);
 
 // The rule as `iptables -S` prints it; "-P INPUT ACCEPT" for policies, "-N c1" for ERROR
-// nodes. The text that `rule` has so far is that of its matches.
+// nodes. The text that `rule` has so far is that of its matches, and of a target that is not
+// standard.
 std::string rule_text(const Entry &entry, const ir::Rule &rule, const Chains &chains, bool policy);
 
 } // namespace bpfilter::blob

@@ -108,9 +108,9 @@ public:
         std::size_t at = compat_.native->entry_size;
         std::size_t target = at;
         each_extension(entry, id, uses_,
-                       [&](const auto &extension, const ExtensionView &view, std::size_t) {
+                       [&](const auto *extension, const ExtensionView &view, std::size_t) {
                            target = at;
-                           at += put_one(out.subspan(at), view, extension);
+                           at += put_one(out.subspan(at), view, *extension);
                        });
         if (entry.is_standard())
             put_verdict(out.subspan(target), entry);
@@ -188,8 +188,8 @@ std::uint32_t growth(const Entry &entry, std::size_t id, const Uses &uses, const
 {
     std::size_t sum = compat.native->entry_size - compat.entry_size;
     each_extension(entry, id, uses,
-                   [&](const extension::Extension &extension, const ExtensionView &, std::size_t) {
-                       sum += extra(extension, compat);
+                   [&](const extension::Extension *extension, const ExtensionView &, std::size_t) {
+                       sum += extra(*extension, compat);
                    });
     return static_cast<std::uint32_t>(sum);
 }

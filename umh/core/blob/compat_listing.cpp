@@ -53,9 +53,9 @@ void put_entry(MutableBytes out, const Entry &entry, std::size_t id, const Uses 
     std::size_t at = compat.entry_size;
     std::size_t target = at;
     each_extension(entry, id, uses,
-                   [&](const auto &extension, const ExtensionView &view, std::size_t) {
+                   [&](const auto *extension, const ExtensionView &view, std::size_t) {
                        target = at;
-                       at += put_extension(out.subspan(at), view, extension, compat);
+                       at += put_extension(out.subspan(at), view, *extension, compat);
                    });
     put_verdict(out.subspan(target), entry, deltas);
     store(out, compat.target_offset, static_cast<std::uint16_t>(target));

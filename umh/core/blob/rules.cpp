@@ -4,6 +4,7 @@
 #include "umh/core/blob/conditional.h"
 #include "umh/core/extension/text.h"
 
+#include <cerrno>
 #include <utility>
 
 namespace bpfilter::blob {
@@ -29,8 +30,8 @@ void add_text(std::string &text, const ExtensionView &match, const std::string &
 // One rule after the other: a packet's questions and what becomes of it.
 class Decoder {
 public:
-    Decoder(const RuleContext &context, const Uses *known)
-        : context_(context), family_(context.layout.family), known_(known)
+    Decoder(const RuleContext &context, const Uses *known, std::vector<KernelEntry> &checks)
+        : context_(context), family_(context.layout.family), known_(known), checks_(checks)
     {
     }
 
@@ -40,6 +41,7 @@ public:
         ir::Rule rule{
             .id = id, .conditions = entry.ip_conditions(), .verdict = ir::Drop{}, .text = {}};
         const bool asks = !never(rule.conditions);
+        begin_instances(id);
         Result<> checked;
         std::size_t n = 0;
         entry.each_match([&](const ExtensionView &view, std::size_t) {
@@ -57,19 +59,52 @@ public:
         if (!checked)
             return fail(std::move(checked.error()));
         rule.conditions.shrink_to_fit();
-        auto verdict = target(id);
-        if (!verdict)
-            return fail(std::move(verdict.error()));
-        rule.verdict = *verdict;
+        auto meaning = target(id);
+        if (!meaning)
+            return fail(std::move(meaning.error()));
+        rule.verdict = meaning->verdict;
+        if (const auto name = entry.target().name(); !entry.is_standard() && !entry.is_error())
+            rule.text += " -j " + extension::printable(name) + meaning->text;
         return rule;
     }
 
     Uses take_uses() && { return std::move(found_); }
 
 private:
+    // Does the kernel check this entry? Then its matches and its target have numbers.
+    void begin_instances(RuleId id)
+    {
+        const Entry &entry = context_.entries.list[id];
+        counts_ = !known_ && uses_kernel(entry);
+        if (counts_)
+            checks_.push_back({context_.entries.offsets[id], context_.reach[id]});
+    }
+
+    bool uses_kernel(const Entry &entry) const
+    {
+        bool some = false;
+        entry.each_match([&](const ExtensionView &view, std::size_t) {
+            some = is_of_kernel(find_match(family_, view));
+            return !some;
+        });
+        return some || is_of_kernel(find_target(family_, entry.target()));
+    }
+
+    template <typename T> static bool is_of_kernel(const Result<const T *> &found)
+    {
+        return !found && found.error().code == ENOENT;
+    }
+
+    std::uint32_t next_instance() { return counts_ ? instances_++ : 0; }
+
     Result<extension::Meaning> match(RuleId id, std::size_t n, const ExtensionView &view)
     {
         const auto match = find(id, n, view);
+        const std::uint32_t instance = next_instance();
+        if (counts_ && is_of_kernel(match)) {
+            found_.add(static_cast<const MatchExtension *>(nullptr));
+            return extension::Meaning{.conditions = {ir::Kernel{instance}}, .text = {}};
+        }
         if (!match)
             return fail(match.error());
         const MatchExtension &row = **match;
@@ -83,11 +118,16 @@ private:
         return meaning;
     }
 
-    Result<ir::Verdict> target(RuleId id)
+    Result<extension::TargetMeaning> target(RuleId id)
     {
         const Entry &entry = context_.entries.list[id];
         const auto view = entry.target();
         const auto target = find(id, view);
+        const std::uint32_t instance = next_instance();
+        if (counts_ && is_of_kernel(target)) {
+            found_.add(static_cast<const TargetExtension *>(nullptr));
+            return extension::TargetMeaning{ir::KernelTarget{instance}};
+        }
         if (!target)
             return fail(target.error());
         const TargetExtension &row = **target;
@@ -105,14 +145,14 @@ private:
     Result<const MatchExtension *> find(RuleId id, std::size_t n, const ExtensionView &view) const
     {
         if (known_)
-            return &known_->match(id, n);
+            return known_->match(id, n);
         return find_match(family_, view);
     }
 
     Result<const TargetExtension *> find(RuleId id, const ExtensionView &view) const
     {
         if (known_)
-            return &known_->target(id);
+            return known_->target(id);
         return find_target(family_, view);
     }
 
@@ -133,14 +173,18 @@ private:
     const RuleContext &context_;
     ir::Family family_;
     const Uses *known_;
+    std::vector<KernelEntry> &checks_;
+    bool counts_ = false; // this entry is one that the kernel checks
+    std::uint32_t instances_ = 0;
     Uses found_;
 };
 
 } // namespace
 
-Result<Rules> decode_rules(const RuleContext &context, const Uses *known)
+Result<Rules> decode_rules(const RuleContext &context, const Uses *known,
+                           std::vector<KernelEntry> &checks)
 {
-    Decoder decoder(context, known);
+    Decoder decoder(context, known, checks);
     Rules rules;
     rules.list.reserve(context.entries.list.size());
     for (RuleId id = 0; id < context.entries.list.size(); ++id) {

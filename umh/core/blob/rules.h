@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 //
 // Rules: step 5 of translate_table, entry by entry: every match, then the target, must be
-// an extension that is known, used as it wants to be used.
+// an extension that is used as it wants to be used. One that is not in our list is the kernel's: it
+// checks and runs it, as instance n of the table. All matches and the target of an entry that has
+// such a one are checked by the kernel, and count as instances.
 #pragma once
 
 #include "umh/core/blob/chains.h"
@@ -25,13 +27,21 @@ struct RuleContext {
     const Chains &chains;
 };
 
+// An entry that the kernel is to check.
+struct KernelEntry {
+    std::uint32_t offset = 0; // from the first entry
+    std::uint32_t hooks = 0;  // that reach it
+    bool operator==(const KernelEntry &) const = default;
+};
+
 struct Rules {
     std::vector<ir::Rule> list; // their texts: those of their matches
     Uses uses;
 };
 
-// `known`: the uses, if they were found before. ENOENT: an extension is not supported; EINVAL:
-// one is used wrongly.
-Result<Rules> decode_rules(const RuleContext &context, const Uses *known);
+// `known`: the uses, if they were found before. EINVAL: an extension is used wrongly. `checks`: the
+// entries for the kernel, up to the one where something is wrong and that one too.
+Result<Rules> decode_rules(const RuleContext &context, const Uses *known,
+                           std::vector<KernelEntry> &checks);
 
 } // namespace bpfilter::blob

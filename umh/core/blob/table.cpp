@@ -76,7 +76,8 @@ std::vector<std::byte> take_entries(std::vector<std::byte> memory, Bytes entries
 
 // The request lies in `memory`.
 Result<DecodedTable> decode_native(const Request &request, std::vector<std::byte> memory,
-                                   const Layout &layout, const Uses *known)
+                                   const Layout &layout, const Uses *known,
+                                   std::vector<KernelEntry> &checks)
 {
     auto entries = walk_entries(request, layout);
     if (!entries)
@@ -88,7 +89,7 @@ Result<DecodedTable> decode_native(const Request &request, std::vector<std::byte
     if (!reach)
         return fail(reach.error());
     Chains chains = find_chains(request, *entries, *hooks);
-    auto rules = decode_rules({layout, request.table, *entries, *reach, chains}, known);
+    auto rules = decode_rules({layout, request.table, *entries, *reach, chains}, known, checks);
     if (!rules)
         return fail(std::move(rules.error()));
     const auto properties = check_table(request);
@@ -118,23 +119,25 @@ Result<DecodedTable> decode_native(const Request &request, std::vector<std::byte
 } // namespace
 
 Result<DecodedTable> decode_replace(std::vector<std::byte> message, std::size_t before,
-                                    const Layout &layout)
+                                    const Layout &layout, std::vector<KernelEntry> &checks)
 {
     const auto request = read_request(Bytes(message).subspan(before), layout);
     if (!request)
         return fail(request.error());
     if (!layout.native)
-        return decode_native(*request, std::move(message), layout, nullptr);
+        return decode_native(*request, std::move(message), layout, nullptr, checks);
     auto native = make_native(*request, layout);
     if (!native)
         return fail(std::move(native.error()));
     message = {};
-    return decode_native(native->request, std::move(native->bytes), *layout.native, &native->uses);
+    return decode_native(native->request, std::move(native->bytes), *layout.native, &native->uses,
+                         checks);
 }
 
 Result<DecodedTable> decode_replace(Bytes payload, const Layout &layout)
 {
-    return decode_replace(std::vector(payload.begin(), payload.end()), 0, layout);
+    std::vector<KernelEntry> checks;
+    return decode_replace(std::vector(payload.begin(), payload.end()), 0, layout, checks);
 }
 
 } // namespace bpfilter::blob

@@ -7,12 +7,17 @@
 // then the table's name (ENOENT) and its hooks (EINVAL). What remains for the caller is
 // what depends on the table in force: EAGAIN if `num_counters` is not its number of rules.
 //
+// A match or target that is not in our list is the kernel's (rules.h): what the kernel says of the
+// entries that use one comes before what is wrong behind them. So of native requests these entries
+// are told, whether the rest is good or not. A 32-bit caller's are ENOENT.
+//
 // A table is native, whoever brought it: the request of a 32-bit caller is translated first
 // (compat.h), and nothing remembers that it was.
 #pragma once
 
 #include "umh/core/blob/layout.h"
 #include "umh/core/blob/request.h"
+#include "umh/core/blob/rules.h"
 #include "umh/core/blob/tables.h"
 #include "umh/core/blob/uses.h"
 #include "umh/core/ir/table.h"
@@ -47,8 +52,9 @@ struct DecodedTable {
 Result<DecodedTable> decode_replace(Bytes payload, const Layout &layout);
 
 // The same of a message that begins with something else, `before` bytes of it. It becomes the
-// table's entries: there is no other copy.
+// table's entries: there is no other copy. `checks`: what the kernel is to check, before whatever
+// the error is; none, if that is of the table as a whole.
 Result<DecodedTable> decode_replace(std::vector<std::byte> message, std::size_t before,
-                                    const Layout &layout);
+                                    const Layout &layout, std::vector<KernelEntry> &checks);
 
 } // namespace bpfilter::blob

@@ -8,9 +8,9 @@ namespace bpfilter::extension {
 
 namespace {
 
-Result<ir::Verdict> decode_error(const TargetUse &)
+Result<TargetMeaning> decode_error(const TargetUse &)
 {
-    return ir::Drop{};
+    return TargetMeaning{ir::Drop{}};
 }
 
 } // namespace

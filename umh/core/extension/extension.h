@@ -62,10 +62,16 @@ struct TargetUse {
     std::span<const std::uint32_t> offsets; // of all rules, ascending
 };
 
+// What its payload says.
+struct TargetMeaning {
+    ir::Verdict verdict;
+    std::string text = {}; // as iptables prints it behind "-j NAME": " --set-xmark 0x1/0xff"
+};
+
 struct TargetExtension : Extension {
     // Offsets of jumps were checked where that matters; one that leads nowhere in a rule
     // that is never reached gives any verdict.
-    Result<ir::Verdict> (*read)(const TargetUse &use) = nullptr;
+    Result<TargetMeaning> (*read)(const TargetUse &use) = nullptr;
 };
 
 // MatchExtension::read, made of what an extension has to say about its structure Info:
@@ -104,7 +110,8 @@ std::string describe(std::string_view kind, const Extension &extension);
 Result<> check_use(std::string_view kind, const Extension &extension, std::size_t size,
                    const ExtensionUse &use);
 
-// ENOENT if this name in this revision is not there: nothing is ever skipped.
+// ENOENT if this name in this revision is not in the list: then it is the kernel's, or nobody's.
+// Nothing is ever skipped.
 Result<const MatchExtension *> find_match(ir::Family family, std::string_view name,
                                           std::uint8_t revision);
 Result<const TargetExtension *> find_target(ir::Family family, std::string_view name,

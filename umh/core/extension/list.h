@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// The list of extensions (list.def): what is not there is not supported.
+// The list of extensions (list.def): what is not there is the kernel's.
 #pragma once
 
 #include "umh/core/extension/extension.h"

@@ -24,7 +24,7 @@ ir::Verdict jump(std::uint32_t offset, const TargetUse &use)
     return use.go_to ? ir::Verdict(ir::Goto{target}) : ir::Verdict(ir::Jump{target});
 }
 
-Result<ir::Verdict> decode_standard(const TargetUse &use)
+ir::Verdict verdict_of(const TargetUse &use)
 {
     const auto verdict = load<std::int32_t>(use.payload, 0);
     if (is_jump(verdict))
@@ -39,6 +39,11 @@ Result<ir::Verdict> decode_standard(const TargetUse &use)
     default:
         return ir::Drop{};
     }
+}
+
+Result<TargetMeaning> decode_standard(const TargetUse &use)
+{
+    return TargetMeaning{verdict_of(use)};
 }
 
 } // namespace

@@ -28,6 +28,21 @@ std::string printable(std::string_view bytes)
     return text;
 }
 
+std::string quoted(std::string_view bytes)
+{
+    constexpr std::string_view plain = "_-0123456789abcdefghijklmnopqrstuvwxyz"
+                                       "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+    if (!bytes.empty() && bytes.find_first_not_of(plain) == std::string_view::npos)
+        return printable(bytes);
+    std::string escaped;
+    for (const char c : bytes) {
+        if (c == '"' || c == '\\' || c == '\'')
+            escaped += '\\';
+        escaped += c;
+    }
+    return '"' + printable(escaped) + '"';
+}
+
 std::string option_text(std::string_view option, bool invert, std::string_view value)
 {
     return fmt::format("{} {} {}", invert ? " !" : "", option, value);

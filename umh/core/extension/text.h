@@ -16,6 +16,9 @@ namespace bpfilter::extension {
 // Cut after some 64 characters, so that a message has room for two of them.
 std::string printable(std::string_view bytes);
 
+// A string as iptables prints one: in quotes, if it needs them. Cut as printable() does.
+std::string quoted(std::string_view bytes);
+
 // " --dport 80", " ! --option value"
 std::string option_text(std::string_view option, bool invert, std::string_view value);
 

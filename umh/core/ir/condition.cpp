@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace bpfilter::ir {
 
 namespace {
@@ -20,6 +22,7 @@ struct PartsOf {
     }
     Parts operator()(const Require &require) const { return row(require.state).part; }
     Parts operator()(const Listed &listed) const { return row(listed.list).part; }
+    Parts operator()(const Kernel & /*kernel*/) const { return {}; }
     Parts operator()(const Never & /*never*/) const { return {}; }
 
 private:
@@ -81,6 +84,11 @@ struct Text {
         return list;
     }
 
+    std::string operator()(const Kernel &kernel) const
+    {
+        return fmt::format("kernel {}", kernel.instance);
+    }
+
     std::string operator()(const Never & /*never*/) const { return "never"; }
 
 private:
@@ -101,6 +109,13 @@ Parts parts_of(const Conditions &conditions)
     for (const Condition &condition : conditions)
         parts |= std::visit(PartsOf{}, condition);
     return complete(parts);
+}
+
+bool asks_kernel(const Conditions &conditions)
+{
+    return std::ranges::any_of(conditions, [](const Condition &condition) {
+        return std::holds_alternative<Kernel>(condition);
+    });
 }
 
 std::string text(const Conditions &conditions)

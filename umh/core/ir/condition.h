@@ -6,12 +6,13 @@
 // A RULE holds its conditions in the order in which ip_tables asks them: the IP part, then
 // match after match. They are asked one by one; the first that does not hold ends the rule.
 // Three outcomes exist: the packet matches (all hold), it does not, or it is dropped on the
-// spot ("hotdrop": only Require does that, and a rule that was dropped in is not counted).
+// spot ("hotdrop": Require and Kernel do that, and a rule that was dropped in is not counted).
 //
-// So the ORDER MATTERS only where a Require is: one that is before a condition that does not
-// hold drops the packet, one behind it is not asked. Conditions between two Requires may be
-// asked in any order; none may go from one side of a Require to the other, unless it is known
-// that the header is not cut off. A Never behind a Require is no Never for the rule.
+// So the ORDER MATTERS only where a Require or a Kernel is: one that is before a condition that
+// does not hold drops the packet, or changes what the kernel knows; one behind it is not asked.
+// Conditions between two of these may be asked in any order; none may go from one side to the
+// other, unless it is known that the header which a Require asks for is not cut off. A Never
+// behind one of them is no Never for the rule.
 //
 // Numbers are modulo 2^32. A kind that is added here must be added wherever conditions are
 // visited: visitors name each kind, and none has a catch-all.
@@ -75,11 +76,18 @@ struct Listed {
     bool operator==(const Listed &) const = default;
 };
 
+// What a match of the kernel's own says, which is instance n of the table. Each time it is asked it
+// may answer otherwise, or drop the packet.
+struct Kernel {
+    std::uint32_t instance = 0;
+    bool operator==(const Kernel &) const = default;
+};
+
 // Does not hold.
 struct Never {
     bool operator==(const Never &) const = default;
 };
 
-using Condition = std::variant<Range, Masked, Not, AnyOf, Require, Listed, Never>;
+using Condition = std::variant<Range, Masked, Not, AnyOf, Require, Listed, Kernel, Never>;
 
 } // namespace bpfilter::ir

@@ -20,6 +20,7 @@ enum class Kind : std::uint8_t {
     any,          // lists of tests
     require,
     listed, // items
+    kernel, // instance
     never,
 };
 
@@ -78,6 +79,8 @@ public:
             words_.insert(words_.end(), item.begin(), item.end());
     }
 
+    void operator()(const Kernel &kernel) { put({head(Kind::kernel), kernel.instance}); }
+
     void operator()(const Never & /*never*/) { put({head(Kind::never)}); }
 
 private:
@@ -119,6 +122,8 @@ public:
             return Require{field_of(first)};
         case Kind::listed:
             return listed(first);
+        case Kind::kernel:
+            return Kernel{take()};
         case Kind::never:
             break;
         }

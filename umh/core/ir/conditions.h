@@ -81,9 +81,13 @@ private:
 // The parts of the key that have to be there, complete (part.h).
 Parts parts_of(const Conditions &conditions);
 
+// Is a match of the kernel's own among them?
+bool asks_kernel(const Conditions &conditions);
+
 // " protocol = 6, require tcp, destination_port in 80..90"; "always" if there are none.
 //     field = 5   field in 5..9   field in 10..4 (around the end)   field & 0x17 = 0x2
-//     not (a, b)   any (a | b, c)   require tcp   route has 2001:db8::1 2001:db8::2   never
+//     not (a, b)   any (a | b, c)   require tcp   route has 2001:db8::1 2001:db8::2   kernel 3
+//     never
 std::string text(const Conditions &conditions);
 
 } // namespace bpfilter::ir

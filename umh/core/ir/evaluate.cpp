@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <stdexcept>
 
 namespace bpfilter::ir {
 
@@ -13,9 +14,16 @@ constexpr Answer answer(bool holds)
     return holds ? Answer::yes : Answer::no;
 }
 
+Instances &needed(Instances *instances)
+{
+    if (instances == nullptr)
+        throw std::invalid_argument("a table with instances, and none to ask");
+    return *instances;
+}
+
 class Asker {
 public:
-    explicit Asker(const Key &key) : key_(key) {}
+    Asker(const Key &key, Instances *instances) : key_(key), instances_(instances) {}
 
     Answer operator()(const Range &test) const { return answer(holds(test)); }
     Answer operator()(const Masked &test) const { return answer(holds(test)); }
@@ -48,6 +56,11 @@ public:
         return answer(found == listed.items.size());
     }
 
+    Answer operator()(const Kernel &kernel) const
+    {
+        return needed(instances_).match(kernel.instance);
+    }
+
     Answer operator()(const Never & /*never*/) const { return Answer::no; }
 
 private:
@@ -69,13 +82,14 @@ private:
     }
 
     const Key &key_;
+    Instances *instances_;
 };
 
 // A packet's way through a table.
 class Walk {
 public:
-    Walk(const Table &table, const HookEntry &hook, const Key &key)
-        : table_(table), hook_(hook), key_(key), at_(hook.entry)
+    Walk(const Table &table, const HookEntry &hook, const Key &key, Instances *instances)
+        : table_(table), hook_(hook), key_(key), instances_(instances), at_(hook.entry)
     {
     }
 
@@ -83,7 +97,7 @@ public:
     {
         while (!outcome_) {
             const Rule &rule = table_.rules.at(at_);
-            switch (ask(rule.conditions, key_)) {
+            switch (ask(rule.conditions, key_, instances_)) {
             case Answer::no:
                 ++at_;
                 break;
@@ -91,7 +105,7 @@ public:
                 decide(Decision::drop);
                 break;
             case Answer::yes:
-                counted_.push_back(at_);
+                counted_.push_back({at_, key_[Field::length]});
                 std::visit(*this, rule.verdict);
             }
         }
@@ -103,6 +117,18 @@ public:
     void operator()(const Queue & /*verdict*/) { decide(Decision::queue); }
     void operator()(const Continue & /*verdict*/) { ++at_; }
     void operator()(const Goto &verdict) { at_ = verdict.target; }
+
+    void operator()(const SetField &verdict)
+    {
+        key_[verdict.field] = (key_[verdict.field] & verdict.keep) ^ verdict.flip;
+        ++at_;
+    }
+
+    void operator()(const KernelTarget &verdict)
+    {
+        outcome_ = needed(instances_).target(verdict.instance, key_);
+        ++at_;
+    }
 
     void operator()(const Return & /*verdict*/)
     {
@@ -129,28 +155,29 @@ private:
 
     const Table &table_;
     const HookEntry &hook_;
-    const Key &key_;
+    Key key_;
+    Instances *instances_;
     RuleId at_;
     std::vector<RuleId> back_;
-    std::vector<RuleId> counted_;
+    std::vector<Counted> counted_;
     std::optional<Decision> outcome_;
 };
 
 } // namespace
 
-Answer ask(const Conditions &conditions, const Key &key)
+Answer ask(const Conditions &conditions, const Key &key, Instances *instances)
 {
     for (const Condition &condition : conditions) {
-        const Answer one = std::visit(Asker(key), condition);
+        const Answer one = std::visit(Asker(key, instances), condition);
         if (one != Answer::yes)
             return one;
     }
     return Answer::yes;
 }
 
-Outcome evaluate(const Table &table, Hook hook, const Key &key)
+Outcome evaluate(const Table &table, Hook hook, const Key &key, Instances *instances)
 {
-    return Walk(table, table.hooks.at(static_cast<std::size_t>(hook)).value(), key).run();
+    return Walk(table, table.hooks.at(static_cast<std::size_t>(hook)).value(), key, instances).run();
 }
 
 } // namespace bpfilter::ir

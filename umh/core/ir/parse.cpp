@@ -112,6 +112,7 @@ Key parse(Family family, Bytes bytes, const Surroundings &surroundings)
     Key key;
     key[Field::length] = static_cast<std::uint32_t>(bytes.size());
     devices(key, surroundings);
+    key[Field::mark] = surroundings.mark;
     if (family == Family::ipv6) {
         ipv6(key, packet, surroundings);
     } else {

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// IR: what becomes of a packet that a rule matches, once it has been counted.
+// IR: what becomes of a packet that a rule matches, once it has been counted, or is done to it.
 #pragma once
+
+#include "umh/core/ir/field.h"
 
 #include <cstdint>
 #include <string>
@@ -41,9 +43,27 @@ struct Continue {
     bool operator==(const Continue &) const = default;
 };
 
-using Verdict = std::variant<Accept, Drop, Queue, Return, Jump, Goto, Continue>;
+// The packet's field becomes (field & keep) ^ flip; go on with the next rule.
+struct SetField {
+    Field field{};
+    std::uint32_t keep = 0;
+    std::uint32_t flip = 0;
+    bool operator==(const SetField &) const = default;
+};
+// A target of the kernel's own, which is instance n of the table: it has a verdict, or goes on with
+// the next rule, and may have changed anything about the packet then.
+struct KernelTarget {
+    std::uint32_t instance = 0;
+    bool operator==(const KernelTarget &) const = default;
+};
 
-// "accept", "jump 12", "continue"
+using Verdict =
+    std::variant<Accept, Drop, Queue, Return, Jump, Goto, Continue, SetField, KernelTarget>;
+
+// May the next rule be asked because this has been done?
+bool goes_on(const Verdict &verdict);
+
+// "accept", "jump 12", "continue", "set mark & 0xffffff00 ^ 0x1", "kernel 3"
 std::string text(const Verdict &verdict);
 
 } // namespace bpfilter::ir

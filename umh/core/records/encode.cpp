@@ -4,6 +4,7 @@
 #include "umh/core/records/record.h"
 
 #include <algorithm>
+#include <stdexcept>
 #include <variant>
 
 namespace bpfilter::records {
@@ -12,6 +13,9 @@ namespace {
 
 constexpr std::uint32_t record_size = sizeof(bpfilter_record);
 constexpr std::uint32_t slot_size = 16;
+constexpr std::size_t act_size = 16; // the most that a verdict has behind the record
+static_assert(sizeof(bpfilter_jump) == act_size && sizeof(bpfilter_set) == act_size &&
+              sizeof(bpfilter_target) == act_size);
 constexpr std::size_t line_size = 64; // counters of two CPUs do not share one
 
 bool requires_headers(const ir::Conditions &conditions)
@@ -46,6 +50,18 @@ public:
     Word operator()(const ir::Continue & /*verdict*/) { return slot_ | BPFILTER_OP_CONTINUE; }
     Word operator()(const ir::Jump &jump) { return to(jump.target) | BPFILTER_OP_JUMP; }
     Word operator()(const ir::Goto &go) { return to(go.target) | BPFILTER_OP_GOTO; }
+
+    Word operator()(const ir::SetField &set)
+    {
+        if (set.field != ir::Field::mark)
+            throw std::logic_error("nothing but the mark can be set");
+        return writer_.add(bpfilter_set{slot_, set.keep, set.flip, {}}) | BPFILTER_OP_SET_MARK;
+    }
+
+    Word operator()(const ir::KernelTarget &target)
+    {
+        return writer_.add(bpfilter_target{slot_, target.instance, {}}) | BPFILTER_OP_TARGET;
+    }
 
 private:
     Word to(ir::RuleId target)
@@ -115,11 +131,13 @@ private:
         const Position entry{table_.hooks[hook]->entry};
         const Position underflow{table_.hooks[hook]->underflow};
         return {.odd = wants_[hook].odd,
-                .entry = {place_of(usual, entry), place_of(exact, entry)},
-                .underflow = {place_of(usual, underflow), place_of(exact, underflow)},
+                .entry = place_of(usual, entry),
+                .underflow = place_of(usual, underflow),
+                .exact = exact - usual,
                 .depth = table_.stack_depth,
                 .counters = counting.place,
-                .stride = counting.stride};
+                .stride = counting.stride,
+                .unused = {}};
     }
 
     const ir::Table &table_;
@@ -133,7 +151,7 @@ Size size_of(const ir::Table &table, const HookWants &wants)
 {
     std::size_t size = (table.rules.size() + 1) * record_size;
     for (const ir::Rule &rule : table.rules)
-        size += size_behind(rule.conditions) + sizeof(bpfilter_jump);
+        size += size_behind(rule.conditions) + act_size;
     if (is_written_twice(wants))
         size *= 2;
     const std::size_t counters = table.rules.size() * slot_size;

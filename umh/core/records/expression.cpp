@@ -48,6 +48,12 @@ public:
         return writer_.add(act) | BPFILTER_OP_LISTED;
     }
 
+    Word operator()(const ir::Kernel &kernel)
+    {
+        const bpfilter_call act{kernel.instance, yes_, fail_word, {}};
+        return writer_.add(act) | BPFILTER_OP_CALL;
+    }
+
     Word operator()(const ir::Never & /*never*/) { return fail_word; }
 
 private:
@@ -110,6 +116,7 @@ struct Size {
     {
         return sizeof(bpfilter_listed) + listed.items.size() * sizeof(ir::Listed::Item);
     }
+    std::size_t operator()(const ir::Kernel & /*kernel*/) const { return sizeof(bpfilter_call); }
     std::size_t operator()(const ir::Never & /*never*/) const { return 0; }
 };
 

@@ -38,16 +38,20 @@ struct Split {
     std::vector<ir::Condition> behind;
 };
 
-// Where no header is cut off the order does not matter.
+// Where no header is cut off the order does not matter, but for what the kernel is asked.
 Split split_usual(const ir::Conditions &conditions)
 {
     Split split;
+    bool asked = false;
     for (const ir::Condition &condition : conditions) {
+        asked = asked || std::holds_alternative<ir::Kernel>(condition);
         const auto *range = std::get_if<ir::Range>(&condition);
         const auto *require = std::get_if<ir::Require>(&condition);
         if (require != nullptr && require->state == Field::transport)
             continue; // which is there or cut off
-        if (range != nullptr && is_near(range->field))
+        if (asked)
+            split.behind.push_back(condition);
+        else if (range != nullptr && is_near(range->field))
             split.ranges.push_back(*range);
         else if (require != nullptr && is_near(require->state))
             split.ranges.push_back(

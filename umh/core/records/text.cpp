@@ -82,6 +82,12 @@ private:
             return test(at<bpfilter_test>(argument));
         case BPFILTER_OP_LISTED:
             return listed(at<bpfilter_listed>(argument));
+        case BPFILTER_OP_CALL:
+            return call(at<bpfilter_call>(argument));
+        case BPFILTER_OP_TARGET:
+            return target(at<bpfilter_target>(argument));
+        case BPFILTER_OP_SET_MARK:
+            return set_mark(at<bpfilter_set>(argument));
         case BPFILTER_OP_FAIL:
             return "fail";
         default:
@@ -107,10 +113,26 @@ private:
         return fmt::format("route has {} ? {} : {}", act.count, branch(act.yes), branch(act.no));
     }
 
+    std::string call(const bpfilter_call &act) const
+    {
+        return fmt::format("call {} ? {} : {}", act.instance, branch(act.yes), branch(act.no));
+    }
+
+    static std::string target(const bpfilter_target &act)
+    {
+        return fmt::format("target {} count {}", act.instance, act.slot / 16);
+    }
+
+    static std::string set_mark(const bpfilter_set &act)
+    {
+        return fmt::format("mark & {:#x} ^ {:#x} count {}", act.keep, act.flip, act.slot / 16);
+    }
+
     std::string branch(Word next) const
     {
         const std::string text = word(next);
-        return text.starts_with("test") || text.starts_with("route") ? '(' + text + ')' : text;
+        const bool asks = text.find('?') != std::string::npos;
+        return asks ? '(' + text + ')' : text;
     }
 
     std::span<const std::byte> bytes_;

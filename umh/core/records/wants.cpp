@@ -47,9 +47,8 @@ private:
             visit(jump->target);
         if (const auto *go = std::get_if<ir::Goto>(&rule.verdict))
             visit(go->target);
-        const bool goes_on = std::holds_alternative<ir::Jump>(rule.verdict) ||
-                             std::holds_alternative<ir::Continue>(rule.verdict);
-        if (goes_on || !rule.conditions.empty())
+        const bool jumps = std::holds_alternative<ir::Jump>(rule.verdict);
+        if (jumps || goes_on(rule.verdict) || !rule.conditions.empty())
             visit(id + 1);
     }
 

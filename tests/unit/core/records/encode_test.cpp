@@ -138,6 +138,36 @@ TEST(Records, ARuleThatNeverMatchesMayStillDrop)
                     "1: -> drop 1\n");
 }
 
+// Nothing goes from one side of it to the other.
+TEST(Records, AnInstanceKeepsItsPlace)
+{
+    const ir::Range udp{Field::protocol, IPPROTO_UDP, 0};
+    const ir::Range to_80{Field::destination_port, 80, 0};
+    EXPECT_EQ(encoded(table_of(
+                  {{{udp, ir::Kernel{5}, ir::Require{Field::ports}, to_80, ir::Kernel{6}},
+                    ir::Accept{}},
+                   {{}, ir::Drop{}}})),
+              "usual\n"
+              "0: protocol = 0x11 -> call 5 ? (test ports = 0x0 ? (test destination_port = 0x50 ? "
+              "(call 6 ? accept 0 : fail) : fail) : fail) : fail\n"
+              "1: -> drop 1\n"
+              "exact\n"
+              "0: protocol = 0x11 -> call 5 ? (test ports = 0x2 ? cut off : (test ports = 0x0 ? (test "
+              "destination_port = 0x50 ? (call 6 ? accept 0 : fail) : fail) : fail)) : fail\n"
+              "1: -> drop 1\n");
+}
+
+TEST(Records, TargetsOfTheKernelAndMarks)
+{
+    EXPECT_EQ(encoded(table_of({{{}, ir::KernelTarget{3}},
+                                {{}, ir::SetField{Field::mark, 0xff, 0x100}},
+                                {{}, ir::Drop{}}})),
+              "usual\n"
+              "0: -> target 3 count 0\n"
+              "1: -> mark & 0xff ^ 0x100 count 1\n"
+              "2: -> drop 2\n");
+}
+
 TEST(Wants, AreOfTheRulesThatAHookComesTo)
 {
     ir::Table table =

@@ -1,30 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0
-#include "umh/codegen/flow.h"
+#include "umh/core/ir/flow.h"
 
 #include <algorithm>
 #include <cstddef>
 #include <optional>
 
-namespace bpfilter::codegen {
+namespace bpfilter::ir {
 
 namespace {
 
 // Where a packet may go from a rule, beside what Return and the like do.
 struct Ways {
     bool next = false;                // to the next rule, because this one does not match
-    std::optional<ir::RuleId> target; // elsewhere
+    std::optional<RuleId> target; // elsewhere
     bool back = false;                // and from there behind this rule
 };
 
-Ways ways_of(const ir::Rule &rule)
+Ways ways_of(const Rule &rule)
 {
-    Ways ways{.next =
-                  !rule.conditions.empty() || std::holds_alternative<ir::Continue>(rule.verdict),
-              .target = {}};
-    if (const auto *jump = std::get_if<ir::Jump>(&rule.verdict)) {
+    Ways ways{.next = !rule.conditions.empty() || goes_on(rule.verdict), .target = {}};
+    if (const auto *jump = std::get_if<Jump>(&rule.verdict)) {
         ways.target = jump->target;
         ways.back = true;
-    } else if (const auto *go = std::get_if<ir::Goto>(&rule.verdict)) {
+    } else if (const auto *go = std::get_if<Goto>(&rule.verdict)) {
         ways.target = go->target;
     }
     return ways;
@@ -32,7 +30,7 @@ Ways ways_of(const ir::Rule &rule)
 
 class Walk {
 public:
-    Walk(const ir::Table &table, const ir::HookEntry &hook)
+    Walk(const Table &table, const HookEntry &hook)
         : table_(table), hook_(hook), reached_(table.rules.size()), entry_(table.rules.size())
     {
     }
@@ -41,11 +39,11 @@ public:
     {
         enter(hook_.entry);
         while (!todo_.empty()) {
-            const ir::RuleId id = todo_.back();
+            const RuleId id = todo_.back();
             todo_.pop_back();
             visit(table_.rules[id]);
         }
-        for (ir::RuleId id = 0; id < reached_.size(); ++id) {
+        for (RuleId id = 0; id < reached_.size(); ++id) {
             if (reached_[id])
                 flow_.rules.push_back(id);
             if (entry_[id])
@@ -55,7 +53,7 @@ public:
     }
 
 private:
-    void reach(ir::RuleId id)
+    void reach(RuleId id)
     {
         if (id >= reached_.size() || reached_[id])
             return;
@@ -63,19 +61,19 @@ private:
         todo_.push_back(id);
     }
 
-    void enter(ir::RuleId id)
+    void enter(RuleId id)
     {
         reach(id);
         if (id < entry_.size())
             entry_[id] = true;
     }
 
-    void visit(const ir::Rule &rule)
+    void visit(const Rule &rule)
     {
         const Ways ways = ways_of(rule);
         if (ways.next)
             reach(rule.id + 1);
-        if (std::holds_alternative<ir::Return>(rule.verdict))
+        if (std::holds_alternative<Return>(rule.verdict))
             enter(hook_.underflow);
         if (!ways.target)
             return;
@@ -85,11 +83,11 @@ private:
             enter(rule.id + 1);
     }
 
-    const ir::Table &table_;
-    const ir::HookEntry &hook_;
+    const Table &table_;
+    const HookEntry &hook_;
     std::vector<bool> reached_;
     std::vector<bool> entry_;
-    std::vector<ir::RuleId> todo_;
+    std::vector<RuleId> todo_;
     Flow flow_;
 };
 
@@ -98,7 +96,7 @@ private:
 // graph. Depth first, without recursion: chains may be nested by the ten thousand.
 class Nesting {
 public:
-    explicit Nesting(const ir::Table &table) : table_(table), need_(table.rules.size(), unknown) {}
+    explicit Nesting(const Table &table) : table_(table), need_(table.rules.size(), unknown) {}
 
     std::uint32_t deepest()
     {
@@ -114,18 +112,18 @@ private:
     static constexpr std::uint32_t pending = 0xfffffffe;
 
     // Behind the last rule there is nothing; a loop has no end.
-    std::uint32_t known(ir::RuleId id) const
+    std::uint32_t known(RuleId id) const
     {
         if (id >= need_.size())
             return 0;
         return need_[id] == pending ? table_.stack_depth : need_[id];
     }
 
-    std::uint32_t of(ir::RuleId start)
+    std::uint32_t of(RuleId start)
     {
-        std::vector<ir::RuleId> todo{start};
+        std::vector<RuleId> todo{start};
         while (!todo.empty()) {
-            const ir::Rule &rule = table_.rules[todo.back()];
+            const Rule &rule = table_.rules[todo.back()];
             const bool first = need_[rule.id] == unknown;
             if (first)
                 need_[rule.id] = pending;
@@ -140,10 +138,10 @@ private:
     }
 
     // What the ways from here on need; those not looked at yet are put on the list first.
-    std::uint32_t follow(const ir::Rule &rule, std::vector<ir::RuleId> &todo) const
+    std::uint32_t follow(const Rule &rule, std::vector<RuleId> &todo) const
     {
         std::uint32_t need = 0;
-        const auto go = [&](ir::RuleId id, std::uint32_t pushed) {
+        const auto go = [&](RuleId id, std::uint32_t pushed) {
             const std::uint32_t behind = known(id);
             if (behind == unknown)
                 todo.push_back(id);
@@ -158,20 +156,20 @@ private:
         return need;
     }
 
-    const ir::Table &table_;
+    const Table &table_;
     std::vector<std::uint32_t> need_;
 };
 
 } // namespace
 
-Flow find_flow(const ir::Table &table, ir::Hook hook)
+Flow find_flow(const Table &table, Hook hook)
 {
     return Walk(table, table.hooks.at(static_cast<std::size_t>(hook)).value()).run();
 }
 
-std::uint32_t stack_need(const ir::Table &table)
+std::uint32_t stack_need(const Table &table)
 {
     return Nesting(table).deepest();
 }
 
-} // namespace bpfilter::codegen
+} // namespace bpfilter::ir

@@ -1,0 +1,491 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// Records that leave the walker for an instance and come back. The test is the module: what an
+// instance answers, and what it makes of a packet, it says here.
+#include "tests/unit/support/bpf.h"
+#include "tests/unit/support/random.h"
+#include "tests/unit/support/random6.h"
+#include "tests/unit/support/random_conditions.h"
+#include "tests/unit/support/seed.h"
+#include "tests/unit/support/written.h"
+#include "umh/core/ir/evaluate.h"
+
+#include <bpfilter/context.h>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <memory>
+
+namespace bpfilter {
+namespace {
+
+using namespace test;
+using ::testing::ElementsAre;
+using ir::Field;
+
+std::uint32_t verdict_of(ir::Decision decision)
+{
+    switch (decision) {
+    case ir::Decision::accept:
+        return BPFILTER_ACCEPT;
+    case ir::Decision::queue:
+        return BPFILTER_QUEUE;
+    case ir::Decision::drop:
+        break;
+    }
+    return BPFILTER_DROP;
+}
+
+// At INPUT; the last rule is the policy.
+ir::Table table_of(std::vector<std::pair<ir::Conditions, ir::Verdict>> rules)
+{
+    ir::Table table;
+    for (auto &[conditions, verdict] : rules)
+        table.rules.push_back(
+            {static_cast<ir::RuleId>(table.rules.size()), std::move(conditions), verdict, {}});
+    table.hooks[1] =
+        ir::HookEntry{.entry = 0, .underflow = static_cast<ir::RuleId>(table.rules.size() - 1)};
+    table.stack_depth = 2;
+    return table;
+}
+
+// Answers from a list, and notes who was called.
+class Scripted final : public Module {
+public:
+    struct Line {
+        Answer answer;
+        std::optional<PacketBytes> packet = {};
+        std::optional<std::uint32_t> mark = {};
+    };
+
+    explicit Scripted(std::vector<Line> lines) : lines_(std::move(lines)) {}
+
+    Answer call(std::uint32_t instance, CalledPacket &packet) override
+    {
+        called.push_back(instance);
+        const Line &line = lines_.at(called.size() - 1);
+        if (line.packet)
+            packet.bytes = *line.packet;
+        if (line.mark)
+            packet.mark = *line.mark;
+        return line.answer;
+    }
+
+    std::vector<std::uint32_t> called;
+
+private:
+    std::vector<Line> lines_;
+};
+
+constexpr Module::Answer yes{{}, true};
+constexpr Module::Answer no{{}, false};
+constexpr Module::Answer goes_on{};
+
+class Call : public testing::Test {
+protected:
+    void SetUp() override
+    {
+        if (const std::string why = why_no_bpf(); !why.empty())
+            GTEST_SKIP() << why;
+    }
+
+    // The verdict; what was counted is in `counters`.
+    std::uint32_t run(const ir::Table &table, Scripted &module, const PacketBytes &packet,
+                      const ir::Surroundings &around = {}, std::uint32_t depth = 0)
+    {
+        Written written(arenas, table);
+        const std::uint32_t verdict =
+            written.run(ir::Hook::local_in, packet, around, 0, &module, depth);
+        packets.clear();
+        bytes.clear();
+        for (const ir::Counters &one : written.counters()) {
+            packets.push_back(one.packets);
+            bytes.push_back(one.bytes);
+        }
+        mark = written.mark();
+        return verdict;
+    }
+
+    Arenas arenas{test_run_l3};
+    PacketBytes packet = Packet().udp(1000, 53).bytes();
+    std::vector<std::uint64_t> packets;
+    std::vector<std::uint64_t> bytes;
+    std::uint32_t mark = 0;
+};
+
+TEST_F(Call, TheRuleGoesOnBehindAMatch)
+{
+    const ir::Table table = table_of({{{ir::Range{Field::protocol, 17, 0}, ir::Kernel{7},
+                                        ir::Range{Field::destination_port, 53, 0}, ir::Kernel{9}},
+                                       ir::Drop{}},
+                                      {{}, ir::Accept{}}});
+    Scripted both({{yes}, {yes}});
+    EXPECT_EQ(run(table, both, packet), BPFILTER_DROP);
+    EXPECT_THAT(both.called, ElementsAre(7, 9));
+    EXPECT_THAT(packets, ElementsAre(1, 0));
+
+    Scripted first({{no}});
+    EXPECT_EQ(run(table, first, packet), BPFILTER_ACCEPT);
+    EXPECT_THAT(first.called, ElementsAre(7));
+    EXPECT_THAT(packets, ElementsAre(0, 1));
+
+    Scripted second({{yes}, {no}});
+    EXPECT_EQ(run(table, second, packet), BPFILTER_ACCEPT);
+    EXPECT_THAT(second.called, ElementsAre(7, 9));
+}
+
+// It changes what the kernel knows, so it is asked when ip_tables would, and not otherwise.
+TEST_F(Call, WhatStandsBeforeAMatchIsAskedBefore)
+{
+    const ir::Condition other_port = ir::Range{Field::destination_port, 54, 0};
+    Scripted none({});
+    EXPECT_EQ(run(table_of({{{other_port, ir::Kernel{1}}, ir::Drop{}}, {{}, ir::Accept{}}}), none,
+                  packet),
+              BPFILTER_ACCEPT);
+    EXPECT_THAT(none.called, ElementsAre());
+
+    Scripted asked({{yes}});
+    EXPECT_EQ(run(table_of({{{ir::Kernel{1}, other_port}, ir::Drop{}}, {{}, ir::Accept{}}}), asked,
+                  packet),
+              BPFILTER_ACCEPT);
+    EXPECT_THAT(asked.called, ElementsAre(1));
+}
+
+TEST_F(Call, AHeaderThatIsCutOffDropsBehindAMatchAlone)
+{
+    const ir::Table table =
+        table_of({{{ir::Range{Field::protocol, 6, 0}, ir::Kernel{1}, ir::Require{Field::tcp}},
+                   ir::Accept{}},
+                  {{}, ir::Accept{}}});
+    PacketBytes cut = Packet().tcp(1, 2).bytes();
+    cut.resize(30);
+    Scripted matches({{yes}});
+    EXPECT_EQ(run(table, matches, cut), BPFILTER_DROP);
+    EXPECT_THAT(packets, ElementsAre(0, 0));
+    Scripted does_not({{no}});
+    EXPECT_EQ(run(table, does_not, cut), BPFILTER_ACCEPT);
+    EXPECT_THAT(packets, ElementsAre(0, 1));
+}
+
+TEST_F(Call, AMatchThatWantsThePacketDroppedCountsNothing)
+{
+    Scripted hotdrop({{Module::Answer{BPFILTER_DROP}}});
+    EXPECT_EQ(run(table_of({{{ir::Kernel{3}}, ir::Accept{}}, {{}, ir::Accept{}}}), hotdrop, packet),
+              BPFILTER_DROP);
+    EXPECT_THAT(packets, ElementsAre(0, 0));
+}
+
+TEST_F(Call, ATargetIsCountedBeforeItIsCalled)
+{
+    const ir::Table table = table_of({{{}, ir::KernelTarget{4}}, {{}, ir::Accept{}}});
+    Scripted verdict({{Module::Answer{BPFILTER_QUEUE}}});
+    EXPECT_EQ(run(table, verdict, packet), BPFILTER_QUEUE);
+    EXPECT_THAT(verdict.called, ElementsAre(4));
+    EXPECT_THAT(packets, ElementsAre(1, 0));
+
+    Scripted none({{goes_on}});
+    EXPECT_EQ(run(table, none, packet), BPFILTER_ACCEPT);
+    EXPECT_THAT(packets, ElementsAre(1, 1));
+}
+
+TEST_F(Call, ATargetThatChangesThePacketHasItReadAnew)
+{
+    const ir::Table table = table_of({{{}, ir::KernelTarget{4}},
+                                      {{ir::Range{Field::protocol, 6, 0}, ir::Require{Field::tcp},
+                                        ir::Range{Field::destination_port, 80, 0}},
+                                       ir::Drop{}},
+                                      {{}, ir::Accept{}}});
+    const PacketBytes other = Packet().tcp(1, 80).payload(100).bytes();
+    Scripted changes({{goes_on, other}});
+    EXPECT_EQ(run(table, changes, packet), BPFILTER_DROP);
+    EXPECT_THAT(packets, ElementsAre(1, 1, 0));
+    EXPECT_THAT(bytes, ElementsAre(packet.size(), other.size(), 0));
+}
+
+// From one way to the other and back, within a chain: what it returns to changes too.
+TEST_F(Call, ATargetMayCutAHeaderOff)
+{
+    const ir::Conditions tcp{ir::Range{Field::protocol, 6, 0}, ir::Require{Field::tcp}};
+    ir::Table table = table_of({{{}, ir::Jump{3}},       // 0
+                                {tcp, ir::Continue{}},   // 1
+                                {{}, ir::Accept{}},      // 2: the policy
+                                {{}, ir::KernelTarget{1}}, // 3
+                                {{}, ir::Return{}},      // 4
+                                {{}, ir::Drop{}}});
+    table.hooks[1]->underflow = 2;
+    const PacketBytes whole = Packet().tcp(1, 80).bytes();
+    PacketBytes cut = whole;
+    cut.resize(30);
+
+    Scripted cuts({{goes_on, cut}});
+    EXPECT_EQ(run(table, cuts, whole), BPFILTER_DROP) << "for the header that is cut off";
+    EXPECT_THAT(packets, ElementsAre(1, 0, 0, 1, 1, 0));
+    Scripted mends({{goes_on, whole}});
+    EXPECT_EQ(run(table, mends, cut), BPFILTER_ACCEPT);
+    EXPECT_THAT(packets, ElementsAre(1, 1, 1, 1, 1, 0));
+    Scripted leaves({{goes_on}});
+    EXPECT_EQ(run(table, leaves, cut), BPFILTER_DROP);
+    EXPECT_THAT(packets, ElementsAre(1, 0, 0, 1, 1, 0));
+}
+
+TEST_F(Call, MarksAreSetAndSeen)
+{
+    const ir::Table table =
+        table_of({{{ir::Range{Field::mark, 0x105, 0}}, ir::SetField{Field::mark, ~0xffU, 0x42}},
+                  {{ir::Range{Field::mark, 0x142, 0}}, ir::Continue{}},
+                  {{}, ir::SetField{Field::mark, 0xff, 0x11}},
+                  {{ir::Range{Field::mark, 0x53, 0}}, ir::Drop{}},
+                  {{}, ir::Accept{}}});
+    Scripted none({});
+    EXPECT_EQ(run(table, none, packet, {.mark = 0x105}), BPFILTER_DROP);
+    EXPECT_THAT(packets, ElementsAre(1, 1, 1, 1, 0));
+    EXPECT_EQ(mark, 0x53U);
+    EXPECT_EQ(run(table, none, packet), BPFILTER_ACCEPT);
+    EXPECT_THAT(packets, ElementsAre(0, 0, 1, 0, 1));
+    EXPECT_EQ(mark, 0x11U);
+}
+
+// Also where no rule asks for it.
+TEST_F(Call, AMarkIsSetThatNobodyAsksFor)
+{
+    Scripted none({});
+    EXPECT_EQ(run(table_of({{{}, ir::SetField{Field::mark, 0xf0, 5}}, {{}, ir::Accept{}}}), none,
+                  packet, {.mark = 0x1f1}),
+              BPFILTER_ACCEPT);
+    EXPECT_EQ(mark, 0xf5U);
+}
+
+TEST_F(Call, AMatchMayRestoreAMark)
+{
+    const ir::Table table =
+        table_of({{{ir::Kernel{1}, ir::Range{Field::mark, 9, 0}}, ir::Drop{}}, {{}, ir::Accept{}}});
+    Scripted restores({{yes, {}, 9}});
+    EXPECT_EQ(run(table, restores, packet), BPFILTER_DROP);
+    Scripted does_not({{yes}});
+    EXPECT_EQ(run(table, does_not, packet), BPFILTER_ACCEPT);
+}
+
+// A target sends a packet from within, which meets the same hook, deeper: nothing of the one that
+// is on its way is touched.
+class Nested final : public Module {
+public:
+    Nested(Written &written, PacketBytes inner) : written_(written), inner_(std::move(inner)) {}
+
+    Answer call(std::uint32_t, CalledPacket &) override
+    {
+        if (depth_ + 1 == BPFILTER_NESTING)
+            return {};
+        ++depth_;
+        verdicts.push_back(Inner{written_, inner_, *this, depth_}.run());
+        --depth_;
+        return {};
+    }
+
+    std::vector<std::uint32_t> verdicts;
+
+private:
+    struct Inner {
+        Written &written;
+        const PacketBytes &packet;
+        Nested &module;
+        std::uint32_t depth;
+        std::uint32_t run() const
+        {
+            return written.run(ir::Hook::local_in, packet, {}, 0, &module, depth);
+        }
+    };
+
+    Written &written_;
+    PacketBytes inner_;
+    std::uint32_t depth_ = 0;
+};
+
+TEST_F(Call, NestedPacketsHaveStacksOfTheirOwn)
+{
+    ir::Table table = table_of({{{}, ir::Jump{3}},
+                                {{ir::Range{Field::protocol, 17, 0}}, ir::Drop{}},
+                                {{}, ir::Accept{}}, // the policy
+                                {{ir::Range{Field::protocol, 17, 0}}, ir::KernelTarget{1}},
+                                {{}, ir::Goto{6}},
+                                {{}, ir::Drop{}},
+                                {{ir::Range{Field::protocol, 6, 0}}, ir::KernelTarget{2}},
+                                {{}, ir::Return{}},
+                                {{}, ir::Drop{}}});
+    table.hooks[1]->underflow = 2;
+    Written written(arenas, table);
+    Nested module(written, Packet().tcp(1, 2).bytes());
+    EXPECT_EQ(written.run(ir::Hook::local_in, packet, {}, 0, &module), BPFILTER_DROP);
+    EXPECT_THAT(module.verdicts, ElementsAre(BPFILTER_ACCEPT, BPFILTER_ACCEPT, BPFILTER_ACCEPT));
+    std::vector<std::uint64_t> packets;
+    for (const ir::Counters &one : written.counters())
+        packets.push_back(one.packets);
+    EXPECT_THAT(packets, ElementsAre(4, 1, 3, 1, 4, 0, 3, 4, 0));
+}
+
+// What instances did with a packet.
+struct Event {
+    std::uint32_t instance = 0;
+    ir::Answer answer{};                        // as a match
+    std::optional<ir::Decision> decision = {};  // as a target
+    PacketBytes packet;                         // behind it
+    std::uint32_t mark = 0;
+};
+
+// Does as dice say, and notes it. Matches have even numbers, targets odd ones.
+class Diced final : public Module {
+public:
+    Diced(Generator &packets, Dice &dice) : packets_(packets), dice_(dice) {}
+
+    Answer call(std::uint32_t instance, CalledPacket &packet) override
+    {
+        Event event{.instance = instance, .packet = {}};
+        Answer answer;
+        if (instance % 2 == 0) {
+            event.answer = dice_.one_in(20)  ? ir::Answer::hotdrop
+                           : dice_.one_in(3) ? ir::Answer::no
+                                             : ir::Answer::yes;
+            answer.matches = event.answer == ir::Answer::yes;
+            if (event.answer == ir::Answer::hotdrop)
+                answer.verdict = BPFILTER_DROP;
+        } else {
+            if (dice_.one_in(10)) {
+                event.decision = static_cast<ir::Decision>(dice_.below(3));
+                answer.verdict = verdict_of(*event.decision);
+            }
+            if (dice_.one_in(2))
+                packet.bytes = packets_.packet();
+            if (dice_.one_in(2))
+                packet.mark = dice_.below(4);
+        }
+        event.packet = packet.bytes;
+        event.mark = packet.mark;
+        events.push_back(event);
+        return answer;
+    }
+
+    std::vector<Event> events;
+
+private:
+    Generator &packets_;
+    Dice &dice_;
+};
+
+// The same answers once more.
+class Replayed final : public ir::Instances {
+public:
+    Replayed(ir::Family family, const std::vector<Event> &events, ir::Surroundings around)
+        : family_(family), events_(events), around_(around)
+    {
+    }
+
+    ir::Answer match(std::uint32_t instance) override { return next(instance).answer; }
+
+    std::optional<ir::Decision> target(std::uint32_t instance, ir::Key &key) override
+    {
+        const Event &event = next(instance);
+        around_.mark = event.mark;
+        key = ir::parse(family_, event.packet, around_);
+        return event.decision;
+    }
+
+    [[nodiscard]] bool done() const { return at_ == events_.size(); }
+
+private:
+    const Event &next(std::uint32_t instance)
+    {
+        const Event &event = events_.at(at_++);
+        if (event.instance != instance)
+            throw std::runtime_error("another instance was called");
+        return event;
+    }
+
+    ir::Family family_;
+    const std::vector<Event> &events_;
+    ir::Surroundings around_;
+    std::size_t at_ = 0;
+};
+
+class RandomCalls : public testing::TestWithParam<ir::Family> {
+protected:
+    void SetUp() override
+    {
+        if (const std::string why = why_no_bpf(); !why.empty())
+            GTEST_SKIP() << why;
+    }
+
+    [[nodiscard]] std::unique_ptr<Generator> packets(std::uint64_t seed) const
+    {
+        if (GetParam() == ir::Family::ipv6)
+            return std::make_unique<Generator6>(seed);
+        return std::make_unique<Generator>(seed);
+    }
+
+    // The Ethernet header of packets is not changed by instances.
+    static ir::Surroundings surroundings_of(const Devices &devices, std::uint32_t mark)
+    {
+        ir::Surroundings around;
+        devices.in.copy(around.in.data(), around.in.size() - 1);
+        devices.out.copy(around.out.data(), around.out.size() - 1);
+        around.quirks = devices.quirks;
+        around.mark = mark;
+        return around;
+    }
+};
+
+TEST_P(RandomCalls, AreAsTheInterpreterHasThem)
+{
+    const std::uint64_t first = seed();
+    const std::uint64_t tables = number_from("BPFILTER_TEST_TABLES", 60);
+    const std::uint64_t count = number_from("BPFILTER_TEST_PACKETS", 100);
+    Arenas arenas(test_run_l3);
+    std::uint64_t called = 0;
+    std::uint64_t counted = 0;
+
+    for (std::uint64_t i = 0; i < tables; ++i) {
+        const auto generator = packets(first + i);
+        Dice dice(first + i);
+        ConditionGenerator conditions(first + i, GetParam());
+        conditions.use_instances();
+        for (int n = 0; n < 40; ++n)
+            conditions.learn(ir::parse(GetParam(), generator->packet(),
+                                       surroundings_of(generator->device_pair(), dice.below(4))));
+        const ir::Table table = conditions.table();
+        Written written(arenas, table);
+        std::vector<ir::Counters> counters(table.rules.size());
+        for (std::uint64_t n = 0; n < count; ++n) {
+            const PacketBytes packet = generator->packet();
+            const ir::Surroundings around =
+                surroundings_of(generator->device_pair(), dice.below(4));
+            const auto hook = static_cast<ir::Hook>(1 + n % 3);
+            Diced module(*generator, dice);
+            const std::uint32_t verdict =
+                written.run(hook, packet, around, n % written.table().cpus, &module,
+                            n % BPFILTER_NESTING);
+            Replayed replayed(GetParam(), module.events, around);
+            const ir::Outcome outcome =
+                evaluate(table, hook, ir::parse(GetParam(), packet, around), &replayed);
+            ASSERT_EQ(verdict, verdict_of(outcome.decision))
+                << "table " << i << ", packet " << n << ": " << describe(packet) << "\n"
+                << text(table);
+            ASSERT_TRUE(replayed.done()) << "table " << i << ", packet " << n;
+            for (const auto &[rule, bytes] : outcome.counted)
+                counters[rule] += {1, bytes};
+            called += module.events.size();
+            counted += outcome.counted.size();
+        }
+        ASSERT_EQ(test::difference(table, written.counters(), counters), "")
+            << "table " << i << "\n"
+            << text(table);
+    }
+    EXPECT_GT(called, tables * count) << "the random tables call nothing";
+    std::cout << tables << " tables, " << tables * count << " packets, " << counted << " counted, "
+              << called << " calls\n";
+}
+
+INSTANTIATE_TEST_SUITE_P(Families, RandomCalls, testing::Values(ir::Family::ipv4, ir::Family::ipv6),
+                         [](const auto &family) {
+                             return family.param == ir::Family::ipv6 ? "ipv6" : "ipv4";
+                         });
+
+} // namespace
+} // namespace bpfilter

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "umh/core/plan/form.h"
+
+#include "umh/core/ir/flow.h"
+
+namespace bpfilter::plan {
+
+namespace {
+
+// A large chain is seen without going through the table.
+bool is_short(const ir::Table &table, ir::Hook hook, const ir::HookEntry &entry)
+{
+    if (table.rules.size() <= code_rules)
+        return true;
+    return entry.underflow - entry.entry < code_rules &&
+           ir::find_flow(table, hook).rules.size() <= code_rules;
+}
+
+} // namespace
+
+Form form_of(const ir::Table &table)
+{
+    for (std::size_t i = 0; i < ir::hook_count; ++i)
+        if (const auto &hook = table.hooks[i];
+            hook && !is_short(table, static_cast<ir::Hook>(i), *hook))
+            return Form::data;
+    return Form::code;
+}
+
+} // namespace bpfilter::plan

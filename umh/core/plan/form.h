@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// plan: what a table becomes.
+#pragma once
+
+#include "umh/core/ir/table.h"
+
+#include <cstddef>
+#include <cstdint>
+
+namespace bpfilter::plan {
+
+enum class Form : std::uint8_t {
+    code, // programs of its own, made and verified for it
+    data, // records, walked by programs that are there already
+};
+
+// As many rules a hook may have on its way, in chains as well, as code.
+inline constexpr std::size_t code_rules = 64;
+
+Form form_of(const ir::Table &table);
+
+} // namespace bpfilter::plan
