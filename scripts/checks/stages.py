@@ -70,30 +70,20 @@ def vm(kernel: str, *arguments: str) -> list[str]:
     return script("scripts/vm", "-k", kernel, *arguments)
 
 
-<<<<<<< HEAD
-def vm_suite(kernel: str, timeout: int, *filters: str, programs: tuple[Step, ...] = PROGRAM_STEPS) -> Step:
+def vm_suite(kernel: str, timeout: int, *filters: str, programs: tuple[Step, ...] = PROGRAM_STEPS,
+             form: str = "auto") -> Step:
     """With as many of the programs as have been built, or are being built, for it. Where each takes long, without
     iptables' own tests."""
     conformance = bool(programs) and kernel != "debug"
-=======
-def vm_suite(kernel: str, timeout: int, *filters: str, programs: tuple[Step, ...] = PROGRAM_STEPS,
-             form: str = "auto") -> Step:
-    """With as many of the programs as have been built, or are being built, for it."""
->>>>>>> m15
     adds = ["tests:/tests", f"build/fake-{kernel}.ko:{PROGRAMS}/bpfilter_umh.ko",
             *(f"build/{name}-{kernel}.ko:{PROGRAMS}/{name}.ko" for name in ("no_memory", "fail_call", "fill_files", "xt_hostile"))]
     adds += [f"build/{name}:{PROGRAMS}/{name}" for step in programs for name in MADE_BY[step.name]]
-<<<<<<< HEAD
     options = [*CABLE.get(kernel, ()), *(f"--add={TREE}/{add}" for add in adds)]
     options += [f"--add={CONFORMANCE_FILES}:{PROGRAMS}/iptables"] if conformance else []
-    return Step(f"VM suite, {kernel}",
-                vm(kernel, "--timeout", str(timeout), *options, "--", *ENVIRONMENT, "/tests/vm/run", *filters),
-                counts.guest, after=tuple(step.name for step in (*programs, *([CONFORMANCE] if conformance else []))))
-=======
     return Step(f"VM suite, {kernel}" + (f", form={form}" if form != "auto" else ""),
-                vm(kernel, "--timeout", str(timeout), *CABLE.get(kernel, ()), *(f"--add={TREE}/{add}" for add in adds),
-                   "--", "/tests/vm/run", "--form", form, *filters), counts.guest, after=tuple(step.name for step in programs))
->>>>>>> m15
+                vm(kernel, "--timeout", str(timeout), *options, "--", *ENVIRONMENT, "/tests/vm/run", "--form", form,
+                   *filters), counts.guest,
+                after=tuple(step.name for step in (*programs, *([CONFORMANCE] if conformance else []))))
 
 
 def stock_suite(kernel: str) -> Step:
