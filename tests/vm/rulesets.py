@@ -5,11 +5,12 @@
 It is loaded into a fresh namespace, saved as it is known to be, and can be deleted rule by rule.
 """
 
+import contextlib
 import os
 import re
 
 from lib import system
-from lib.check import expect, expect_equal, main, test, wait_for
+from lib.check import Failure, expect, expect_equal, main, test, wait_for
 from lib.family import TABLES, current
 from lib.iptables import RESTORE, must, run, save
 from lib.netns import Namespace
@@ -57,12 +58,13 @@ def accepted(text: str, *options: str) -> None:
     expect_equal((done.status, done.errors), (0, ""), f"status and errors of a restore of {text.count(chr(10))} lines")
 
 
-def used() -> dict[str, int]:
-    """Modules of matches and targets that somebody uses."""
-    return {name: count for name, count in system.users().items() if count}
+def more(before: dict[str, int]) -> dict[str, int]:
+    """Modules of matches and targets that have more users than before."""
+    return {name: count for name, count in system.users().items() if count > before.get(name, 0)}
 
 
 def loads(name: str) -> None:
+    before = system.users()
     space = Namespace("rules", ipv6=True)
     sets = os.path.join(HERE, f"{name}.ipset")
     with space:
@@ -79,7 +81,9 @@ def loads(name: str) -> None:
         if os.path.exists(sets):
             must("ipset", "destroy")
     space.delete()
-    wait_for(lambda: not used(), "modules of matches and targets to be used by nobody", 60)
+    with contextlib.suppress(Failure):
+        wait_for(lambda: not more(before), "the modules' users to go", 60)
+    expect_equal(more(before), {}, "modules with more users than before")
 
 
 def of(name: str) -> None:
