@@ -9,6 +9,7 @@ LONG=1 in the environment tries one rule after the other.
 
 import contextlib
 import os
+import tempfile
 from typing import Iterator
 
 from lib import module, system
@@ -43,11 +44,12 @@ def name_of(file: File, family: Family) -> str:
 
 @contextlib.contextmanager
 def ip_tables_instead() -> Iterator[None]:
-    """The kernel's own, for a while."""
+    """The kernel's own, for a while; what bpfilter has in modprobe.d does not count."""
     tables = [f"{family.proc}table_{table}" for family in BOTH for table in TABLES]
     module.unload()
-    for one in tables:
-        must("modprobe", "--ignore-install", one)
+    with tempfile.TemporaryDirectory() as no_config:
+        for one in tables:
+            must("modprobe", "-C", no_config, one)
     expect(not module.loaded("bpfilter"), "bpfilter came by itself")
     try:
         yield
