@@ -5,11 +5,10 @@ import functools
 from typing import Callable
 
 from . import iptables
+from .family import TABLES
 from .iptables import Counters
 from .router import LINKS, Router
 from .wire import Wire
-
-TABLES = ("raw", "mangle", "nat", "filter")
 
 
 class Scene:
