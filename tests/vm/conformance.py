@@ -25,13 +25,10 @@ SHOWN = 5
 
 # What the files do not know of the kernel, or of the family. bpfilter is not asked to know better.
 KNOWN = {
-    "libipt_CLUSTERIP": "kernels behind 6.1 do not have it, and 6.1 wants other addresses",
-    "libxt_LED": "a LED trigger has one user at a time",
+    "libipt_CLUSTERIP": "kernels after 6.1 do not have it",
     "libxt_SECMARK": "asks for SELinux",
     "libxt_connlimit6": "the file has IPv4's prefix",
-    "libxt_nfacct": "its objects are made by a program that the guest has not",
-    "libxt_CT": "its helpers and timeouts are made by a program that the guest has not",
-    "libxt_recent": "the number that is too high has become higher",
+    "libxt_recent": "6.12 takes a number that was too high before",
     "libxt_recent6": "the file has IPv4's mask",
 }
 
