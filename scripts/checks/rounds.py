@@ -87,7 +87,7 @@ def main(arguments: list[str]) -> int:
     kernels = chosen.kernel or list(stages.KERNELS)
     if not set(kernels) <= {*stages.KERNELS, "debug"}:
         parser.error(f"no such kernel: {' '.join(kernels)}")
-    build = [stages.HELPER, *stages.PROGRAM_STEPS]
+    build = [stages.HELPER, *stages.PROGRAM_STEPS, stages.CONFORMANCE]
     build += [step for kernel in kernels for step in (stages.modules(kernel, None), stages.test_modules(kernel))]
     built = steps.run_tracks([steps.Track("", build)])
     if counts.total(result.count for result in built).failed:

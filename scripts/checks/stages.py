@@ -45,6 +45,10 @@ TAP = Step("build what the tap is tested with", script("tests/stap/build"))
 DATA_SUITES = ("atomic", "chains", "counters", "extensions", "helper_death", "iptables", "match", "netns", "sockopt",
                "tables")
 PROGRAM_STEPS = (CALLER32, TAP)
+# For tests/vm/conformance.py; with LONG=1 in the environment it tries one rule after the other.
+CONFORMANCE = Step("fetch iptables' own tests", script("scripts/fetch", "iptables"))
+CONFORMANCE_FILES = f"{CACHE}/iptables"
+ENVIRONMENT = ("env", "LONG=1") if os.environ.get("LONG") else ()
 MADE_BY = {CALLER32.name: ("sockopt32",), TAP.name: ("tls_selftest", "tap_preload.so", "examples")}
 
 
@@ -73,13 +77,18 @@ def vm(kernel: str, *arguments: str) -> list[str]:
 
 def vm_suite(kernel: str, timeout: int, *filters: str, programs: tuple[Step, ...] = PROGRAM_STEPS,
              form: str = "auto") -> Step:
-    """With as many of the programs as have been built, or are being built, for it."""
+    """With as many of the programs as have been built, or are being built, for it. Where each takes long, without
+    iptables' own tests."""
+    conformance = bool(programs) and kernel != "debug"
     adds = ["tests:/tests", f"build/fake-{kernel}.ko:{PROGRAMS}/bpfilter_umh.ko",
             *(f"build/{name}-{kernel}.ko:{PROGRAMS}/{name}.ko" for name in TEST_MODULES)]
     adds += [f"build/{name}:{PROGRAMS}/{name}" for step in programs for name in MADE_BY[step.name]]
+    options = [*CABLE.get(kernel, ()), *(f"--add={TREE}/{add}" for add in adds)]
+    options += [f"--add={CONFORMANCE_FILES}:{PROGRAMS}/iptables"] if conformance else []
     return Step(f"VM suite, {kernel}" + (f", form={form}" if form != "auto" else ""),
-                vm(kernel, "--timeout", str(timeout), *CABLE.get(kernel, ()), *(f"--add={TREE}/{add}" for add in adds),
-                   "--", "/tests/vm/run", "--form", form, *filters), counts.guest, after=tuple(step.name for step in programs))
+                vm(kernel, "--timeout", str(timeout), *options, "--", *ENVIRONMENT, "/tests/vm/run", "--form", form,
+                   *filters), counts.guest,
+                after=tuple(step.name for step in (*programs, *([CONFORMANCE] if conformance else []))))
 
 
 def stock_suite(kernel: str) -> Step:
@@ -87,14 +96,16 @@ def stock_suite(kernel: str) -> Step:
     guest = [f"{CACHE}/{part}" for part in ("userland/root.img", "qemu", f"kernels/{kernel}/vmlinuz",
                                             f"kernels/{kernel}/modules.img")]
     keys = [f"--file={path}" for path in
-            (*guest, f"{TREE}/tests/vm", f"{TREE}/tests/compat", f"{TREE}/tests/demo", f"{TREE}/tests/kmod/xt_hostile",
-             f"{TREE}/scripts/vm", f"{TREE}/scripts/guest")]
+            (*guest, CONFORMANCE_FILES,
+             *(f"{TREE}/{path}" for path in ("tests/vm", "tests/compat", "tests/demo", "tests/rulesets",
+                                             "tests/kmod/xt_hostile", "scripts/vm", "scripts/guest")))]
     name = f"VM suite, {kernel}, ip_tables"
     return Step(name, once(name, keys, vm(kernel, "--no-modules", "--timeout", "2400", f"--add={TREE}/tests:/tests",
                                           "--add", f"{TREE}/build/sockopt32:{PROGRAMS}/sockopt32",
                                           "--add", f"{TREE}/build/xt_hostile-{kernel}.ko:{PROGRAMS}/xt_hostile.ko",
-                                          "--", "/tests/vm/run", "--stock")),
-                counts.guest, after=(CALLER32.name,))
+                                          "--add", f"{CONFORMANCE_FILES}:{PROGRAMS}/iptables",
+                                          "--", *ENVIRONMENT, "/tests/vm/run", "--stock")),
+                counts.guest, after=(CALLER32.name, CONFORMANCE.name))
 
 
 def vm_unit(kernel: str, seed: str) -> Step:
@@ -143,7 +154,7 @@ SCRIPTS = Step("script tests", script("scripts/test-scripts"), counts.unittests)
 
 def programs() -> Track:
     """By itself, since it may have to wait for something to be fetched."""
-    return Track("programs", list(PROGRAM_STEPS))
+    return Track("programs", [*PROGRAM_STEPS, CONFORMANCE])
 
 
 def everything(seed: str) -> list[Track]:

@@ -6,6 +6,7 @@ original fails is a wrong test. tests/vm/run says which one by BPFILTER_SYSTEM.
 """
 
 import contextlib
+import glob
 import os
 import subprocess
 
@@ -51,6 +52,18 @@ def open_files(pid: int) -> set[str]:
         with contextlib.suppress(FileNotFoundError):
             files.add(os.readlink(f"{directory}/{fd}"))
     return files
+
+
+def users() -> dict[str, int]:
+    """Of each module with matches or targets, and of what those hold by name, how many use it. Modules on which
+    others are built gain users when another one is loaded."""
+    found = {}
+    for path in glob.glob("/sys/module/*/refcnt"):
+        name = path.split("/")[3]
+        if name.startswith(("xt_", "ipt_", "ip6t_")) or name in ("nf_conntrack_ftp", "nf_log_syslog"):
+            with open(path, encoding="ascii") as file:
+                found[name] = int(file.read())
+    return found
 
 
 def form() -> str:
