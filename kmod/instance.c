@@ -19,6 +19,7 @@
 
 #include "entry.h"
 #include "instance.h"
+#include "keep.h"
 
 struct instance {
 	union {
@@ -35,7 +36,9 @@ struct instance {
 
 struct bpfilter_instances {
 	struct net *net;
-	struct work_struct work; /* of those that are left behind */
+	struct work_struct work; /* of those that are left behind, and who pays for them until then */
+	struct bpfilter_keeper *keeper;
+	unsigned long charged;
 	unsigned long bytes;
 	void *entries; /* the copies */
 	u32 room;
@@ -246,20 +249,34 @@ void bpfilter_instances_destroy(struct bpfilter_instances *instances)
 /* One after the other, whoever left them. */
 static struct workqueue_struct *left_behind;
 
+static void release(struct bpfilter_keeper *keeper, unsigned long charged)
+{
+	bpfilter_keeper_uncharge(keeper, charged);
+	bpfilter_keeper_put(keeper);
+}
+
 static void destroy_left(struct work_struct *work)
 {
 	struct bpfilter_instances *instances = container_of(work, struct bpfilter_instances, work);
+	struct bpfilter_keeper *keeper = instances->keeper;
+	const unsigned long charged = instances->charged;
 	struct net *net = instances->net;
 
 	bpfilter_instances_destroy(instances);
+	release(keeper, charged);
 	put_net(net);
 }
 
-void bpfilter_instances_leave(struct bpfilter_instances *instances)
+void bpfilter_instances_leave(struct bpfilter_instances *instances, struct bpfilter_keeper *keeper,
+			      unsigned long charged)
 {
-	if (!instances)
+	if (!instances) {
+		release(keeper, charged);
 		return;
+	}
 	get_net(instances->net);
+	instances->keeper = keeper;
+	instances->charged = charged;
 	INIT_WORK(&instances->work, destroy_left);
 	queue_work(left_behind, &instances->work);
 }

@@ -11,6 +11,7 @@
 
 struct bpfilter_context;
 struct bpfilter_instances;
+struct bpfilter_keeper;
 struct net;
 struct nf_hook_state;
 struct sk_buff;
@@ -36,9 +37,11 @@ void bpfilter_instances_show(const void *entry, u8 family, void *given);
 void bpfilter_instances_destroy(struct bpfilter_instances *instances);
 /*
  * The same, by who must not wait for it: a thread of the helper's, when their caller was killed. It
- * has a hold on the namespace now, but may not have one then.
+ * has a hold on the namespace now, but may not have one then. So much is on the account of the
+ * keeper, or NULL, until they are gone; takes over the reference to it.
  */
-void bpfilter_instances_leave(struct bpfilter_instances *instances);
+void bpfilter_instances_leave(struct bpfilter_instances *instances, struct bpfilter_keeper *keeper,
+			      unsigned long charged);
 /* That they take. */
 unsigned long bpfilter_instances_bytes(const struct bpfilter_instances *instances);
 

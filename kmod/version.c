@@ -332,7 +332,6 @@ void bpfilter_version_put(struct bpfilter_version *version)
 
 	if (!version || !refcount_dec_and_test(&version->refs))
 		return;
-	bpfilter_instances_leave(version->instances);
 	for (i = 0; i < BPFILTER_HOOKS_MAX; i++)
 		if (version->program[i])
 			put_fixed(version->program[i]);
@@ -342,8 +341,8 @@ void bpfilter_version_put(struct bpfilter_version *version)
 		fput(version->kept[i]);
 	if (version->nat)
 		bpfilter_nat_put(version->family);
-	bpfilter_keeper_uncharge(version->keeper, version->bytes);
-	bpfilter_keeper_put(version->keeper);
+	/* Who kills those that brought them has no more of them for it. */
+	bpfilter_instances_leave(version->instances, version->keeper, version->bytes);
 	kvfree(version->payload);
 	kfree(version);
 }

@@ -12,12 +12,12 @@ import signal
 import socket
 from typing import Callable
 
-from lib import blob, deaths, fake, hostile
+from lib import blob, deaths, fake, hostile, module
 from lib.blob import entry, verdict
 from lib.caller import Child, fate, get_info, works
 from lib.check import expect, expect_equal, main, test, wait_for
 from lib.hostile import match, target
-from lib.netns import Namespace
+from lib.netns import CLONE_NEWNET, CLONE_NEWUSER, Namespace, unshare
 
 HOOKS = 0x0E
 INPUT, OUTPUT = 1 << 1, 1 << 3
@@ -375,6 +375,44 @@ def callers_that_are_killed() -> None:
     order()
     wait_for(lambda: hostile.get("live") == 1, "the old instances to go")
     hostile.live(1, "behind it")
+    end()
+
+
+def user() -> int:
+    """The number of what went wrong, or 0."""
+    unshare(CLONE_NEWUSER | CLONE_NEWNET)
+
+    def table(count: int) -> str:
+        return put(*(rule(match()) for _ in range(count)))
+    if table(1000) != "OK":
+        return 1
+    order("WALK then_wait")
+    fake.forget()
+    other = Child(lambda: 0 if table(1000) == "OK" else 1)
+    fake.wait_for_line("WALK")
+    other.kill()
+    other.result()
+    order()
+    if fake.wait_for_line("write") != {"errno": errno.ENOENT} or hostile.get("live") != 4000:
+        return 2
+    if table(1001) != "ENOMEM":
+        return 3
+    hostile.put("hold", 0)
+    wait_for(lambda: hostile.get("live") == 2000, "what was left to go")
+    return 0 if table(1001) == "OK" else 4
+
+
+@test
+def left_and_paid_for() -> None:
+    """What killed callers leave behind is on their user's account until it is gone: two such tables are too much."""
+    begin()
+    with module.parameter("user_memory", 1):
+        hostile.put("hold", 1)
+        try:
+            expect_equal(Child(user).result(), 0, "a user with tables of half of what he may have")
+        finally:
+            hostile.put("hold", 0)
+    wait_for(lambda: hostile.get("live") == 0, "his namespace to go")
     end()
 
 

@@ -5,6 +5,7 @@
  * stolen, moved, made longer or shorter, others sent from within. It counts what becomes of it.
  */
 #include <linux/atomic.h>
+#include <linux/delay.h>
 #include <linux/ip.h>
 #include <linux/module.h>
 #include <linux/netfilter.h>
@@ -49,6 +50,8 @@ struct hostile_info {
 
 static int fail_nth; /* that check fails; 0: none */
 module_param(fail_nth, int, 0644);
+static bool hold; /* what is destroyed meanwhile waits */
+module_param(hold, bool, 0644);
 static atomic_t checks, live, calls, sent, wrong;
 module_param_named(checks, checks.counter, int, 0644);
 module_param_named(live, live.counter, int, 0444); /* checked, and not destroyed */
@@ -80,6 +83,8 @@ static void destroy(const void *bytes)
 {
 	const struct hostile_info *info = bytes;
 
+	while (READ_ONCE(hold))
+		msleep(20);
 	if (info->private->info != info)
 		atomic_inc(&wrong);
 	kfree(info->private);
