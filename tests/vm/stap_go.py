@@ -135,7 +135,7 @@ def killed_while_it_attaches() -> None:
         stack.enter_context(counted())
         listener, parse = stack.enter_context(listening()), stack.enter_context(parser())
         listener.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 4 * UNREAD)
-        one, other = map(stack.enter_context, connect(listener))
+        one, other = (stack.enter_context(end) for end in connect(listener))
         one.sendall(b"x" * UNREAD)
         wait_for_data(other, UNREAD)
 
