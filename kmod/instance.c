@@ -36,7 +36,7 @@ struct instance {
 
 struct bpfilter_instances {
 	struct net *net;
-	struct work_struct work; /* of those that are left behind, and who pays for them until then */
+	struct work_struct work; /* of those that are left behind; who pays for them until then */
 	struct bpfilter_keeper *keeper;
 	unsigned long charged;
 	unsigned long bytes;

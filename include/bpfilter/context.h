@@ -34,9 +34,9 @@
  * With the result BPFILTER_CALL it asks the module to call the instance `call` (pipe.h, IOC_CHECK)
  * of its table, and to be run again, as above; it must have set `again`. For a match `answer` tells
  * whether it matches; if it wants the packet dropped, that is done, and the program is not run
- * again. Nor is it if a target has a verdict. If it has none (XT_CONTINUE), the program goes on, but
- * what it knew of the packet may be different now. An instance that is not there, or is not for this
- * hook: the packet is dropped. Calls count as runs.
+ * again. Nor is it if a target has a verdict. If it has none (XT_CONTINUE), the program goes on,
+ * but what it knew of the packet may be different now. An instance that is not there, or is not
+ * for this hook: the packet is dropped. Calls count as runs.
  *
  * ITS RESULT is a netfilter verdict. Anything else is taken for BPFILTER_DROP.
  *
@@ -83,8 +83,10 @@ struct bpfilter_context {
 	__u32 again; /* the program's, but 0 for a new packet */
 	__u32 call; /* the program's: of an instance */
 	__u32 answer; /* of a match that was called: 0 or 1 */
-	/* Where COMMIT_CONNECTION asks for it: XT_CONNTRACK_STATE_* (xt_conntrack.h): one of
-	 * INVALID, UNTRACKED and those of a connection, and of one that is translated SNAT, DNAT. */
+	/*
+	 * Where COMMIT_CONNECTION asks for it: XT_CONNTRACK_STATE_* (xt_conntrack.h): one of
+	 * INVALID, UNTRACKED and those of a connection, and if it is translated SNAT, DNAT.
+	 */
 	__u32 connection;
 	__u32 reserved;
 };
