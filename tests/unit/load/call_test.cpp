@@ -411,21 +411,22 @@ public:
         return event.decision;
     }
 
-    [[nodiscard]] bool done() const { return at_ == events_.size(); }
+    [[nodiscard]] bool done() const { return !differs_ && at_ == events_.size(); }
 
 private:
     const Event &next(std::uint32_t instance)
     {
-        const Event &event = events_.at(at_++);
-        if (event.instance != instance)
-            throw std::runtime_error("another instance was called");
-        return event;
+        static const Event none{
+            .answer = ir::Answer::hotdrop, .decision = ir::Decision::drop, .packet = {}};
+        differs_ = differs_ || at_ == events_.size() || events_[at_].instance != instance;
+        return differs_ ? none : events_[at_++];
     }
 
     ir::Family family_;
     const std::vector<Event> &events_;
     ir::Surroundings around_;
     std::size_t at_ = 0;
+    bool differs_ = false; // another instance was called
 };
 
 class RandomCalls : public testing::TestWithParam<ir::Family> {
@@ -486,10 +487,12 @@ TEST_P(RandomCalls, AreAsTheInterpreterHasThem)
             Replayed replayed(GetParam(), module.events, around);
             const ir::Outcome outcome =
                 evaluate(table, hook, ir::parse(GetParam(), packet, around), &replayed);
+            ASSERT_TRUE(replayed.done())
+                << "table " << i << ", packet " << n << ": " << describe(packet) << "\n"
+                << text(table);
             ASSERT_EQ(verdict, verdict_of(outcome.decision))
                 << "table " << i << ", packet " << n << ": " << describe(packet) << "\n"
                 << text(table);
-            ASSERT_TRUE(replayed.done()) << "table " << i << ", packet " << n;
             for (const auto &[rule, bytes] : outcome.counted)
                 counters[rule] += {1, bytes};
             called += module.events.size();
