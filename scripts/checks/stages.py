@@ -42,6 +42,8 @@ UNIT_TESTS = Step("build the unit tests", script("scripts/build-helper", "tests"
 CALLER32 = Step("build the 32-bit caller", script("tests/compat/build"))
 # What tests/vm/selftest.py, applications.py and stapctl.py run.
 TAP = Step("build what the tap is tested with", script("tests/stap/build"))
+DATA_SUITES = ("atomic", "chains", "counters", "extensions", "helper_death", "iptables", "match", "netns", "sockopt",
+               "tables")
 PROGRAM_STEPS = (CALLER32, TAP)
 # For tests/vm/conformance.py; with LONG=1 in the environment it tries one rule after the other.
 CONFORMANCE = Step("fetch iptables' own tests", script("scripts/fetch", "iptables"))
@@ -64,6 +66,9 @@ def test_modules(kernel: str) -> Step:
     return Step(f"build the tests' modules, {kernel}", script("tests/kmod/build", kernel))
 
 
+TEST_MODULES = ("no_memory", "fail_call", "fill_files", "xt_hostile")
+
+
 # What runs in guests.
 
 def vm(kernel: str, *arguments: str) -> list[str]:
@@ -76,7 +81,7 @@ def vm_suite(kernel: str, timeout: int, *filters: str, programs: tuple[Step, ...
     iptables' own tests."""
     conformance = bool(programs) and kernel != "debug"
     adds = ["tests:/tests", f"build/fake-{kernel}.ko:{PROGRAMS}/bpfilter_umh.ko",
-            *(f"build/{name}-{kernel}.ko:{PROGRAMS}/{name}.ko" for name in ("no_memory", "fail_call", "fill_files", "xt_hostile"))]
+            *(f"build/{name}-{kernel}.ko:{PROGRAMS}/{name}.ko" for name in TEST_MODULES)]
     adds += [f"build/{name}:{PROGRAMS}/{name}" for step in programs for name in MADE_BY[step.name]]
     options = [*CABLE.get(kernel, ()), *(f"--add={TREE}/{add}" for add in adds)]
     options += [f"--add={CONFORMANCE_FILES}:{PROGRAMS}/iptables"] if conformance else []
@@ -92,11 +97,12 @@ def stock_suite(kernel: str) -> Step:
                                             f"kernels/{kernel}/modules.img")]
     keys = [f"--file={path}" for path in
             (*guest, CONFORMANCE_FILES,
-             *(f"{TREE}/{path}" for path in ("tests/vm", "tests/compat", "tests/demo", "tests/rulesets", "scripts/vm",
-                                             "scripts/guest")))]
+             *(f"{TREE}/{path}" for path in ("tests/vm", "tests/compat", "tests/demo", "tests/kmod/xt_hostile",
+                                             "tests/rulesets", "scripts/vm", "scripts/guest")))]
     name = f"VM suite, {kernel}, ip_tables"
     return Step(name, once(name, keys, vm(kernel, "--no-modules", "--timeout", "2400", f"--add={TREE}/tests:/tests",
                                           "--add", f"{TREE}/build/sockopt32:{PROGRAMS}/sockopt32",
+                                          "--add", f"{TREE}/build/xt_hostile-{kernel}.ko:{PROGRAMS}/xt_hostile.ko",
                                           "--add", f"{CONFORMANCE_FILES}:{PROGRAMS}/iptables",
                                           "--", *ENVIRONMENT, "/tests/vm/run", "--stock")),
                 counts.guest, after=(CALLER32.name, CONFORMANCE.name))
@@ -109,6 +115,11 @@ def vm_unit(kernel: str, seed: str) -> Step:
                 vm(kernel, "--no-modules", "--timeout", "900", *adds, "--",
                    f"export BPFILTER_SEED={seed}; status=0; for test in /unit/*; do $test || status=1; done; "
                    "exit $status"), counts.gtest, after=(UNIT_TESTS.name,))
+
+
+def data_suite(kernel: str) -> Step:
+    """What tables do, with records for small ones as well."""
+    return vm_suite(kernel, 1800, *DATA_SUITES, form="data")
 
 
 def oracle(kernel: str, seed: str) -> Step:
@@ -151,7 +162,7 @@ def everything(seed: str) -> list[Track]:
                  nice=GIVE_WAY)
     return [here, programs(),
             *(Track(kernel, [fetch(kernel), modules(kernel, HELPER), test_modules(kernel), vm_suite(kernel, 3600),
-                             vm_unit(kernel, seed), stock_suite(kernel), oracle(kernel, seed)])
+                             data_suite(kernel), vm_unit(kernel, seed), stock_suite(kernel), oracle(kernel, seed)])
               for kernel in KERNELS)]
 
 
