@@ -294,7 +294,8 @@ struct bpfilter_commit {
  * IOC_COMMIT_RECORDS: the same, of programs that walk records. `context_fd` is then an array of one
  * element of at least BPFILTER_NESTING times `element_size` bytes for each possible CPU. `root`:
  * what the context of each hook tells its program; what lies there is the helper's affair. Its
- * programs may look at ctx->cb[0] as well. EINVAL also: element_size is smaller than the context, or no multiple of 8.
+ * programs may look at ctx->cb[0] as well. EINVAL also: element_size is smaller than the context,
+ * or no multiple of 8.
  * The first that is kept may be shared with other tables: `bytes` of it are this one's, and are on
  * the account of whoever stands behind the namespace. The others that are kept are its own; the
  * programs and the array of contexts are on nobody's account, since all such tables have the same.

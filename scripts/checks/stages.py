@@ -97,8 +97,8 @@ def stock_suite(kernel: str) -> Step:
                                             f"kernels/{kernel}/modules.img")]
     keys = [f"--file={path}" for path in
             (*guest, CONFORMANCE_FILES,
-             *(f"{TREE}/{path}" for path in ("tests/vm", "tests/compat", "tests/demo", "tests/rulesets",
-                                             "tests/kmod/xt_hostile", "scripts/vm", "scripts/guest")))]
+             *(f"{TREE}/{path}" for path in ("tests/vm", "tests/compat", "tests/demo", "tests/kmod/xt_hostile",
+                                             "tests/rulesets", "scripts/vm", "scripts/guest")))]
     name = f"VM suite, {kernel}, ip_tables"
     return Step(name, once(name, keys, vm(kernel, "--no-modules", "--timeout", "2400", f"--add={TREE}/tests:/tests",
                                           "--add", f"{TREE}/build/sockopt32:{PROGRAMS}/sockopt32",
