@@ -8,6 +8,7 @@
 #include <linux/ipv6.h>
 #include <linux/netdevice.h>
 #include <linux/netfilter/x_tables.h>
+#include <linux/netfilter/xt_conntrack.h>
 #include <linux/netfilter_ipv4.h>
 #include <linux/netfilter_ipv6.h>
 #include <linux/percpu.h>
@@ -16,6 +17,7 @@
 #include <linux/smp.h>
 #include <linux/string.h>
 #include <net/ipv6.h>
+#include <net/netfilter/nf_conntrack.h>
 #include <net/sch_generic.h>
 
 #include <bpfilter/context.h>
@@ -44,6 +46,24 @@ static __u32 link_of(const struct sk_buff *skb)
 	if (!skb_mac_header_was_set(skb) || skb_mac_header_len(skb) < ETH_HLEN)
 		return BPFILTER_LINK_MISSING;
 	return BPFILTER_LINK_ETHERNET;
+}
+
+/* As the match conntrack sees it. */
+static __u32 connection_of(const struct sk_buff *skb)
+{
+	enum ip_conntrack_info info;
+	const struct nf_conn *connection = nf_ct_get(skb, &info);
+	__u32 state;
+
+	if (!connection)
+		return info == IP_CT_UNTRACKED ? XT_CONNTRACK_STATE_UNTRACKED :
+						 XT_CONNTRACK_STATE_INVALID;
+	state = XT_CONNTRACK_STATE_BIT(info);
+	if (test_bit(IPS_SRC_NAT_BIT, &connection->status))
+		state |= XT_CONNTRACK_STATE_SNAT;
+	if (test_bit(IPS_DST_NAT_BIT, &connection->status))
+		state |= XT_CONNTRACK_STATE_DNAT;
+	return state;
 }
 
 /* Only what the programs look at: it costs more than many a rule. */
@@ -129,6 +149,8 @@ static noinline unsigned int go_on(const struct bpfilter_version *version, struc
 			/* The packet may be somebody else's by now. */
 			if (verdict != XT_CONTINUE)
 				return verdict;
+			if (version->connection)
+				context_of(version, element)->connection = connection_of(skb);
 		}
 		result = run_walk(version, skb, state, element);
 	}
@@ -146,6 +168,8 @@ static unsigned int walk(const struct bpfilter_version *version, struct sk_buff 
 	if (unlikely(outer == BPFILTER_NESTING))
 		return NF_DROP;
 	fill(context, version, skb, state);
+	if (version->connection)
+		context->connection = connection_of(skb);
 	context->root = version->root[state->hook];
 	context->again = 0;
 	result = run_walk(version, skb, state, element);

@@ -33,7 +33,8 @@ static bool is_hook_valid(const struct bpfilter_commit_hook *hook)
 static bool is_commit_valid(const struct bpfilter_commit *commit)
 {
 	const u32 flags = BPFILTER_COMMIT_PIN | BPFILTER_COMMIT_WATCH |
-			  BPFILTER_COMMIT_NO_DEVICES | BPFILTER_COMMIT_NO_LINK;
+			  BPFILTER_COMMIT_NO_DEVICES | BPFILTER_COMMIT_NO_LINK |
+			  BPFILTER_COMMIT_CONNECTION;
 	u32 i;
 
 	for (i = 0; i < min_t(u32, commit->hook_count, BPFILTER_HOOKS_MAX); i++)

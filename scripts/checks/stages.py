@@ -42,6 +42,8 @@ UNIT_TESTS = Step("build the unit tests", script("scripts/build-helper", "tests"
 CALLER32 = Step("build the 32-bit caller", script("tests/compat/build"))
 # What tests/vm/selftest.py, applications.py and stapctl.py run.
 TAP = Step("build what the tap is tested with", script("tests/stap/build"))
+DATA_SUITES = ("atomic", "chains", "counters", "extensions", "helper_death", "iptables", "match", "netns", "sockopt",
+               "tables")
 PROGRAM_STEPS = (CALLER32, TAP)
 MADE_BY = {CALLER32.name: ("sockopt32",), TAP.name: ("tls_selftest", "tap_preload.so", "examples")}
 
@@ -104,6 +106,11 @@ def vm_unit(kernel: str, seed: str) -> Step:
                    "exit $status"), counts.gtest, after=(UNIT_TESTS.name,))
 
 
+def data_suite(kernel: str) -> Step:
+    """What tables do, with records for small ones as well."""
+    return vm_suite(kernel, 1800, *DATA_SUITES, form="data")
+
+
 def oracle(kernel: str, seed: str) -> Step:
     return Step(f"oracle, {kernel}", script("tests/oracle/run", "-k", kernel, "--seed", seed))
 
@@ -144,7 +151,7 @@ def everything(seed: str) -> list[Track]:
                  nice=GIVE_WAY)
     return [here, programs(),
             *(Track(kernel, [fetch(kernel), modules(kernel, HELPER), test_modules(kernel), vm_suite(kernel, 3600),
-                             vm_unit(kernel, seed), stock_suite(kernel), oracle(kernel, seed)])
+                             data_suite(kernel), vm_unit(kernel, seed), stock_suite(kernel), oracle(kernel, seed)])
               for kernel in KERNELS)]
 
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * An element: what a program knows of one packet while it has it. There are BPFILTER_NESTING for each
- * CPU, all in one map; ctx->cb[0] says which. The module fills its first bytes (bpfilter/context.h), the parser
- * the key, the walker the rest. C and C++.
+ * An element: what a program knows of one packet while it has it. There are BPFILTER_NESTING for
+ * each CPU, all in one map; ctx->cb[0] says which. The module fills its first bytes
+ * (bpfilter/context.h), the parser the key, the walker the rest. C and C++.
  */
 #ifndef UMH_BPF_ELEMENT_H
 #define UMH_BPF_ELEMENT_H

@@ -12,8 +12,8 @@
 #include "umh/bpf/record.h"
 
 enum {
-	steps_max = 8, /* of eight records each, or of one word */
-	records_at_once = 8,
+	steps_max = 8, /* of so many records each, or of one word */
+	records_at_once = 16,
 	arena_slack = 4096, /* bytes behind the end of the arena that may be read */
 };
 
@@ -31,7 +31,7 @@ enum {
 	again_new, /* it is a new one */
 	again_walk,
 	again_answer, /* take what a match says */
-	again_parse, /* look at it anew: a target may have changed it */
+	again_parse,  /* look at it anew: a target may have changed it */
 };
 
 #define IN_ARENA(offset) \
@@ -160,8 +160,8 @@ INLINE void take_answer(struct __sk_buff *skb, u8 *e)
 {
 	u8 *act = IN_ARENA(WORD(e, element_pending) & ~15U);
 
-	WORD(e, element_pending) = CONTEXT(e, answer) ? WORD(act, ASKED(yes)) :
-							WORD(act, ASKED(no));
+	WORD(e, element_pending) =
+		CONTEXT(e, answer) ? WORD(act, ASKED(yes)) : WORD(act, ASKED(no));
 	if (NEEDS(mark))
 		WORD(e, key_mark) = skb->mark;
 }
@@ -229,6 +229,14 @@ INLINE int walk(struct __sk_buff *skb, u8 *e)
 			MATCH(5);
 			MATCH(6);
 			MATCH(7);
+			MATCH(8);
+			MATCH(9);
+			MATCH(10);
+			MATCH(11);
+			MATCH(12);
+			MATCH(13);
+			MATCH(14);
+			MATCH(15);
 			off += 32 * records_at_once;
 			continue;
 		matched:

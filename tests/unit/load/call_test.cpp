@@ -20,8 +20,8 @@ namespace bpfilter {
 namespace {
 
 using namespace test;
-using ::testing::ElementsAre;
 using ir::Field;
+using ::testing::ElementsAre;
 
 std::uint32_t verdict_of(ir::Decision decision)
 {
@@ -76,6 +76,13 @@ public:
 private:
     std::vector<Line> lines_;
 };
+
+ir::Surroundings marked(std::uint32_t mark)
+{
+    ir::Surroundings around;
+    around.mark = mark;
+    return around;
+}
 
 constexpr Module::Answer yes{{}, true};
 constexpr Module::Answer no{{}, false};
@@ -153,10 +160,9 @@ TEST_F(Call, WhatStandsBeforeAMatchIsAskedBefore)
 
 TEST_F(Call, AHeaderThatIsCutOffDropsBehindAMatchAlone)
 {
-    const ir::Table table =
-        table_of({{{ir::Range{Field::protocol, 6, 0}, ir::Kernel{1}, ir::Require{Field::tcp}},
-                   ir::Accept{}},
-                  {{}, ir::Accept{}}});
+    const ir::Table table = table_of(
+        {{{ir::Range{Field::protocol, 6, 0}, ir::Kernel{1}, ir::Require{Field::tcp}}, ir::Accept{}},
+         {{}, ir::Accept{}}});
     PacketBytes cut = Packet().tcp(1, 2).bytes();
     cut.resize(30);
     Scripted matches({{yes}});
@@ -206,11 +212,11 @@ TEST_F(Call, ATargetThatChangesThePacketHasItReadAnew)
 TEST_F(Call, ATargetMayCutAHeaderOff)
 {
     const ir::Conditions tcp{ir::Range{Field::protocol, 6, 0}, ir::Require{Field::tcp}};
-    ir::Table table = table_of({{{}, ir::Jump{3}},       // 0
-                                {tcp, ir::Continue{}},   // 1
-                                {{}, ir::Accept{}},      // 2: the policy
+    ir::Table table = table_of({{{}, ir::Jump{3}},         // 0
+                                {tcp, ir::Continue{}},     // 1
+                                {{}, ir::Accept{}},        // 2: the policy
                                 {{}, ir::KernelTarget{1}}, // 3
-                                {{}, ir::Return{}},      // 4
+                                {{}, ir::Return{}},        // 4
                                 {{}, ir::Drop{}}});
     table.hooks[1]->underflow = 2;
     const PacketBytes whole = Packet().tcp(1, 80).bytes();
@@ -237,7 +243,7 @@ TEST_F(Call, MarksAreSetAndSeen)
                   {{ir::Range{Field::mark, 0x53, 0}}, ir::Drop{}},
                   {{}, ir::Accept{}}});
     Scripted none({});
-    EXPECT_EQ(run(table, none, packet, {.frame = {}, .mark = 0x105}), BPFILTER_DROP);
+    EXPECT_EQ(run(table, none, packet, marked(0x105)), BPFILTER_DROP);
     EXPECT_THAT(packets, ElementsAre(1, 1, 1, 1, 0));
     EXPECT_EQ(mark, 0x53U);
     EXPECT_EQ(run(table, none, packet), BPFILTER_ACCEPT);
@@ -250,7 +256,7 @@ TEST_F(Call, AMarkIsSetThatNobodyAsksFor)
 {
     Scripted none({});
     EXPECT_EQ(run(table_of({{{}, ir::SetField{Field::mark, 0xf0, 5}}, {{}, ir::Accept{}}}), none,
-                  packet, {.frame = {}, .mark = 0x1f1}),
+                  packet, marked(0x1f1)),
               BPFILTER_ACCEPT);
     EXPECT_EQ(mark, 0xf5U);
 }
@@ -325,9 +331,9 @@ TEST_F(Call, NestedPacketsHaveStacksOfTheirOwn)
 // What instances did with a packet.
 struct Event {
     std::uint32_t instance = 0;
-    ir::Answer answer{};                        // as a match
-    std::optional<ir::Decision> decision = {};  // as a target
-    PacketBytes packet;                         // behind it
+    ir::Answer answer{};                       // as a match
+    std::optional<ir::Decision> decision = {}; // as a target
+    PacketBytes packet;                        // behind it
     std::uint32_t mark = 0;
 };
 
@@ -458,9 +464,8 @@ TEST_P(RandomCalls, AreAsTheInterpreterHasThem)
                 surroundings_of(generator->device_pair(), dice.below(4));
             const auto hook = static_cast<ir::Hook>(1 + n % 3);
             Diced module(*generator, dice);
-            const std::uint32_t verdict =
-                written.run(hook, packet, around, n % written.table().cpus, &module,
-                            n % BPFILTER_NESTING);
+            const std::uint32_t verdict = written.run(
+                hook, packet, around, n % written.table().cpus, &module, n % BPFILTER_NESTING);
             Replayed replayed(GetParam(), module.events, around);
             const ir::Outcome outcome =
                 evaluate(table, hook, ir::parse(GetParam(), packet, around), &replayed);

@@ -44,8 +44,8 @@ inline Checked checked(const Payload &payload)
     return checked;
 }
 
-// The errno, 0 if all is well; ENOENT: there is something that we do not have, so that it is left to
-// the kernel whether it has that.
+// The errno, 0 if all is well; ENOENT: there is something that we do not have, so that it is left
+// to the kernel whether it has that.
 inline int error_of(const Payload &payload)
 {
     const Checked all = checked(payload);

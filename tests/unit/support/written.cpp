@@ -34,7 +34,8 @@ Written::Written(Arenas &arenas, const ir::Table &table)
       ether_type_(table.family == ir::Family::ipv6 ? ETH_P_IPV6 : ETH_P_IP),
       written_(need(write_table(arenas, table))),
       elements_(
-          need(Mapping::of(arenas.elements(), 0, std::size_t{element_size} * BPFILTER_NESTING * written_.cpus, true)))
+          need(Mapping::of(arenas.elements(), 0,
+                           std::size_t{element_size} * BPFILTER_NESTING * written_.cpus, true)))
 {
 }
 
@@ -72,6 +73,7 @@ std::uint32_t Written::run(ir::Hook hook, const PacketBytes &packet, const ir::S
     std::ranges::copy(around.out, context->out);
     context->link = around.link;
     context->quirks = around.quirks;
+    context->connection = around.connection;
     context->root = place.root;
     CalledPacket called{packet, around.mark};
     for (unsigned n = 0; n < runs_max; ++n) {

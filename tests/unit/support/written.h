@@ -44,8 +44,8 @@ public:
     // Throws std::runtime_error if it cannot be written or loaded.
     Written(Arenas &arenas, const ir::Table &table);
 
-    // The verdict; more than `runs_max` runs: 256. `cpu`: for which it is counted; `depth`: how many
-    // other hooks this one is met within.
+    // The verdict; more than `runs_max` runs: 256. `cpu`: for which it is counted; `depth`: how
+    // many other hooks this one is met within.
     std::uint32_t run(ir::Hook hook, const PacketBytes &packet, const ir::Surroundings &around,
                       std::uint32_t cpu = 0, Module *module = nullptr, std::uint32_t depth = 0);
     // What the parser left of a packet: the words of the key.

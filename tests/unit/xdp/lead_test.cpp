@@ -33,9 +33,12 @@ TEST(Lead, GoesOnToThePolicy)
 
 TEST(Lead, EndsAtWhatCannotBeDecided)
 {
-    const std::vector<ir::Verdict> undecidable = {
-        ir::Return{}, ir::Queue{}, ir::Jump{0},
-        ir::Goto{0},  ir::SetField{ir::Field::mark, 0, 1}, ir::KernelTarget{0}};
+    const std::vector<ir::Verdict> undecidable = {ir::Return{},
+                                                  ir::Queue{},
+                                                  ir::Jump{0},
+                                                  ir::Goto{0},
+                                                  ir::SetField{ir::Field::mark, 0, 1},
+                                                  ir::KernelTarget{0}};
     for (const ir::Verdict &verdict : undecidable) {
         TableBuilder builder;
         builder.chain("INPUT", ir::Hook::local_in, ir::Accept{})

@@ -15,8 +15,8 @@ namespace bpfilter::blob {
 
 // All bytes up to the counters as the caller gave them, but for `comefrom`, which is the
 // mask of hooks in `reach`, and IPv6's flag that a protocol is asked, if one is given; counters
-// zero; of each extension size, name, revision, and the payload as far as users may see it; those of
-// the kernel's as they are; all else zero.
+// zero; of each extension size, name, revision, and the payload as far as users may see it; those
+// of the kernel's as they are; all else zero.
 //
 // In place: `bytes` are those that the entries refer to, and are this behind it.
 void make_canonical(MutableBytes bytes, const Entries &entries, const Uses &uses,

@@ -84,10 +84,22 @@ private:
     {
         bool some = false;
         entry.each_match([&](const ExtensionView &view, std::size_t) {
-            some = is_of_kernel(find_match(family_, view));
+            const auto found = look_up(view);
+            some = is_of_kernel(found) || (found && (*found)->kernel_checks);
             return !some;
         });
         return some || is_of_kernel(find_target(family_, entry.target()));
+    }
+
+    // ENOENT: it is the kernel's.
+    Result<const MatchExtension *> look_up(const ExtensionView &view) const
+    {
+        auto found = find_match(family_, view);
+        if (found && (*found)->is_left &&
+            view.payload().size() == context_.layout.align((*found)->size) &&
+            (*found)->is_left(view.payload()))
+            return fail(ENOENT);
+        return found;
     }
 
     template <typename T> static bool is_of_kernel(const Result<const T *> &found)
@@ -108,6 +120,8 @@ private:
         if (!match)
             return fail(match.error());
         const MatchExtension &row = **match;
+        if (row.kernel_checks && !counts_)
+            return fail(ENOENT, extension::describe("match", row) + ": not for 32-bit callers");
         found_.add(&row);
         if (auto right = check("match", row, id, view); !right)
             return fail(std::move(right.error()));
@@ -146,7 +160,7 @@ private:
     {
         if (known_)
             return known_->match(id, n);
-        return find_match(family_, view);
+        return look_up(view);
     }
 
     Result<const TargetExtension *> find(RuleId id, const ExtensionView &view) const

@@ -39,10 +39,11 @@ public:
         return targets_.at(entry);
     }
 
-    // Is anything the kernel's?
+    // Is anything the kernel's, if only to check?
     [[nodiscard]] bool of_kernel() const
     {
-        return std::ranges::find(matches_, nullptr) != matches_.end() ||
+        const auto checked = [](const auto *match) { return !match || match->kernel_checks; };
+        return std::ranges::any_of(matches_, checked) ||
                std::ranges::find(targets_, nullptr) != targets_.end();
     }
 
@@ -52,7 +53,8 @@ private:
     std::vector<const extension::TargetExtension *> targets_;
 };
 
-// Calls `f(pointer to extension, view, offset)` for every match of an entry and then for its target.
+// Calls `f(pointer to extension, view, offset)` for every match of an entry and then for its
+// target.
 template <typename F> void each_extension(const Entry &entry, std::size_t id, const Uses &uses, F f)
 {
     std::size_t n = 0;

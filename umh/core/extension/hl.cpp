@@ -40,11 +40,18 @@ std::string hl_text(const ip6t_hl_info &hl)
     return option_text(options.at(hl.mode), hl.mode == IP6T_HL_NE, std::to_string(hl.hop_limit));
 }
 
+// Some kernels refuse an unknown mode, others let it match nothing.
+bool is_left(Bytes payload)
+{
+    return load<ip6t_hl_info>(payload, 0).mode > IP6T_HL_GT;
+}
+
 } // namespace
 
 constexpr MatchExtension hl_match{
     {.name = "hl", .family = ir::Family::ipv6, .size = sizeof(ip6t_hl_info)},
     reader<wrong_hl, lower_hl, hl_text>,
+    is_left,
 };
 
 } // namespace bpfilter::extension

@@ -177,7 +177,8 @@ Answer ask(const Conditions &conditions, const Key &key, Instances *instances)
 
 Outcome evaluate(const Table &table, Hook hook, const Key &key, Instances *instances)
 {
-    return Walk(table, table.hooks.at(static_cast<std::size_t>(hook)).value(), key, instances).run();
+    return Walk(table, table.hooks.at(static_cast<std::size_t>(hook)).value(), key, instances)
+        .run();
 }
 
 } // namespace bpfilter::ir

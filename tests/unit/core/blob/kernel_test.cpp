@@ -45,22 +45,22 @@ std::string lowered(const Blob &blob)
 TEST(OfKernel, EntriesAreToldWithTheHooksThatReachThem)
 {
     Blob blob;
-    blob.rule("INPUT", Rule().accept()) // 0
-        .rule("INPUT", limit().accept()) // 1
-        .rule("INPUT", Rule().jump("c1")) // 2, 3: policy, 4: FORWARD
+    blob.rule("INPUT", Rule().tcp().accept())
+        .rule("INPUT", limit().accept())
+        .rule("INPUT", Rule().jump("c1"))
         .rule("FORWARD", Rule().jump("c1"))
         .chain("c1")
         .chain("lonely")
         .rule("c1", Rule().target("REJECT", 0, some))
         .rule("lonely", Rule().match("tcp", 7, some).accept());
     const Payload payload = blob.build();
-    // INPUT 0 1 2 3, FORWARD 4 5, OUTPUT 6, c1: 7 8 9, lonely: 10 11 12, end
+    // INPUT 0 to 3, FORWARD 4 and 5, OUTPUT 6, c1 7 to 9, lonely 10 to 12, end
     const auto &at = payload.offsets;
     const Checked all = checked(payload);
     EXPECT_EQ(all.error, 0);
-    EXPECT_THAT(all.entries, ElementsAre(blob::KernelEntry{at[1], 0x02},
-                                         blob::KernelEntry{at[8], 0x06},
-                                         blob::KernelEntry{at[11], 0x00}));
+    EXPECT_THAT(all.entries,
+                ElementsAre(blob::KernelEntry{at[1], 0x02}, blob::KernelEntry{at[8], 0x06},
+                            blob::KernelEntry{at[11], 0x00}));
 }
 
 TEST(OfKernel, NothingIsToldOfATableThatHasNone)
@@ -72,7 +72,7 @@ TEST(OfKernel, NothingIsToldOfATableThatHasNone)
 TEST(OfKernel, InstancesAreNumberedInOrder)
 {
     Blob blob;
-    blob.rule("INPUT", Rule().tcp().udp().accept())
+    blob.rule("INPUT", Rule().udp().udp().accept())
         .rule("INPUT", Rule().tcp().match("limit", 0, some).match("set", 4, some).accept())
         .rule("INPUT", Rule().match("limit", 0, some))
         .rule("INPUT", Rule().tcp().target("LOG", 0, some))
@@ -81,7 +81,7 @@ TEST(OfKernel, InstancesAreNumberedInOrder)
                              "INPUT 0 policy 5\n"
                              "FORWARD 6 policy 6\n"
                              "OUTPUT 7 policy 7\n"
-                             "0: protocol = 17, require tcp, require ports -> accept\n"
+                             "0: protocol = 17, require ports, require ports -> accept\n"
                              "1: protocol = 6, require tcp, kernel 1, kernel 2 -> accept\n"
                              "2: kernel 4 -> continue\n"
                              "3: protocol = 6, require tcp -> kernel 7\n"
@@ -177,9 +177,8 @@ TEST(OfKernel, NamesWithoutEndAreWrong)
 TEST(OfKernel, ListingsGiveTheirBytesBack)
 {
     for (const ir::Family family : {ir::Family::ipv4, ir::Family::ipv6}) {
-        const Payload payload = Blob(family)
-                                    .rule("INPUT", limit().target("REJECT", 3, some))
-                                    .build();
+        const Payload payload =
+            Blob(family).rule("INPUT", limit().target("REJECT", 3, some)).build();
         const auto table = decoded(payload);
         const Bytes sent = Bytes(payload.bytes).subspan(payload.header);
         const std::size_t from = native(family).entry_size;
@@ -202,8 +201,8 @@ TEST(OfKernel, A32BitCallersIsNotThere)
 {
     std::vector<blob::KernelEntry> checks;
     const auto layout = blob::find_layout(ir::Family::ipv4, true);
-    const auto decoded =
-        blob::decode_replace(narrow(Blob().rule("INPUT", limit()).build()).bytes, 0, **layout, checks);
+    const auto decoded = blob::decode_replace(narrow(Blob().rule("INPUT", limit()).build()).bytes,
+                                              0, **layout, checks);
     EXPECT_EQ(decoded.error().code, ENOENT);
     EXPECT_THAT(checks, IsEmpty());
 }

@@ -10,8 +10,14 @@ namespace {
 
 class Mark : public testing::TestWithParam<ir::Family> {
 protected:
-    static Rule match(const xt_mark_mtinfo1 &info) { return Rule().match("mark", 1, bytes_of(info)); }
-    static Rule set(const xt_mark_tginfo2 &info) { return Rule().target("MARK", 2, bytes_of(info)); }
+    static Rule match(const xt_mark_mtinfo1 &info)
+    {
+        return Rule().match("mark", 1, bytes_of(info));
+    }
+    static Rule set(const xt_mark_tginfo2 &info)
+    {
+        return Rule().target("MARK", 2, bytes_of(info));
+    }
 
     [[nodiscard]] std::string asked(const xt_mark_mtinfo1 &info) const
     {
@@ -50,7 +56,8 @@ TEST_P(Mark, IsSetAsTheKernelDoes)
         return ir::text(rule_of(set(info), GetParam()).verdict);
     };
     EXPECT_EQ(verdict({0x1, 0xff}), "set mark & 0xffffff00 ^ 0x1");
-    EXPECT_EQ(verdict({0x101, 0xff}), "set mark & 0xffffff00 ^ 0x101") << "bits outside are flipped";
+    EXPECT_EQ(verdict({0x101, 0xff}), "set mark & 0xffffff00 ^ 0x101")
+        << "bits outside are flipped";
     EXPECT_EQ(verdict({0, 0}), "set mark & 0xffffffff ^ 0x0");
 }
 

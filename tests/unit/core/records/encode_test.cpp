@@ -143,18 +143,18 @@ TEST(Records, AnInstanceKeepsItsPlace)
 {
     const ir::Range udp{Field::protocol, IPPROTO_UDP, 0};
     const ir::Range to_80{Field::destination_port, 80, 0};
-    EXPECT_EQ(encoded(table_of(
-                  {{{udp, ir::Kernel{5}, ir::Require{Field::ports}, to_80, ir::Kernel{6}},
-                    ir::Accept{}},
-                   {{}, ir::Drop{}}})),
-              "usual\n"
-              "0: protocol = 0x11 -> call 5 ? (test ports = 0x0 ? (test destination_port = 0x50 ? "
-              "(call 6 ? accept 0 : fail) : fail) : fail) : fail\n"
-              "1: -> drop 1\n"
-              "exact\n"
-              "0: protocol = 0x11 -> call 5 ? (test ports = 0x2 ? cut off : (test ports = 0x0 ? (test "
-              "destination_port = 0x50 ? (call 6 ? accept 0 : fail) : fail) : fail)) : fail\n"
-              "1: -> drop 1\n");
+    EXPECT_EQ(
+        encoded(table_of(
+            {{{udp, ir::Kernel{5}, ir::Require{Field::ports}, to_80, ir::Kernel{6}}, ir::Accept{}},
+             {{}, ir::Drop{}}})),
+        "usual\n"
+        "0: protocol = 0x11 -> call 5 ? (test ports = 0x0 ? (test destination_port = 0x50 ? "
+        "(call 6 ? accept 0 : fail) : fail) : fail) : fail\n"
+        "1: -> drop 1\n"
+        "exact\n"
+        "0: protocol = 0x11 -> call 5 ? (test ports = 0x2 ? cut off : (test ports = 0x0 ? (test "
+        "destination_port = 0x50 ? (call 6 ? accept 0 : fail) : fail) : fail)) : fail\n"
+        "1: -> drop 1\n");
 }
 
 TEST(Records, TargetsOfTheKernelAndMarks)
