@@ -26,7 +26,7 @@ _Static_assert(sizeof(struct bpfilter_commit_records) == 200, "commit_records");
 _Static_assert(sizeof(struct bpfilter_check) == 24, "check");
 _Static_assert(sizeof(struct bpfilter_kept) == 48, "kept");
 _Static_assert(sizeof(struct bpfilter_give) == 32, "give");
-_Static_assert(sizeof(struct bpfilter_context) == 56, "context");
+_Static_assert(sizeof(struct bpfilter_context) == 64, "context");
 
 static const char *const opcodes[] = {
 	[BPFILTER_OP_INIT] = "INIT",

@@ -196,6 +196,17 @@ static void fill(struct bpfilter_commit_records *records,
 	records->element_size = 1 << ELEMENT_BITS;
 }
 
+/* With nothing else about it that is wrong. */
+static int commit_as_code(struct bpfilter_commit *commit)
+{
+	int i;
+
+	commit->context_fd = create_map(BPF_MAP_TYPE_PERCPU_ARRAY, 64);
+	for (i = 0; i < 3; i++)
+		commit->hook[i].prog_fd = load_program(BPF_PROG_TYPE_SCHED_CLS, BPFILTER_ACCEPT);
+	return ioctl(PIPE, BPFILTER_IOC_COMMIT, commit);
+}
+
 static int walk(const struct bpfilter_request_header *request, const struct ipt_replace *replace)
 {
 	struct bpfilter_commit_records records = {};
@@ -203,7 +214,7 @@ static int walk(const struct bpfilter_request_header *request, const struct ipt_
 
 	fill(&records, request, replace);
 	if (told("plain"))
-		result = ioctl(PIPE, BPFILTER_IOC_COMMIT, &records.commit);
+		result = commit_as_code(&records.commit);
 	else
 		result = ioctl(PIPE, BPFILTER_IOC_COMMIT_RECORDS, &records);
 	result = result ? errno : 0;
