@@ -8,6 +8,7 @@
 #include <linux/ipv6.h>
 #include <linux/netdevice.h>
 #include <linux/netfilter/x_tables.h>
+#include <linux/netfilter/xt_conntrack.h>
 #include <linux/netfilter_ipv4.h>
 #include <linux/netfilter_ipv6.h>
 #include <linux/percpu.h>
@@ -16,6 +17,7 @@
 #include <linux/smp.h>
 #include <linux/string.h>
 #include <net/ipv6.h>
+#include <net/netfilter/nf_conntrack.h>
 #include <net/sch_generic.h>
 
 #include <bpfilter/context.h>
@@ -46,9 +48,29 @@ static __u32 link_of(const struct sk_buff *skb)
 	return BPFILTER_LINK_ETHERNET;
 }
 
+/* As the match conntrack sees it. */
+static __u32 connection_of(const struct sk_buff *skb)
+{
+	enum ip_conntrack_info info;
+	const struct nf_conn *connection = nf_ct_get(skb, &info);
+	__u32 state;
+
+	if (!connection)
+		return info == IP_CT_UNTRACKED ? XT_CONNTRACK_STATE_UNTRACKED :
+						 XT_CONNTRACK_STATE_INVALID;
+	state = XT_CONNTRACK_STATE_BIT(info);
+	if (test_bit(IPS_SRC_NAT_BIT, &connection->status))
+		state |= XT_CONNTRACK_STATE_SNAT;
+	if (test_bit(IPS_DST_NAT_BIT, &connection->status))
+		state |= XT_CONNTRACK_STATE_DNAT;
+	return state;
+}
+
 /* Only what the programs look at: it costs more than many a rule. */
-static void fill(struct bpfilter_context *context, const struct bpfilter_version *version,
-		 const struct sk_buff *skb, const struct nf_hook_state *state)
+static __always_inline void fill(struct bpfilter_context *context,
+				 const struct bpfilter_version *version,
+				 const struct sk_buff *skb,
+				 const struct nf_hook_state *state)
 {
 	if (version->devices) {
 		write_name(context->in, state->in);
@@ -80,8 +102,9 @@ static struct bpfilter_context *context_of(const struct bpfilter_version *versio
  * The program learns from ctx->cb[0] which element is its own. It may write there, no further;
  * then IP gets its bytes back.
  */
-static unsigned int run_walk(const struct bpfilter_version *version, struct sk_buff *skb,
-			     const struct nf_hook_state *state, u32 element)
+static __always_inline unsigned int run_walk(const struct bpfilter_version *version,
+					     struct sk_buff *skb,
+					     const struct nf_hook_state *state, u32 element)
 {
 	u32 *number = (u32 *)qdisc_skb_cb(skb)->data;
 	const u32 saved = *number;
@@ -96,7 +119,7 @@ static unsigned int run_walk(const struct bpfilter_version *version, struct sk_b
 /* How often a program may ask to be run again: for a way as long as any that ends. */
 #define RUNS_MAX BIT(20)
 
-/* So many are under way on this CPU, but for the one that runs: each of them called a target. */
+/* So many are under way on this CPU, but for the one that runs: each of them is inside a call. */
 static DEFINE_PER_CPU(u32, depth);
 
 static unsigned int call(const struct bpfilter_version *version, struct sk_buff *skb,
@@ -126,6 +149,8 @@ static noinline unsigned int go_on(const struct bpfilter_version *version, struc
 			/* The packet may be somebody else's by now. */
 			if (verdict != XT_CONTINUE)
 				return verdict;
+			if (version->connection)
+				context_of(version, element)->connection = connection_of(skb);
 		}
 		result = run_walk(version, skb, state, element);
 	}
@@ -143,6 +168,8 @@ static unsigned int walk(const struct bpfilter_version *version, struct sk_buff 
 	if (unlikely(outer == BPFILTER_NESTING))
 		return NF_DROP;
 	fill(context, version, skb, state);
+	if (version->connection)
+		context->connection = connection_of(skb);
 	context->root = version->root[state->hook];
 	context->again = 0;
 	result = run_walk(version, skb, state, element);

@@ -27,7 +27,10 @@ struct instance {
 	};
 	u8 hooks; /* it is called from no other */
 	bool is_target;
+	/* Of its rule, which some rely on: */
 	bool needs_transport;
+	bool is_inverted;
+	u16 protocol;
 };
 
 struct bpfilter_instances {
@@ -77,15 +80,21 @@ static void append(struct bpfilter_instances *instances, const struct instance *
 	instances->instance[instances->count++] = *instance;
 }
 
+static struct instance new_instance(const struct bpfilter_entry *entry, u32 hooks)
+{
+	return (struct instance){
+		.hooks = hooks,
+		.needs_transport = entry->needs_transport,
+		.is_inverted = entry->is_inverted,
+		.protocol = entry->protocol,
+	};
+}
+
 /* As find_check_match() of ip_tables. */
 static int add_match(struct bpfilter_instances *instances, const struct bpfilter_entry *entry,
 		     struct xt_entry_match *given, struct xt_mtchk_param *param)
 {
-	const struct instance instance = {
-		.match = given,
-		.hooks = param->hook_mask,
-		.needs_transport = entry->needs_transport,
-	};
+	struct instance instance = new_instance(entry, param->hook_mask);
 	struct xt_match *match;
 	int error;
 
@@ -102,6 +111,7 @@ static int add_match(struct bpfilter_instances *instances, const struct bpfilter
 		module_put(match->me);
 		return error;
 	}
+	instance.match = given;
 	append(instances, &instance);
 	return 0;
 }
@@ -110,12 +120,7 @@ static int add_match(struct bpfilter_instances *instances, const struct bpfilter
 static int add_target(struct bpfilter_instances *instances, const struct bpfilter_entry *entry,
 		      struct xt_entry_target *given, struct xt_tgchk_param *param)
 {
-	const struct instance instance = {
-		.target = given,
-		.hooks = param->hook_mask,
-		.is_target = true,
-		.needs_transport = entry->needs_transport,
-	};
+	struct instance instance = new_instance(entry, param->hook_mask);
 	struct xt_target *target;
 	int error;
 
@@ -131,6 +136,8 @@ static int add_target(struct bpfilter_instances *instances, const struct bpfilte
 		module_put(target->me);
 		return error;
 	}
+	instance.target = given;
+	instance.is_target = true;
 	append(instances, &instance);
 	return 0;
 }
@@ -320,21 +327,37 @@ void bpfilter_instances_begin(struct xt_action_param *param, const struct sk_buf
 	param->fragoff = ntohs(ip_hdr(skb)->frag_off) & IP_OFFSET;
 }
 
-/* As ip6_packet_match(), for each rule anew. Does the rule match, as far as that goes? */
+static bool is_of_protocol(const struct instance *instance, int protocol)
+{
+	return !instance->protocol || (protocol == instance->protocol) != instance->is_inverted;
+}
+
+/* As ip6_packet_match(), for each rule anew. */
 static bool find_transport(const struct instance *instance, const struct sk_buff *skb,
 			   struct xt_action_param *param)
 {
 	unsigned short fragment;
+	int protocol;
 
 	param->thoff = 0;
 	if (!instance->needs_transport)
 		return true;
-	if (ipv6_find_hdr(skb, &param->thoff, -1, &fragment, NULL) < 0) {
+	protocol = ipv6_find_hdr(skb, &param->thoff, -1, &fragment, NULL);
+	if (protocol < 0) {
 		param->hotdrop = !fragment;
 		return false;
 	}
 	param->fragoff = fragment;
-	return true;
+	return is_of_protocol(instance, protocol);
+}
+
+/* Does its rule match, as far as that goes? What was checked for TCP is not called for others. */
+static bool is_for(const struct instance *instance, const struct sk_buff *skb,
+		   struct xt_action_param *param)
+{
+	if (param->state->pf == NFPROTO_IPV4)
+		return is_of_protocol(instance, ip_hdr(skb)->protocol);
+	return find_transport(instance, skb, param);
 }
 
 static void call_match(const struct instance *instance, struct bpfilter_context *context,
@@ -366,7 +389,7 @@ unsigned int bpfilter_instances_call(const struct bpfilter_instances *instances,
 	instance = &instances->instance[array_index_nospec(number, instances->count)];
 	if (!(instance->hooks & BIT(param->state->hook)))
 		return NF_DROP;
-	if (instances->family == NFPROTO_IPV6 && !find_transport(instance, skb, param)) {
+	if (!is_for(instance, skb, param)) {
 		context->answer = 0;
 		return param->hotdrop ? NF_DROP : XT_CONTINUE;
 	}

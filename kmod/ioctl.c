@@ -16,6 +16,7 @@
 #include "early.h"
 #include "look.h"
 #include "pipe.h"
+#include "place.h"
 #include "queue.h"
 #include "request.h"
 #include "table.h"
@@ -32,7 +33,8 @@ static bool is_hook_valid(const struct bpfilter_commit_hook *hook)
 static bool is_commit_valid(const struct bpfilter_commit *commit)
 {
 	const u32 flags = BPFILTER_COMMIT_PIN | BPFILTER_COMMIT_WATCH |
-			  BPFILTER_COMMIT_NO_DEVICES | BPFILTER_COMMIT_NO_LINK;
+			  BPFILTER_COMMIT_NO_DEVICES | BPFILTER_COMMIT_NO_LINK |
+			  BPFILTER_COMMIT_CONNECTION;
 	u32 i;
 
 	for (i = 0; i < min_t(u32, commit->hook_count, BPFILTER_HOOKS_MAX); i++)
@@ -48,8 +50,9 @@ static bool can_commit(const struct bpfilter_request *request,
 {
 	const struct bpfilter_commit *commit = &records->commit;
 
-	/* Only programs that walk records can call what was checked. */
-	if (request->header.flags & BPFILTER_REQUEST_CHECKED && !records->element_size)
+	/* Only programs that walk records call what was checked, and only where it is at home. */
+	if (request->header.flags & BPFILTER_REQUEST_CHECKED &&
+	    (!records->element_size || !bpfilter_place_is_right(commit)))
 		return false;
 	switch (request->header.opcode) {
 	case BPFILTER_OP_GET_INFO:

@@ -45,7 +45,7 @@ static_assert(sizeof(struct bpfilter_look_link) == 8);
 static_assert(sizeof(struct bpfilter_look) == 56);
 static_assert(sizeof(struct bpfilter_attach) == 40);
 static_assert(sizeof(struct bpfilter_detach) == 16);
-static_assert(sizeof(struct bpfilter_context) == 56);
+static_assert(sizeof(struct bpfilter_context) == 64);
 
 /*
  * A module that fails to load is freed without asking who is in it. Whoever came by what

@@ -410,7 +410,7 @@ void bpfilter_queue_finish(struct bpfilter_session *session, struct bpfilter_req
 	LIST_HEAD(dead);
 
 	spin_lock(&bpfilter_queue.lock);
-	/* Only COMMIT decides about a REPLACE, whatever the reply says; or its caller, with CHECK. */
+	/* Only COMMIT decides about a REPLACE, whatever the reply says; with CHECK its caller. */
 	if (request->header.opcode == BPFILTER_OP_REPLACE) {
 		if (request->committed)
 			error = 0;

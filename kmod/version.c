@@ -293,6 +293,7 @@ struct bpfilter_version *bpfilter_version_new(const struct bpfilter_commit_recor
 	version->watch = commit->flags & BPFILTER_COMMIT_WATCH;
 	version->devices = !(commit->flags & BPFILTER_COMMIT_NO_DEVICES);
 	version->link = !(commit->flags & BPFILTER_COMMIT_NO_LINK);
+	version->connection = commit->flags & BPFILTER_COMMIT_CONNECTION;
 	version->family = family;
 	version->element_size = records->element_size;
 	memcpy(version->root, records->root, sizeof(version->root));

@@ -36,6 +36,7 @@ struct bpfilter_version {
 	bool watch;
 	bool devices; /* the programs look at the names in the context */
 	bool link; /* and at that */
+	bool connection; /* and at that; of programs that walk records */
 	bool nat; /* holds the nat core of `family` */
 	u8 family;
 

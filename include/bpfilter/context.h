@@ -70,7 +70,7 @@ enum bpfilter_quirk {
 };
 
 /*
- * 56 bytes. The names of the devices as they are now, all zero where the hook has
+ * 64 bytes. The names of the devices as they are now, all zero where the hook has
  * none (in at LOCAL_OUT, out at LOCAL_IN). Bytes behind the NUL may be anything.
  */
 struct bpfilter_context {
@@ -83,6 +83,10 @@ struct bpfilter_context {
 	__u32 again; /* the program's, but 0 for a new packet */
 	__u32 call; /* the program's: of an instance */
 	__u32 answer; /* of a match that was called: 0 or 1 */
+	/* Where COMMIT_CONNECTION asks for it: XT_CONNTRACK_STATE_* (xt_conntrack.h): one of
+	 * INVALID, UNTRACKED and those of a connection, and of one that is translated SNAT, DNAT. */
+	__u32 connection;
+	__u32 reserved;
 };
 
 enum bpfilter_verdict {

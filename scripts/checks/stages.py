@@ -42,6 +42,8 @@ UNIT_TESTS = Step("build the unit tests", script("scripts/build-helper", "tests"
 CALLER32 = Step("build the 32-bit caller", script("tests/compat/build"))
 # What tests/vm/selftest.py, applications.py and stapctl.py run.
 TAP = Step("build what the tap is tested with", script("tests/stap/build"))
+DATA_SUITES = ("atomic", "chains", "counters", "extensions", "helper_death", "iptables", "match", "netns", "sockopt",
+               "tables")
 PROGRAM_STEPS = (CALLER32, TAP)
 MADE_BY = {CALLER32.name: ("sockopt32",), TAP.name: ("tls_selftest", "tap_preload.so", "examples")}
 
@@ -60,6 +62,9 @@ def test_modules(kernel: str) -> Step:
     return Step(f"build the tests' modules, {kernel}", script("tests/kmod/build", kernel))
 
 
+TEST_MODULES = ("no_memory", "fail_call", "fill_files", "xt_hostile")
+
+
 # What runs in guests.
 
 def vm(kernel: str, *arguments: str) -> list[str]:
@@ -70,7 +75,7 @@ def vm_suite(kernel: str, timeout: int, *filters: str, programs: tuple[Step, ...
              form: str = "auto") -> Step:
     """With as many of the programs as have been built, or are being built, for it."""
     adds = ["tests:/tests", f"build/fake-{kernel}.ko:{PROGRAMS}/bpfilter_umh.ko",
-            *(f"build/{name}-{kernel}.ko:{PROGRAMS}/{name}.ko" for name in ("no_memory", "fail_call", "fill_files", "xt_hostile"))]
+            *(f"build/{name}-{kernel}.ko:{PROGRAMS}/{name}.ko" for name in TEST_MODULES)]
     adds += [f"build/{name}:{PROGRAMS}/{name}" for step in programs for name in MADE_BY[step.name]]
     return Step(f"VM suite, {kernel}" + (f", form={form}" if form != "auto" else ""),
                 vm(kernel, "--timeout", str(timeout), *CABLE.get(kernel, ()), *(f"--add={TREE}/{add}" for add in adds),
@@ -82,10 +87,12 @@ def stock_suite(kernel: str) -> Step:
     guest = [f"{CACHE}/{part}" for part in ("userland/root.img", "qemu", f"kernels/{kernel}/vmlinuz",
                                             f"kernels/{kernel}/modules.img")]
     keys = [f"--file={path}" for path in
-            (*guest, f"{TREE}/tests/vm", f"{TREE}/tests/compat", f"{TREE}/tests/demo", f"{TREE}/scripts/vm", f"{TREE}/scripts/guest")]
+            (*guest, f"{TREE}/tests/vm", f"{TREE}/tests/compat", f"{TREE}/tests/demo", f"{TREE}/tests/kmod/xt_hostile",
+             f"{TREE}/scripts/vm", f"{TREE}/scripts/guest")]
     name = f"VM suite, {kernel}, ip_tables"
     return Step(name, once(name, keys, vm(kernel, "--no-modules", "--timeout", "2400", f"--add={TREE}/tests:/tests",
                                           "--add", f"{TREE}/build/sockopt32:{PROGRAMS}/sockopt32",
+                                          "--add", f"{TREE}/build/xt_hostile-{kernel}.ko:{PROGRAMS}/xt_hostile.ko",
                                           "--", "/tests/vm/run", "--stock")),
                 counts.guest, after=(CALLER32.name,))
 
@@ -97,6 +104,11 @@ def vm_unit(kernel: str, seed: str) -> Step:
                 vm(kernel, "--no-modules", "--timeout", "900", *adds, "--",
                    f"export BPFILTER_SEED={seed}; status=0; for test in /unit/*; do $test || status=1; done; "
                    "exit $status"), counts.gtest, after=(UNIT_TESTS.name,))
+
+
+def data_suite(kernel: str) -> Step:
+    """What tables do, with records for small ones as well."""
+    return vm_suite(kernel, 1800, *DATA_SUITES, form="data")
 
 
 def oracle(kernel: str, seed: str) -> Step:
@@ -139,7 +151,7 @@ def everything(seed: str) -> list[Track]:
                  nice=GIVE_WAY)
     return [here, programs(),
             *(Track(kernel, [fetch(kernel), modules(kernel, HELPER), test_modules(kernel), vm_suite(kernel, 3600),
-                             vm_unit(kernel, seed), stock_suite(kernel), oracle(kernel, seed)])
+                             data_suite(kernel), vm_unit(kernel, seed), stock_suite(kernel), oracle(kernel, seed)])
               for kernel in KERNELS)]
 
 

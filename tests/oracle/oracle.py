@@ -36,7 +36,7 @@ def main() -> None:
     system.load()
     run = session.Session(arguments.seed, arguments.packets)
     if not arguments.stock:
-        run.shaker = shake.Shaker(arguments.seed, arguments.xdp, run.evidence)
+        run.shaker = shake.Shaker(arguments.seed, arguments.xdp, system.form() != "auto", run.evidence)
     numbers = range(arguments.rulesets) if arguments.only is None else [arguments.only]
     print(BEGIN)
     for number in numbers:

@@ -2,7 +2,7 @@
 """What nobody may notice: done to bpfilter between packets, and to ip_tables never.
 
 The helper is killed, the place where packets are dropped changes, a table is replaced by
-itself. Every verdict and every counter must be what it would have been.
+itself, in the form that it has or in the other one. Every verdict and every counter must be what it would have been.
 """
 
 import json
@@ -16,15 +16,20 @@ from lib.early import state_of
 from lib.family import Family
 from machine import Machine
 
-PARAMETER = "/sys/module/bpfilter/parameters/xdp"
+PARAMETERS = "/sys/module/bpfilter/parameters"
 MODES = ("auto", "generic", "native", "off")
+FORMS = ("code", "data")
 # As `ip -j link` says it.
 NATIVE, GENERIC = 1, 2
 
 
+def set_parameter(name: str, value: str) -> None:
+    with open(f"{PARAMETERS}/{name}", "w", encoding="ascii") as file:
+        file.write(value)
+
+
 def set_mode(mode: str) -> None:
-    with open(PARAMETER, "w", encoding="ascii") as file:
-        file.write(mode)
+    set_parameter("xdp", mode)
 
 
 def attached(machine: Machine) -> dict[str, int]:
@@ -43,13 +48,15 @@ def expected(devices: list[str], mode: str) -> dict[str, int]:
 
 
 class Shaker:
-    def __init__(self, seed: str, fixed_mode: str | None, evidence: Counter[str]) -> None:
-        """`fixed_mode`: the mode stays; `evidence`: what was done is counted there."""
+    def __init__(self, seed: str, fixed_mode: str | None, fixed_form: bool, evidence: Counter[str]) -> None:
+        """`fixed_mode`: the mode stays, and so does the form; `evidence`: what was done is counted there."""
         self._seed = seed
         self._fixed = fixed_mode
         self._evidence = evidence
         self._rng = random.Random()
         self._modes = list(MODES)
+        self._fixed_form = fixed_form
+        self._form = ""
         self.mode = fixed_mode or "auto"
         if fixed_mode:
             set_mode(fixed_mode)
@@ -60,6 +67,15 @@ class Shaker:
         # Mostly where packets can be dropped before the stack.
         self._modes = [mode for mode in modes for _ in range(1 if mode == "off" else 3)]
         self._enter(self._rng.choice(self._modes))
+        self._choose_form()
+
+    def _choose_form(self) -> None:
+        """Of tables that come from now on."""
+        if self._fixed_form:
+            return
+        before, self._form = self._form, self._rng.choice(FORMS)
+        set_parameter("form", self._form)
+        self._evidence["forms"] += self._form != before
 
     def _enter(self, mode: str) -> None:
         if self._fixed:
@@ -83,6 +99,7 @@ class Shaker:
         self.wait(machine, devices)
 
     def _replace(self, machine: Machine, family: Family) -> None:
+        self._choose_form()
         with machine:
             for table in whole.names(family):
                 whole.by_itself(family, table)

@@ -9,10 +9,10 @@ the tap the stap suites'.
 
 import struct
 
-from lib import blob, system
+from lib import blob, module, system
 from lib import iptables as tables
-from lib.blob import DROP, entry, match, verdict
-from lib.check import expect, expect_equal, expect_in, main, test
+from lib.blob import DROP, entry, error, match, verdict
+from lib.check import Skip, expect, expect_equal, expect_in, main, test
 from lib.iptables import Counters, iptables, try_iptables
 from lib.packet import UDP
 from lib.pair import Pair
@@ -76,25 +76,73 @@ def chains_entered_by_a_packet() -> None:
     expect_equal(pair().send(1), 1, "delivered afterwards")
 
 
-def many_rules() -> list[bytearray]:
+def many_rules(number: int) -> list[bytearray]:
     """Each with an address and a port of its own."""
     rules = []
-    for number in range(150000):
-        ports = struct.pack("=4HB3x", 0, 65535, number % 60000, number % 60000, 0)
+    for one in range(number):
+        ports = struct.pack("=4HB3x", 0, 65535, one % 60000, one % 60000, 0)
         rules.append(entry(verdict(DROP), match(b"udp", ports), protocol=UDP,
-                           source=struct.pack(">II", 10 << 24 | number, 0xFFFFFFFF)))
+                           source=struct.pack(">II", 10 << 24 | one, 0xFFFFFFFF)))
     return rules
+
+
+def called_chains(number: int) -> blob.Table:
+    """Each called from INPUT by a rule of its own that does not match, but for the last one's."""
+    names = [b"c%d" % one for one in range(number)]
+    table = blob.with_input(*(entry(verdict(0), protocol=UDP if one == number - 1 else 200) for one in range(number)),
+                            chains={name: [entry(verdict(DROP))] for name in names})
+    jump = len(table.rules[0])
+    head, body = len(entry(error())), len(entry(verdict(DROP)))
+    chains = table.offset(number + 3) + head
+    for one in range(number):
+        struct.pack_into("=i", table.rules[one], jump - 8, chains + one * (head + 2 * body))
+    return table
+
+
+def drops_one(table: blob.Table, place: int) -> None:
+    """It is taken; a datagram meets this entry, and is not delivered."""
+    with pair().server:
+        with blob.raw_socket() as opened:
+            expect_equal(table.commit(opened), "OK", "REPLACE")
+    expect_equal(pair().send(1), 0, "delivered")
+    with pair().server:
+        with blob.raw_socket() as opened:
+            expect_equal(blob.counters(blob.entries(opened)[1])[place][0], 1, "packets at the last rule")
+        tables.restore()
+    expect_equal(pair().send(1), 1, "delivered afterwards")
+
+
+@test
+def rules_of_a_table() -> None:
+    """A hundred thousand that do not match, and one that does; and as many as half of that, all equal."""
+    needs_records()
+    drop = entry(verdict(DROP), protocol=UDP)
+    drops_one(blob.with_input(*many_rules(100000), drop), 100000)
+    drops_one(blob.with_input(*[entry(verdict(DROP), protocol=200)] * 50000, drop), 50000)
+
+
+@test
+def chains_of_a_table() -> None:
+    number = 60000
+    needs_records()
+    drops_one(called_chains(number), number + 3 + 3 * number - 2)
+
+
+def needs_records() -> None:
+    if system.form() == "code":
+        raise Skip("so much is for records alone")
 
 
 @test
 def rules_in_one_program() -> None:
-    """More than the verifier takes: ENOMEM, a line in the kernel log, and the old rules stay."""
+    """As code there can be no more than the verifier takes: ENOMEM, a line in the kernel log, and the old rules
+    stay."""
     with pair().server:
         tables.restore("-A INPUT -p udp -j DROP")
         before = tables.save()
         log = len(system.kernel_log())
-        with blob.raw_socket() as opened:
-            expect_equal(blob.with_input(*many_rules()).commit(opened), "ENOMEM", "REPLACE")
+        with module.parameter("form", "code"), blob.raw_socket() as opened:
+            expect_equal(blob.with_input(*many_rules(150000)).commit(opened), "ENOMEM", "REPLACE")
         expect(any("bpfilter: " in line for line in system.kernel_log()[log:]), "the kernel log says nothing")
         expect_equal(tables.save(), before, "rules afterwards")
     expect_equal(pair().send(1), 0, "delivered afterwards")

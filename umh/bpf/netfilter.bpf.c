@@ -20,6 +20,8 @@ INLINE int parse(struct __sk_buff *skb, u8 *e)
 		parse_devices(e);
 	if (NEEDS(mark))
 		WORD(e, key_mark) = skb->mark;
+	if (NEEDS(connection))
+		parse_connection(e);
 	if (!NEEDS(ip))
 		return 0;
 	WORD(e, key_zero) = 0;

@@ -225,4 +225,15 @@ INLINE void parse_devices(u8 *e)
 	set_name(e, out + 8, key_out_2);
 }
 
+/* XT_CONNTRACK_STATE_SNAT and _DNAT, whose header is not one for BPF. */
+enum { translated = 1 << 6 | 1 << 7 };
+
+INLINE void parse_connection(u8 *e)
+{
+	u32 connection = CONTEXT(e, connection);
+
+	WORD(e, key_connection) = connection & ~translated;
+	WORD(e, key_translation) = connection & translated;
+}
+
 #endif /* UMH_BPF_PARSE_H */

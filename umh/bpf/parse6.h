@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * From an IPv6 packet to the key: the walk over the extension headers as umh/core/ir/parse6.h tells it,
- * made once, and what is found on it. There may be as many headers as fit a packet, so what goes
- * from one to the next is the step of a bpf_loop().
+ * From an IPv6 packet to the key: the walk over the extension headers as umh/core/ir/parse6.h tells
+ * it, made once, and what is found on it. There may be as many headers as fit a packet, so what
+ * goes from one to the next is the step of a bpf_loop().
  */
 #ifndef UMH_BPF_PARSE6_H
 #define UMH_BPF_PARSE6_H

@@ -12,8 +12,8 @@
 #include "umh/bpf/record.h"
 
 enum {
-	steps_max = 8, /* of eight records each, or of one word */
-	records_at_once = 8,
+	steps_max = 8, /* of so many records each, or of one word */
+	records_at_once = 16,
 	arena_slack = 4096, /* bytes behind the end of the arena that may be read */
 };
 
@@ -234,6 +234,14 @@ INLINE int walk(struct __sk_buff *skb, u8 *e)
 			MATCH(5);
 			MATCH(6);
 			MATCH(7);
+			MATCH(8);
+			MATCH(9);
+			MATCH(10);
+			MATCH(11);
+			MATCH(12);
+			MATCH(13);
+			MATCH(14);
+			MATCH(15);
 			off += 32 * records_at_once;
 			continue;
 		matched:

@@ -201,7 +201,8 @@ Result<std::uint32_t> context_size(const ir::Table &table)
 
 bool can_generate(const ir::Table &table)
 {
-    return !parts_of(table).has(ir::Part::mark) &&
+    const ir::Parts parts = parts_of(table);
+    return !parts.has(ir::Part::mark) && !parts.has(ir::Part::connection) &&
            std::ranges::none_of(table.rules, [](const ir::Rule &rule) {
                return asks_kernel(rule.conditions) ||
                       std::holds_alternative<ir::SetField>(rule.verdict) ||

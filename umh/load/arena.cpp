@@ -19,10 +19,10 @@ namespace bpfilter {
 
 namespace {
 
-constexpr std::uint32_t bits_max = 29;    // a place is less than 2^29 from a pointer
-constexpr std::uint32_t slack = 4096;     // behind the end: a walker reads on a little
-constexpr std::uint32_t lead = 64;        // for the number of the layout
-constexpr std::size_t share_of_arena = 2; // that one table may take of a new arena
+constexpr std::uint32_t bits_max = 29; // a place is less than 2^29 from a pointer
+constexpr std::uint32_t slack = 4096;  // behind the end: a walker reads on a little
+constexpr std::uint32_t lead = 64;     // for the number of the layout
+constexpr std::size_t large = 8 << 20; // a table of so many bytes has an arena for itself
 
 // A few kinds of programs, not one for each set of parts: that for nothing, and with or without
 // names of devices those for addresses (and for the protocol, which IPv4 has beside them) and for
@@ -34,7 +34,7 @@ ir::Parts rounded(ir::Family family, ir::Parts parts)
         return parts;
     const ir::Parts addresses = ir::complete(family == ir::Family::ipv4 ? Part::walk : Part::ip);
     ir::Parts result = addresses;
-    for (const Part part : {Part::devices, Part::mark}) {
+    for (const Part part : {Part::devices, Part::mark, Part::connection}) {
         if (parts.has(part))
             result |= part;
     }
@@ -45,6 +45,7 @@ ir::Parts rounded(ir::Family family, ir::Parts parts)
         return result;
     result |= Part::devices;
     result |= Part::mark;
+    result |= Part::connection;
     result |= ir::complete(Part::tcp_options);
     if (family == ir::Family::ipv4 || within(parts, result))
         return result;
@@ -77,6 +78,10 @@ Result<std::shared_ptr<Arena>> Arena::make(const Elements &elements, std::uint32
 {
     std::shared_ptr<Arena> arena(new Arena(elements, bits));
     const std::uint32_t size = (std::uint32_t{1} << bits) + slack;
+    // The kernel would give what there is, up to the last page.
+    if (!leaves_memory(size))
+        return fail(ENOMEM, "too little memory is available for an arena of 2^" +
+                                std::to_string(bits) + " bytes");
     auto map = create_memory_map("bf_arena", size);
     if (!map)
         return fail(std::move(map.error()));
@@ -93,7 +98,7 @@ Result<std::shared_ptr<Arena>> Arena::make(const Elements &elements, std::uint32
 Result<int> Arena::program(ir::Family family, ir::Parts parts, LoadDeadline deadline)
 {
     const ir::Parts kind = rounded(family, parts);
-    const std::lock_guard lock(mutex_);
+    const std::lock_guard lock(programs_mutex_);
     UniqueFd &fd = programs_[{family, kind.bits()}];
     if (fd)
         return fd.get();
@@ -138,9 +143,15 @@ bool Arena::is_empty()
     return allocator_.is_empty();
 }
 
-std::size_t Arena::program_count()
+std::size_t Arena::taken()
 {
     const std::lock_guard lock(mutex_);
+    return allocator_.taken();
+}
+
+std::size_t Arena::program_count()
+{
+    const std::lock_guard lock(programs_mutex_);
     return static_cast<std::size_t>(std::ranges::count_if(
         programs_, [](const auto &program) { return static_cast<bool>(program.second); }));
 }
@@ -155,12 +166,24 @@ void Block::shrink(std::uint32_t size)
     size_ = kept;
 }
 
+std::uint32_t Block::account() const
+{
+    return alone_ ? std::uint32_t{1} << arena_->bits() : size_;
+}
+
 Result<Block> Arenas::take(std::size_t size)
 {
-    const std::lock_guard lock(mutex_);
     if (size > (std::size_t{1} << bits_max) - lead)
         return fail(ENOMEM, "a table is larger than an arena can be");
+    if (auto made = make_elements_once(); !made)
+        return fail(std::move(made.error()));
+    return size < large ? take_shared(size) : take_alone(size);
+}
+
+Result<Block> Arenas::take_shared(std::size_t size)
+{
     const auto bytes = static_cast<std::uint32_t>(size);
+    const std::lock_guard lock(mutex_);
     drop_empty();
     for (const auto &arena : arenas_)
         if (const auto place = arena->take(bytes))
@@ -173,18 +196,39 @@ Result<Block> Arenas::take(std::size_t size)
     return Block(arenas_.back(), *place, bytes);
 }
 
+Result<Block> Arenas::take_alone(std::size_t size)
+{
+    auto arena =
+        Arena::make(elements_, static_cast<std::uint32_t>(std::bit_width(size + lead - 1)));
+    if (!arena)
+        return fail(std::move(arena.error()));
+    const auto bytes = static_cast<std::uint32_t>(size);
+    const auto place = (*arena)->take(bytes);
+    if (!place)
+        return fail(ENOMEM, "no room for a table in an arena of its own");
+    return Block(std::move(*arena), *place, bytes, true);
+}
+
+Result<> Arenas::make_elements_once()
+{
+    const std::lock_guard lock(mutex_);
+    if (elements_.map)
+        return {};
+    auto elements = make_elements(l3_);
+    if (!elements)
+        return fail(std::move(elements.error()));
+    elements_ = std::move(*elements);
+    return {};
+}
+
 Result<> Arenas::grow(std::size_t size)
 {
-    if (!elements_.map) {
-        auto elements = make_elements(l3_);
-        if (!elements)
-            return fail(std::move(elements.error()));
-        elements_ = std::move(*elements);
-    }
-    const auto wanted = static_cast<std::uint32_t>(std::bit_width(size * share_of_arena - 1));
-    std::uint32_t bits = std::max(first_bits_, wanted);
-    if (!arenas_.empty())
-        bits = std::max(bits, arenas_.back()->bits() + 1);
+    std::size_t taken = 0;
+    for (const auto &arena : arenas_)
+        taken += arena->taken();
+    const std::size_t wanted = std::max(2 * size + lead, taken / 2);
+    const std::uint32_t bits =
+        std::max(first_bits_, static_cast<std::uint32_t>(std::bit_width(wanted - 1)));
     auto arena = Arena::make(elements_, std::min(bits, bits_max));
     if (!arena)
         return fail(std::move(arena.error()));
@@ -192,14 +236,13 @@ Result<> Arenas::grow(std::size_t size)
     return {};
 }
 
-// The last one stays.
+// One of those that are made first stays: its programs need not be verified again.
 void Arenas::drop_empty()
 {
-    if (arenas_.empty())
-        return;
-    std::erase_if(arenas_, [last = arenas_.back()](const auto &arena) {
-        return arena != last && arena->is_empty();
-    });
+    const auto first = std::ranges::find(arenas_, first_bits_, &Arena::bits);
+    const auto kept = first == arenas_.end() ? nullptr : *first;
+    std::erase_if(arenas_,
+                  [&kept](const auto &arena) { return arena != kept && arena->is_empty(); });
 }
 
 std::size_t Arenas::count()

@@ -50,6 +50,7 @@ public:
     std::optional<std::uint32_t> take(std::uint32_t size);
     void give(std::uint32_t place, std::uint32_t size);
     [[nodiscard]] bool is_empty();
+    [[nodiscard]] std::size_t taken();
 
     [[nodiscard]] int map() const { return map_.get(); }
     [[nodiscard]] std::uint32_t bits() const { return bits_; }
@@ -71,6 +72,7 @@ private:
     Mapping memory_;
     std::mutex mutex_; // of what follows
     records::Allocator allocator_;
+    std::mutex programs_mutex_; // of what follows; to verify one takes a while
     std::map<Kind, UniqueFd> programs_;
 };
 
@@ -78,8 +80,8 @@ private:
 class Block {
 public:
     Block() = default;
-    Block(std::shared_ptr<Arena> arena, std::uint32_t place, std::uint32_t size)
-        : arena_(std::move(arena)), place_(place), size_(size)
+    Block(std::shared_ptr<Arena> arena, std::uint32_t place, std::uint32_t size, bool alone = false)
+        : arena_(std::move(arena)), place_(place), size_(size), alone_(alone)
     {
     }
     Block(Block &&other) noexcept = default;
@@ -88,6 +90,7 @@ public:
         std::swap(arena_, other.arena_);
         std::swap(place_, other.place_);
         std::swap(size_, other.size_);
+        std::swap(alone_, other.alone_);
         return *this;
     }
     Block(const Block &) = delete;
@@ -103,6 +106,8 @@ public:
 
     [[nodiscard]] Arena &arena() const { return *arena_; }
     [[nodiscard]] std::uint32_t place() const { return place_; }
+    // What is to be on the account of whoever has it: all of an arena that is for this alone.
+    [[nodiscard]] std::uint32_t account() const;
     [[nodiscard]] std::span<std::byte> bytes() const { return arena_->bytes(place_, size_); }
     explicit operator bool() const { return arena_ != nullptr; }
 
@@ -110,10 +115,14 @@ private:
     std::shared_ptr<Arena> arena_;
     std::uint32_t place_ = 0;
     std::uint32_t size_ = 0;
+    bool alone_ = false;
 };
 
-// All of them: one, until it is full; then a larger one beside it, until nothing is left in the
-// small one.
+// All of them. Most tables share some: one, until it is full; then another one beside it, by which
+// there is half as much again at least, or room for the table that did not fit and the next one
+// like it. So they take no more than some four times what is in them at the most, which is on
+// accounts; and those in which nothing is left go. A large table has an arena for itself, which is
+// on its account, and goes with it.
 class Arenas {
 public:
     // `l3`: see Elements. `bits`: the size of the first one.
@@ -125,6 +134,9 @@ public:
     [[nodiscard]] std::size_t count();
 
 private:
+    Result<Block> take_shared(std::size_t size);
+    Result<Block> take_alone(std::size_t size);
+    Result<> make_elements_once();
     Result<> grow(std::size_t size);
     void drop_empty();
 

@@ -50,20 +50,20 @@ std::size_t line_of(std::string_view text, std::string_view name)
     return kib * 1024;
 }
 
+} // namespace
+
 // Takes no memory: there may be none.
-bool is_memory_short()
+bool leaves_memory(std::size_t bytes)
 {
     std::array<char, 512> text{}; // what is asked for stands at its beginning
     const UniqueFd file(open("/proc/meminfo", O_RDONLY | O_CLOEXEC));
     const ssize_t size = file ? read(file.get(), text.data(), text.size()) : -1;
     if (size < 0)
-        return false;
+        return true;
     const std::string_view beginning(text.data(), static_cast<std::size_t>(size));
     const std::size_t available = line_of(beginning, "MemAvailable:");
-    return available != 0 && available < memory_reserve(line_of(beginning, "MemTotal:"));
+    return available == 0 || available >= bytes + memory_reserve(line_of(beginning, "MemTotal:"));
 }
-
-} // namespace
 
 // The one who watches, from the first program on.
 class LoadWatcher {
@@ -108,7 +108,7 @@ private:
             some_.wait(lock, [this] { return !watched_.empty(); });
             lock.unlock();
             std::this_thread::sleep_for(period);
-            const bool is_short = is_memory_short();
+            const bool is_short = !leaves_memory(0);
             lock.lock();
             look(is_short);
         }

@@ -23,6 +23,9 @@ LoadDeadline usual_deadline();
 // What a large program leaves free, of memory of this machine's size.
 std::size_t memory_reserve(std::size_t total);
 
+// Is as much free if so many bytes are taken? Where nobody knows, it is.
+bool leaves_memory(std::size_t bytes);
+
 enum class Interruption { none, time, memory };
 
 // The calling thread while it loads a program.

@@ -200,8 +200,10 @@ bpfilter_commit_records describe_records(const ir::Table &table, const WrittenTa
         records.commit.flags |= BPFILTER_COMMIT_NO_DEVICES;
     if (!parts.has(ir::Part::link))
         records.commit.flags |= BPFILTER_COMMIT_NO_LINK;
+    if (parts.has(ir::Part::connection))
+        records.commit.flags |= BPFILTER_COMMIT_CONNECTION;
     records.element_size = element_size;
-    records.bytes = static_cast<__u32>(written.block.bytes().size());
+    records.bytes = written.block.account();
     return records;
 }
 
@@ -244,6 +246,13 @@ bool wants_devices(const ir::Table &table)
 {
     return may_want_devices(table) &&
            !xdp::lead_devices(xdp::find_lead(table, ir::Hook::local_in)).empty();
+}
+
+std::size_t rules_with_text(const ir::Table &table, const Settings &settings)
+{
+    if (form_of(table, settings.form) == plan::Form::code)
+        return table.rules.size();
+    return device_rules(table);
 }
 
 Result<TableState> put_in_force(blob::DecodedTable decoded, const pipe::Request &request,

@@ -9,6 +9,8 @@
 #include "umh/service/settings.h"
 #include "umh/service/table_state.h"
 
+#include <cstddef>
+
 namespace bpfilter::service {
 
 // Behind this, the table is in force, its counters are at zero, and no packet is in the
@@ -16,6 +18,9 @@ namespace bpfilter::service {
 // gone.
 Result<TableState> put_in_force(blob::DecodedTable decoded, const pipe::Request &request,
                                 pipe::Kernel &kernel, const Settings &settings, Arenas &arenas);
+
+// Of how many rules, from the first on, programs that are made of it show the text.
+std::size_t rules_with_text(const ir::Table &table, const Settings &settings);
 
 // Does it have rules that a device may decide, so that changes of devices matter?
 bool wants_devices(const ir::Table &table);

@@ -192,8 +192,9 @@ Outcome Namespace::replace(Request &request)
     if (!layout)
         return fail(layout.error());
     std::vector<blob::KernelEntry> checks;
-    auto decoded =
-        blob::decode_replace(std::move(request.message), sizeof(request.header), **layout, checks);
+    auto decoded = blob::decode_replace(
+        std::move(request.message), sizeof(request.header), **layout, checks,
+        [this](const ir::Table &decoded) { return rules_with_text(decoded, settings_); });
     auto right = decoded ? check_counters(*decoded) : fail(std::move(decoded.error()));
     // What the kernel finds wrong comes before that.
     if (!checks.empty() && !(request.header.flags & BPFILTER_REQUEST_CHECKED))
@@ -264,12 +265,15 @@ Outcome Namespace::replay(Request &request)
     if (!properties)
         return fail(properties.error());
 
+    // What this helper put in force itself it knows better, and packets walk what it holds.
+    if (tables_.contains(Key(family_of(request), name_in(in->name))))
+        return pipe::Buffer();
     const auto payload = request.payload().subspan(sizeof(*in));
     std::vector<blob::KernelEntry> checks; // done, when it was put in force
     auto decoded = payload.empty() ? decode_initial(**properties, native(**layout))
                                    : blob::decode_replace(std::move(request.message),
                                                           sizeof(request.header) + sizeof(*in),
-                                                          **layout, checks);
+                                                          **layout, checks, device_rules);
     if (!decoded)
         return fail(std::move(decoded.error()));
     auto kept = kernel_.kept(request.header.id);
@@ -282,7 +286,7 @@ Outcome Namespace::replay(Request &request)
     TableState state(std::move(*decoded), *counting);
     state.serial = ++last_serial_;
     const Key key(state.decoded.table.family, state.decoded.table.name);
-    tables_.insert_or_assign(key, std::move(state));
+    tables_.emplace(key, std::move(state));
     return pipe::Buffer();
 }
 

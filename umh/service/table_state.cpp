@@ -9,18 +9,9 @@ namespace bpfilter::service {
 
 namespace {
 
-// How many rules, from the first of the table, the lead of INPUT reaches to.
-std::size_t lead_end(const ir::Table &table)
-{
-    const auto &hook = table.hooks[static_cast<std::size_t>(ir::Hook::local_in)];
-    if (!may_want_devices(table) || !hook)
-        return 0;
-    return hook->entry + xdp::find_lead(table, ir::Hook::local_in).size();
-}
-
 void forget(ir::Table &table)
 {
-    table.rules.resize(lead_end(table));
+    table.rules.resize(device_rules(table));
     table.rules.shrink_to_fit();
     table.chains = {};
 }
@@ -30,6 +21,14 @@ void forget(ir::Table &table)
 bool may_want_devices(const ir::Table &table)
 {
     return table.family == ir::Family::ipv4 && table.name == "filter";
+}
+
+std::size_t device_rules(const ir::Table &table)
+{
+    const auto &hook = table.hooks[static_cast<std::size_t>(ir::Hook::local_in)];
+    if (!may_want_devices(table) || !hook)
+        return 0;
+    return hook->entry + xdp::find_lead(table, ir::Hook::local_in).size();
 }
 
 TableState::TableState(blob::DecodedTable decoded, const Counting &counting, Block block)

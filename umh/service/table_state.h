@@ -12,6 +12,7 @@
 #include "umh/util/fd.h"
 #include "umh/util/result.h"
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -44,5 +45,8 @@ private:
 
 // Is this the table whose rules a device may decide?
 bool may_want_devices(const ir::Table &table);
+
+// How many rules, from the first of the table on, that is: to the end of what a device may decide.
+std::size_t device_rules(const ir::Table &table);
 
 } // namespace bpfilter::service

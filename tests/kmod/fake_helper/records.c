@@ -83,6 +83,20 @@ static void spoil(struct bpfilter_check *check, const struct ipt_replace *replac
 		check->error = -number;
 }
 
+#define CRASHED "/run/fake_helper/crashed"
+
+static bool has_crashed(void)
+{
+	return !access(CRASHED, F_OK);
+}
+
+/* The next helper is told the same, but will live. */
+static void crash_once(void)
+{
+	if (open(CRASHED, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600) >= 0)
+		crash();
+}
+
 /* Whether it was taken. */
 bool check_entries(const struct bpfilter_request_header *request, const void *payload)
 {
@@ -95,6 +109,8 @@ bool check_entries(const struct bpfilter_request_header *request, const void *pa
 	int result = 0;
 
 	read_orders("CHECK");
+	if (told("crash_then_nothing") && has_crashed())
+		return true;
 	if (told("twice"))
 		result = ioctl(PIPE, BPFILTER_IOC_CHECK, &check);
 	spoil(&check, replace);
@@ -103,8 +119,8 @@ bool check_entries(const struct bpfilter_request_header *request, const void *pa
 	note("CHECK errno=%d\n", result ? errno : 0);
 	if (told("then_crash"))
 		crash();
-	while (told("then_hang"))
-		pause();
+	if (told("then_crash_once") || told("crash_then_nothing"))
+		crash_once();
 	return !result;
 }
 
@@ -227,8 +243,8 @@ int commit_checked(const struct bpfilter_request_header *request, const void *pa
 	read_orders("WALK");
 	if (told("crash"))
 		crash();
-	while (told("hang"))
-		pause();
+	if (told("crash_once"))
+		crash_once();
 	wait_while("wait");
 	if (!told("nothing"))
 		error = walk(request, payload);

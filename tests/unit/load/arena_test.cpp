@@ -4,10 +4,13 @@
 #include "tests/unit/support/bpf.h"
 #include "tests/unit/support/written.h"
 #include "umh/load/arena.h"
+#include "umh/load/map.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <gtest/gtest.h>
 #include <optional>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -38,11 +41,11 @@ TEST_F(ArenaTest, GrowsBesideWhatIsThere)
     EXPECT_NE(&first->arena(), &second->arena());
     EXPECT_GT(second->arena().bits(), first->arena().bits());
 
-    // There is room in the large one only; with nothing in it the small one goes.
+    // There is room in the large one only, though nothing is left in the small one.
     *first = Block();
     auto third = arenas.take(18000);
     ASSERT_TRUE(third);
-    EXPECT_EQ(arenas.count(), 1U);
+    EXPECT_EQ(arenas.count(), 2U);
     EXPECT_EQ(&third->arena(), &second->arena());
 }
 
@@ -60,6 +63,61 @@ TEST_F(ArenaTest, DoesNotGrowWithReplaces)
     }
     EXPECT_EQ(arenas.count(), 1U);
     EXPECT_EQ(in_force->arena().bits(), bits);
+}
+
+// It shares none, is on its user's account as a whole, and leaves nothing behind.
+TEST_F(ArenaTest, ALargeTableIsAlone)
+{
+    constexpr std::size_t large = 9 << 20;
+    auto small = arenas.take(100);
+    ASSERT_TRUE(small);
+    auto one = arenas.take(large);
+    auto other = arenas.take(large);
+    ASSERT_TRUE(one && other);
+    EXPECT_EQ(arenas.count(), 1U);
+    EXPECT_NE(&one->arena(), &other->arena());
+    one->shrink(1000);
+    EXPECT_EQ(one->account(), 16U << 20);
+    EXPECT_EQ(small->account(), 100U);
+    const auto map = map_id(one->arena().map());
+    ASSERT_TRUE(map);
+    EXPECT_TRUE(open_map(*map));
+    *one = Block();
+    EXPECT_FALSE(open_map(*map));
+}
+
+// However much it was once, what is left is the first one.
+TEST_F(ArenaTest, WhatIsEmptyGoes)
+{
+    std::vector<Block> blocks;
+    for (int i = 0; i < 1000; ++i) {
+        auto block = arenas.take(10000);
+        ASSERT_TRUE(block);
+        blocks.push_back(std::move(*block));
+    }
+    EXPECT_GT(arenas.count(), 2U);
+    blocks.clear();
+    const auto block = arenas.take(100);
+    ASSERT_TRUE(block);
+    EXPECT_EQ(arenas.count(), 1U);
+    EXPECT_EQ(block->arena().bits(), bits);
+}
+
+// What is on nobody's account is bounded by what is.
+TEST_F(ArenaTest, TakesNoMoreThanFourTimesWhatIsInThem)
+{
+    constexpr std::size_t size = 3000;
+    std::vector<Block> blocks;
+    std::set<const Arena *> seen;
+    std::size_t all = 0;
+    for (int i = 0; i < 2000; ++i) {
+        auto block = arenas.take(size);
+        ASSERT_TRUE(block);
+        if (seen.insert(&block->arena()).second)
+            all += std::size_t{1} << block->arena().bits();
+        blocks.push_back(std::move(*block));
+        EXPECT_LE(all, std::max(std::size_t{1} << bits, 4 * size * blocks.size()));
+    }
 }
 
 TEST_F(ArenaTest, WhatIsTooLargeIsENOMEM)

@@ -41,7 +41,7 @@ TEST(PipeLayout, StructuresHaveTheSizesOfTheProtocol)
     EXPECT_EQ(sizeof(bpfilter_check_entry), 8u);
     EXPECT_EQ(sizeof(bpfilter_kept), 48u);
     EXPECT_EQ(sizeof(bpfilter_give), 32u);
-    EXPECT_EQ(sizeof(bpfilter_context), 56u);
+    EXPECT_EQ(sizeof(bpfilter_context), 64u);
     EXPECT_EQ(sizeof(bpfilter_look_device), 32u);
     EXPECT_EQ(sizeof(bpfilter_look_address), 8u);
     EXPECT_EQ(sizeof(bpfilter_look_link), 8u);

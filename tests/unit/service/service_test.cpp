@@ -632,11 +632,69 @@ TEST_P(ServiceTest, NamespacesAreSeparateAndForgotten)
     EXPECT_EQ(info().num_entries, 4u);
 }
 
+// What packets walk stays where it is, whatever the module says.
+TEST_P(ServiceTest, WhatIsKnownIsNotReplayed)
+{
+    info();
+    bpfilter_table_name name{};
+    std::strcpy(name.name, "filter");
+    ASSERT_TRUE(ask(BPFILTER_OP_REPLAY, pipe::bytes_of(name)));
+    ASSERT_TRUE(get_info("filter", 2));
+    if (GetParam() == BPFILTER_FORM_DATA) {
+        EXPECT_NE(kernel.records.at(0).root[1], kernel.records.at(1).root[1]);
+    }
+}
+
+class AutoFormTest : public ServiceTest {
+protected:
+    void TearDown() override {} // either form is right
+
+    // What the table before had counted, of so many rules.
+    std::vector<ir::Counters> old_counters(__u32 count)
+    {
+        kernel.give_retired = true;
+        const auto old =
+            ask(BPFILTER_OP_OLD_COUNTERS, pipe::bytes_of(bpfilter_count{count, 0})).value();
+        kernel.give_retired = false;
+        std::vector<ir::Counters> counters(count);
+        std::memcpy(counters.data(), old.data(), old.size());
+        return counters;
+    }
+};
+
+// A table becomes what is best for it, and loses nothing when it becomes something else.
+TEST_P(AutoFormTest, TablesGoFromOneFormToTheOther)
+{
+    info();
+    EXPECT_EQ(kernel.records.size(), 0U) << "first contents";
+    Blob small;
+    small.rule("INPUT", Rule().drop());
+    Blob large;
+    constexpr std::uint32_t many = 100;
+    for (std::uint32_t i = 0; i < many; ++i)
+        large.rule("INPUT", Rule().source("10.0.0.0/8").drop());
+
+    for (std::size_t round = 1; round <= 2; ++round) {
+        ASSERT_TRUE(replace(large));
+        EXPECT_EQ(kernel.records.size(), round);
+        std::vector<ir::Counters> counters(many + 4);
+        counters[many - 1] = {7, 70};
+        ASSERT_TRUE(add_counters(counters));
+        ASSERT_TRUE(replace(small));
+        EXPECT_EQ(kernel.records.size(), round);
+        EXPECT_EQ(old_counters(many + 4), counters);
+        ASSERT_TRUE(add_counters({{1, 10}, {}, {}, {}, {}}));
+    }
+    ASSERT_TRUE(replace(large));
+    EXPECT_EQ(old_counters(5), (std::vector<ir::Counters>{{1, 10}, {}, {}, {}, {}}));
+}
+
 const auto forms = testing::Values(BPFILTER_FORM_CODE, BPFILTER_FORM_DATA);
 std::string form_name(const testing::TestParamInfo<bpfilter_form> &info)
 {
     return info.param == BPFILTER_FORM_DATA ? "data" : "code";
 }
+INSTANTIATE_TEST_SUITE_P(Forms, AutoFormTest, testing::Values(BPFILTER_FORM_AUTO));
 INSTANTIATE_TEST_SUITE_P(Forms, ServiceTest, forms, form_name);
 INSTANTIATE_TEST_SUITE_P(Forms, ServiceCompatTest, forms, form_name);
 INSTANTIATE_TEST_SUITE_P(Forms, ServiceKernelTest, forms, form_name);

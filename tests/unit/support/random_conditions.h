@@ -84,9 +84,9 @@ private:
             return field != ir::Field::fragment;
         const Part part = row(field).part;
         const bool first = field != ir::Field::mobility && field != ir::Field::mobility_type;
-        return first &&
-               (part == Part::ip || part == Part::devices || part == Part::mark ||
-                part == Part::walk || part == Part::transport || part == Part::tcp_options);
+        return first && (part == Part::ip || part == Part::devices || part == Part::mark ||
+                         part == Part::connection || part == Part::walk ||
+                         part == Part::transport || part == Part::tcp_options);
     }
 
     static bool is_state(ir::Field field)

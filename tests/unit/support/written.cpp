@@ -73,6 +73,7 @@ std::uint32_t Written::run(ir::Hook hook, const PacketBytes &packet, const ir::S
     std::ranges::copy(around.out, context->out);
     context->link = around.link;
     context->quirks = around.quirks;
+    context->connection = around.connection;
     context->root = place.root;
     CalledPacket called{packet, around.mark};
     for (unsigned n = 0; n < runs_max; ++n) {

@@ -49,7 +49,7 @@ def load(*parameters: str) -> None:
 
 
 @contextlib.contextmanager
-def parameter(name: str, value: int) -> Iterator[None]:
+def parameter(name: str, value: object) -> Iterator[None]:
     """It has this value for a while."""
     path = f"/sys/module/bpfilter/parameters/{name}"
     with open(path, encoding="ascii") as file:

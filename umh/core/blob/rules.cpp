@@ -84,7 +84,8 @@ private:
     {
         bool some = false;
         entry.each_match([&](const ExtensionView &view, std::size_t) {
-            some = is_of_kernel(look_up(view));
+            const auto found = look_up(view);
+            some = is_of_kernel(found) || (found && (*found)->kernel_checks);
             return !some;
         });
         return some || is_of_kernel(find_target(family_, entry.target()));
@@ -119,6 +120,8 @@ private:
         if (!match)
             return fail(match.error());
         const MatchExtension &row = **match;
+        if (row.kernel_checks && !counts_)
+            return fail(ENOENT, extension::describe("match", row) + ": not for 32-bit callers");
         found_.add(&row);
         if (auto right = check("match", row, id, view); !right)
             return fail(std::move(right.error()));

@@ -58,9 +58,15 @@ void set_hooks(DecodedTable &decoded, const Request &request, const HookTable &h
     }
 }
 
-void set_texts(ir::Table &table, const Entries &entries, const Chains &chains)
+void set_texts(ir::Table &table, const Entries &entries, const Chains &chains,
+               const RulesWithText &with_text)
 {
+    const std::size_t count = with_text ? with_text(table) : table.rules.size();
     for (auto &rule : table.rules) {
+        if (rule.id >= count) {
+            rule.text = {};
+            continue;
+        }
         rule.text = rule_text(entries.list[rule.id], rule, chains, is_policy(table, rule.id));
         rule.text.shrink_to_fit();
     }
@@ -77,7 +83,7 @@ std::vector<std::byte> take_entries(std::vector<std::byte> memory, Bytes entries
 // The request lies in `memory`.
 Result<DecodedTable> decode_native(const Request &request, std::vector<std::byte> memory,
                                    const Layout &layout, const Uses *known,
-                                   std::vector<KernelEntry> &checks)
+                                   std::vector<KernelEntry> &checks, const RulesWithText &with_text)
 {
     auto entries = walk_entries(request, layout);
     if (!entries)
@@ -106,7 +112,7 @@ Result<DecodedTable> decode_native(const Request &request, std::vector<std::byte
     decoded.table.rules = std::move(rules->list);
     decoded.uses = std::move(rules->uses);
     set_hooks(decoded, request, *hooks);
-    set_texts(decoded.table, *entries, chains);
+    set_texts(decoded.table, *entries, chains, with_text);
     const auto at = static_cast<std::size_t>(request.entries.data() - memory.data());
     make_canonical(MutableBytes(memory).subspan(at, request.entries.size()), *entries, decoded.uses,
                    layout, *reach);
@@ -119,19 +125,20 @@ Result<DecodedTable> decode_native(const Request &request, std::vector<std::byte
 } // namespace
 
 Result<DecodedTable> decode_replace(std::vector<std::byte> message, std::size_t before,
-                                    const Layout &layout, std::vector<KernelEntry> &checks)
+                                    const Layout &layout, std::vector<KernelEntry> &checks,
+                                    const RulesWithText &with_text)
 {
     const auto request = read_request(Bytes(message).subspan(before), layout);
     if (!request)
         return fail(request.error());
     if (!layout.native)
-        return decode_native(*request, std::move(message), layout, nullptr, checks);
+        return decode_native(*request, std::move(message), layout, nullptr, checks, with_text);
     auto native = make_native(*request, layout);
     if (!native)
         return fail(std::move(native.error()));
     message = {};
     return decode_native(native->request, std::move(native->bytes), *layout.native, &native->uses,
-                         checks);
+                         checks, with_text);
 }
 
 Result<DecodedTable> decode_replace(Bytes payload, const Layout &layout)

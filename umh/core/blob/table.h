@@ -26,6 +26,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 namespace bpfilter::blob {
@@ -51,10 +52,16 @@ struct DecodedTable {
 // The payload may be longer than the request; the `counters` pointer in it is not used.
 Result<DecodedTable> decode_replace(Bytes payload, const Layout &layout);
 
+// Of how many rules, from the first on, the text is made. What nobody reads is not written: it
+// takes as long as all the rest.
+using RulesWithText = std::function<std::size_t(const ir::Table &)>;
+
 // The same of a message that begins with something else, `before` bytes of it. It becomes the
 // table's entries: there is no other copy. `checks`: what the kernel is to check, before whatever
-// the error is; none, if that is of the table as a whole.
+// the error is; none, if that is of the table as a whole. Without `with_text` all rules have
+// theirs.
 Result<DecodedTable> decode_replace(std::vector<std::byte> message, std::size_t before,
-                                    const Layout &layout, std::vector<KernelEntry> &checks);
+                                    const Layout &layout, std::vector<KernelEntry> &checks,
+                                    const RulesWithText &with_text = {});
 
 } // namespace bpfilter::blob

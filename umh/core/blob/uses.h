@@ -39,10 +39,11 @@ public:
         return targets_.at(entry);
     }
 
-    // Is anything the kernel's?
+    // Is anything the kernel's, if only to check?
     [[nodiscard]] bool of_kernel() const
     {
-        return std::ranges::find(matches_, nullptr) != matches_.end() ||
+        const auto checked = [](const auto *match) { return !match || match->kernel_checks; };
+        return std::ranges::any_of(matches_, checked) ||
                std::ranges::find(targets_, nullptr) != targets_.end();
     }
 

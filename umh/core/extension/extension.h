@@ -32,6 +32,7 @@ struct Extension {
     std::uint16_t protocol = 0;            // needs -p this, not inverted; 0: none
     std::uint32_t hooks = 0;               // only reachable from these (bit n: hook n); 0: all
     std::string_view table = {};           // only in this one; empty: all
+    bool kernel_checks = false; // its check has effects: the kernel is to make it as well
 
     // Where 32-bit callers have another structure (a pointer or a long in it): its size, and
     // how to make one of the other. Both are whole and aligned; what is written was zero.

@@ -11,9 +11,9 @@ namespace {
 
 // Where a packet may go from a rule, beside what Return and the like do.
 struct Ways {
-    bool next = false;                // to the next rule, because this one does not match
+    bool next = false;            // to the next rule, because this one does not match
     std::optional<RuleId> target; // elsewhere
-    bool back = false;                // and from there behind this rule
+    bool back = false;            // and from there behind this rule
 };
 
 Ways ways_of(const Rule &rule)

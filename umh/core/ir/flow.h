@@ -13,7 +13,7 @@ namespace bpfilter::ir {
 struct Flow {
     std::vector<RuleId> rules;   // that can be reached, ascending
     std::vector<RuleId> entries; // of these, where something jumps to or returns to; ascending
-    bool jumps = false;              // some rule goes elsewhere than to the next
+    bool jumps = false;          // some rule goes elsewhere than to the next
 };
 
 // Errs on the side of more: a rule that is listed need not be reachable.

@@ -4,11 +4,16 @@
 // parse6.cpp. The rows of fields.def say what each field is.
 #include "umh/core/ir/parse.h"
 
-#include <netinet/in.h>
+#include <netinet/in.h> // before that of linux, which would define the same
+
+#include <linux/netfilter/nf_conntrack_common.h>
+#include <linux/netfilter/xt_conntrack.h>
 
 namespace bpfilter::ir {
 
 namespace {
+
+constexpr std::uint32_t translated = XT_CONNTRACK_STATE_SNAT | XT_CONNTRACK_STATE_DNAT;
 
 void devices(Key &key, const Surroundings &surroundings)
 {
@@ -113,6 +118,8 @@ Key parse(Family family, Bytes bytes, const Surroundings &surroundings)
     key[Field::length] = static_cast<std::uint32_t>(bytes.size());
     devices(key, surroundings);
     key[Field::mark] = surroundings.mark;
+    key[Field::connection] = surroundings.connection & ~translated;
+    key[Field::translation] = surroundings.connection & translated;
     if (family == Family::ipv6) {
         ipv6(key, packet, surroundings);
     } else {

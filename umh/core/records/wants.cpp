@@ -108,8 +108,15 @@ std::uint32_t odd_of(ir::Field state, std::span<const ir::Condition> before)
     }
 }
 
+bool is_require(const ir::Condition &condition)
+{
+    return std::holds_alternative<ir::Require>(condition);
+}
+
 std::uint32_t odd_of(const ir::Conditions &conditions)
 {
+    if (std::ranges::none_of(conditions, is_require))
+        return 0;
     const std::vector<ir::Condition> list = conditions.unpacked();
     std::uint32_t odd = 0;
     for (std::size_t i = 0; i < list.size(); ++i)
