@@ -33,7 +33,7 @@ TEST(Extension, SizeIsExact)
 TEST(Extension, UnknownOnesAreLeftToTheKernel)
 {
     const auto bytes = std::vector<std::byte>(16);
-    EXPECT_EQ(error_of(Rule().match("conntrack", 4, bytes)), ENOENT);
+    EXPECT_EQ(error_of(Rule().match("nosuch", 3, bytes)), ENOENT);
     EXPECT_EQ(error_of(Rule().protocol(6).match("tcp", 1, bytes)), ENOENT);
     EXPECT_EQ(error_of(Rule().target("LOG", 0, bytes)), ENOENT);
 }
