@@ -201,7 +201,7 @@ static struct workqueue_struct *goers;
 
 /*
  * Whether anybody may be waiting for what has changed. A process may find any amount there; what
- * it leaves when it is killed nobody has judged, and nobody reads.
+ * it leaves when it is killed is judged for whoever else has the socket.
  */
 static bool move(struct stap *tap, bool is_process)
 {
@@ -209,18 +209,20 @@ static bool move(struct stap *tap, bool is_process)
 	u32 left = GO;
 
 	sock_owned_by_me(tap->sk);
+	WRITE_ONCE(tap->unfinished, false);
 	if (!tap->started && !start(tap))
 		return false;
 	/* An application may clear it. Urgent data are in the stream, where they are judged. */
 	if (!sock_flag(tap->sk, SOCK_URGINLINE))
 		sock_set_flag(tap->sk, SOCK_URGINLINE);
-	WRITE_ONCE(tap->unfinished, false);
 	tap->cursor = NULL;
 	do {
 		if (tap->error || (tap->drop && !eat(tap)))
 			break;
-		if (is_process && fatal_signal_pending(current))
+		if (is_process && fatal_signal_pending(current)) {
+			WRITE_ONCE(tap->unfinished, true);
 			break;
+		}
 		if (is_process)
 			cond_resched();
 		else if (!left--)
@@ -271,7 +273,8 @@ void stap_gate_prepare(struct stap *tap)
 
 int __init stap_gate_init(void)
 {
-	goers = alloc_workqueue("stap_gate", WQ_MEM_RECLAIM | WQ_UNBOUND, 0);
+	/* Few at a time: nobody is charged for them, and floods are to leave others the processors. */
+	goers = alloc_workqueue("stap_gate", WQ_MEM_RECLAIM | WQ_UNBOUND, 4);
 	return goers ? 0 : -ENOMEM;
 }
 

@@ -34,14 +34,15 @@ void stap_free(struct stap *tap)
 /*
  * As `ss -K` would: a RST to the other side, the error to ours. It locks the socket itself, and
  * does nothing if both sides have ended it already; then the error is all that is left to do.
+ * Whoever comes second waits until the first is through. Not if the socket was disconnected
+ * meanwhile, and is another connection's.
  */
-static void abort_connection(struct work_struct *work)
+static void bring_end(struct stap *tap)
 {
-	struct stap *tap = container_of(work, struct stap, abort);
 	struct sock *sk = tap->sk;
 
-	/* Not if the socket was disconnected meanwhile, and is another connection's. */
-	if (READ_ONCE(tap->ending) && tcp_abort(sk, tap->error)) {
+	mutex_lock(&tap->ends);
+	if (cmpxchg(&tap->ending, STAP_DUE, STAP_ENDED) == STAP_DUE && tcp_abort(sk, tap->error)) {
 		lock_sock(sk);
 		if (!sock_flag(sk, SOCK_DEAD)) {
 			WRITE_ONCE(sk->sk_err, tap->error);
@@ -49,17 +50,26 @@ static void abort_connection(struct work_struct *work)
 		}
 		release_sock(sk);
 	}
+	mutex_unlock(&tap->ends);
+}
+
+static void abort_connection(struct work_struct *work)
+{
+	struct stap *tap = container_of(work, struct stap, abort);
+	struct sock *sk = tap->sk;
+
+	bring_end(tap);
 	stap_free(tap);
 	sock_put(sk);
 }
 
 void stap_end(struct stap *tap)
 {
-	if (!READ_ONCE(tap->error) || xchg(&tap->ending, true))
+	if (!READ_ONCE(tap->error) || cmpxchg(&tap->ending, STAP_GOES_ON, STAP_DUE) != STAP_GOES_ON)
 		return;
 	sock_hold(tap->sk);
 	refcount_inc(&tap->references);
-	/* It may still be to come for the connection before this one. */
+	/* It may still be to come for the connection before this one, and sees that it is due. */
 	if (!queue_work(abort_queue, &tap->abort)) {
 		stap_free(tap);
 		sock_put(tap->sk);
@@ -69,10 +79,7 @@ void stap_end(struct stap *tap)
 void stap_end_now(struct stap *tap)
 {
 	stap_end(tap);
-	mutex_lock(&tap->ends);
-	if (cancel_work_sync(&tap->abort))
-		abort_connection(&tap->abort);
-	mutex_unlock(&tap->ends);
+	bring_end(tap);
 }
 
 /*

@@ -87,6 +87,8 @@ static void close(struct sock *sk, long timeout)
 		release_sock(sk);
 		if (incomplete)
 			tcp_abort(sk, ECONNABORTED);
+		else if (tap->error)
+			stap_end_now(tap);
 	}
 	stap_base(sk)->close(sk, timeout);
 }
@@ -153,7 +155,7 @@ static int disconnect(struct sock *sk, int flags)
 		stap_program_forget(&tap->send);
 		tap->drop = 0;
 		tap->error = 0;
-		tap->ending = false;
+		WRITE_ONCE(tap->ending, STAP_GOES_ON);
 	}
 	return stap_base(sk)->disconnect(sk, flags);
 }

@@ -77,6 +77,13 @@ struct stap_buffer {
 	struct page_frag space; /* its own, for what is not next to what is pending */
 };
 
+/* How far the end is of a connection that failed. */
+enum stap_ending {
+	STAP_GOES_ON,
+	STAP_DUE,
+	STAP_ENDED, /* or somebody is about it, holding `ends` */
+};
+
 /*
  * In icsk_ulp_data. Changed under the socket's lock; limit is read without. Freed after an RCU
  * grace period.
@@ -87,7 +94,7 @@ struct stap {
 	/* Set once, with all of them in the directions. Children read it without a lock. */
 	struct stap_programs __rcu *programs;
 	int error; /* positive; nothing passes any more */
-	bool ending; /* and the connection is being aborted */
+	int ending; /* enum stap_ending */
 
 	struct stap_direction recv;
 	struct stap_source incoming;
@@ -111,7 +118,7 @@ struct stap {
 
 	refcount_t references; /* of the socket, and of abort and go_on while they are queued */
 	struct work_struct abort;
-	struct mutex ends; /* one at a time does, or waits for, abort */
+	struct mutex ends; /* one at a time brings the end, or waits for it */
 	struct rcu_head rcu;
 };
 

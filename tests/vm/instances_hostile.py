@@ -395,9 +395,14 @@ def user() -> int:
     order()
     if fake.wait_for_line("write") != {"errno": errno.ENOENT} or hostile.get("live") != 4000:
         return 2
-    if table(1001) != "ENOMEM":
+    fake.forget()
+    # It destroys what it has made before it ends, so that is held up too.
+    refused = Child(lambda: 0 if table(1001) == "ENOMEM" else 1)
+    if fake.wait_for_line("WALK") != {"errno": errno.ENOMEM}:
         return 3
     hostile.put("hold", 0)
+    if refused.result() != 0:
+        return 3
     wait_for(lambda: hostile.get("live") == 2000, "what was left to go")
     return 0 if table(1001) == "OK" else 4
 

@@ -148,6 +148,7 @@ def killed_while_it_attaches() -> None:
         child.kill()
         runs = bpf.runs_of(parse)
         expect(runs < UNREAD, f"{runs} messages were looked at before it ended")
+        wait_for(lambda: tap.info(other)[1].messages == UNREAD, "the rest to be judged for whoever else has it")
 
 
 if __name__ == "__main__":
