@@ -205,13 +205,14 @@ static struct workqueue_struct *goers;
  */
 static bool move(struct stap *tap, bool is_process)
 {
-	bool moved = false;
+	bool moved = false, unfinished = false;
 	u32 left = GO;
 
 	sock_owned_by_me(tap->sk);
-	WRITE_ONCE(tap->unfinished, false);
-	if (!tap->started && !start(tap))
+	if (!tap->started && !start(tap)) {
+		WRITE_ONCE(tap->unfinished, false);
 		return false;
+	}
 	/* An application may clear it. Urgent data are in the stream, where they are judged. */
 	if (!sock_flag(tap->sk, SOCK_URGINLINE))
 		sock_set_flag(tap->sk, SOCK_URGINLINE);
@@ -220,14 +221,16 @@ static bool move(struct stap *tap, bool is_process)
 		if (tap->error || (tap->drop && !eat(tap)))
 			break;
 		if (is_process && fatal_signal_pending(current)) {
-			WRITE_ONCE(tap->unfinished, true);
+			unfinished = true;
 			break;
 		}
 		if (is_process)
 			cond_resched();
 		else if (!left--)
-			WRITE_ONCE(tap->unfinished, true);
-	} while (!tap->unfinished && next(tap, &moved));
+			unfinished = true;
+	} while (!unfinished && next(tap, &moved));
+	/* Until now it stands: whoever reads meanwhile waits for the lock, and finds all of it. */
+	WRITE_ONCE(tap->unfinished, unfinished);
 	return moved && stap_gate_readable(tap);
 }
 
