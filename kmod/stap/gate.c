@@ -299,6 +299,13 @@ static void advance(struct stap *tap)
 	release_sock(tap->sk);
 }
 
+/* Or what came in one segment would be read in pieces, which applications are not used to. */
+void stap_gate_finish(struct stap *tap)
+{
+	while (READ_ONCE(tap->unfinished) && !signal_pending(current))
+		advance(tap);
+}
+
 void stap_gate_look(struct stap *tap)
 {
 	/* Data in a SYN are queued without a word (TCP Fast Open). */

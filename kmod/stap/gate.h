@@ -44,6 +44,8 @@ void stap_gate_was_read(struct stap *tap);
 void stap_gate_advance(struct stap *tap);
 /* If it was left where it could be moved on: that it goes on. With the spinlock of the lock. */
 void stap_gate_go_on(struct stap *tap);
+/* Without the lock, by who reads: what was left. Not for who has a signal. */
+void stap_gate_finish(struct stap *tap);
 /* If TCP may have had no reason to: when it is first looked at, or SO_RCVLOWAT is not reached. */
 void stap_gate_look(struct stap *tap);
 

@@ -56,6 +56,7 @@ static int wait(struct stap *tap, u32 skip, u32 least, long *timeo)
 		over = is_over(sk);
 		if (over)
 			advance(tap);
+		stap_gate_finish(tap);
 		result = stap_gate_is_ready(tap, skip, least);
 		if (result)
 			break;
