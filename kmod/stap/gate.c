@@ -276,7 +276,7 @@ void stap_gate_prepare(struct stap *tap)
 
 int __init stap_gate_init(void)
 {
-	/* Few at a time: nobody is charged for them, and floods are to leave others the processors. */
+	/* Few at a time: nobody is charged for them, and floods leave others the processors. */
 	goers = alloc_workqueue("stap_gate", WQ_MEM_RECLAIM | WQ_UNBOUND, 4);
 	return goers ? 0 : -ENOMEM;
 }
