@@ -149,6 +149,7 @@ static int read_all(struct stap *tap, struct msghdr *message, size_t size, int f
 		const u32 skip = peeked(tap->sk, flags);
 		const u32 least = peek ? skip + target : all || copied ? 1 : target;
 
+		stap_gate_finish(tap);
 		/* Not even a lock, if it is there. */
 		if (stap_gate_is_ready(tap, skip, least)) {
 			result = read_more(tap, message, size - copied, flags, addr_len, &control);
@@ -210,6 +211,7 @@ ssize_t stap_splice_read(struct socket *sock, loff_t *position, struct pipe_inod
 	for (;;) {
 		u32 there;
 
+		stap_gate_finish(tap);
 		mutex_lock(&tap->reader);
 		there = stap_gate_allow(tap, 0);
 		if (there)

@@ -118,7 +118,9 @@ def drops_one(table: blob.Table, place: int) -> None:
         expect_equal(table.commit(opened), "OK", "REPLACE")
     expect_equal(pair().send(1), 0, "delivered")
     with pair().server, blob.raw_socket() as opened:
-        counters = struct.unpack_from("=QQ", blob.entries(opened)[1], table.offset(place) + len(entry(b"")) - 16)
+        status, listing = blob.entries(opened)
+        expect_equal(status, "OK", "GET_ENTRIES")
+        counters = struct.unpack_from("=QQ", listing, table.offset(place) + len(entry(b"")) - 16)
         expect_equal(counters[0], 1, "packets at the last rule")
         expect_equal(blob.plain().commit(opened), "OK", "REPLACE with nothing")
     expect_equal(pair().send(1), 1, "delivered afterwards")
