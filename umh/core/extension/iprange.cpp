@@ -55,6 +55,7 @@ std::vector<ir::Test> group(ir::Field field, const Words &same, std::size_t word
                             std::uint32_t first, std::uint32_t last)
 {
     std::vector<ir::Test> tests;
+    tests.reserve(word + 1);
     for (std::size_t i = 0; i < word; ++i)
         tests.emplace_back(ir::Range{at(field, i), same[i], 0});
     tests.emplace_back(ir::Range{at(field, word), first, last - first});

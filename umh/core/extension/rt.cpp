@@ -59,7 +59,7 @@ ir::Conditions lower_rt(const ip6t_rt &rt)
     ir::Listed listed{.list = ir::List::route, .items = {}};
     for (unsigned i = 0; i < rt.addrnr; ++i)
         listed.items.push_back(words_of(rt.addrs[i]));
-    conditions.emplace_back(std::move(listed));
+    conditions.emplace_back(listed);
     return conditions;
 }
 

@@ -38,6 +38,17 @@ struct Split {
     std::vector<ir::Condition> behind;
 };
 
+// What a record compares itself.
+std::optional<ir::Range> near_range(const ir::Condition &condition)
+{
+    if (const auto *range = std::get_if<ir::Range>(&condition); range && is_near(range->field))
+        return *range;
+    if (const auto *require = std::get_if<ir::Require>(&condition);
+        require && is_near(require->state))
+        return ir::Range{require->state, static_cast<std::uint32_t>(ir::State::present), 0};
+    return std::nullopt;
+}
+
 // Where no header is cut off the order does not matter, but for what the kernel is asked.
 Split split_usual(const ir::Conditions &conditions)
 {
@@ -45,17 +56,12 @@ Split split_usual(const ir::Conditions &conditions)
     bool asked = false;
     for (const ir::Condition &condition : conditions) {
         asked = asked || std::holds_alternative<ir::Kernel>(condition);
-        const auto *range = std::get_if<ir::Range>(&condition);
         const auto *require = std::get_if<ir::Require>(&condition);
         if (require != nullptr && require->state == Field::transport)
             continue; // which is there or cut off
-        if (asked)
-            split.behind.push_back(condition);
-        else if (range != nullptr && is_near(range->field))
+        const std::optional<ir::Range> range = near_range(condition);
+        if (range && !asked)
             split.ranges.push_back(*range);
-        else if (require != nullptr && is_near(require->state))
-            split.ranges.push_back(
-                {require->state, static_cast<std::uint32_t>(ir::State::present), 0});
         else
             split.behind.push_back(condition);
     }

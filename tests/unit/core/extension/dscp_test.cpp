@@ -16,7 +16,10 @@ protected:
         return Rule().match("tos", 1, bytes_of(info));
     }
 
-    [[nodiscard]] std::string asked(Rule rule) const { return test::asked(rule, GetParam()); }
+    [[nodiscard]] std::string asked(const Rule &rule) const
+    {
+        return test::asked(rule, GetParam());
+    }
     [[nodiscard]] std::string text(Rule rule) const
     {
         return rule_of(rule.accept(), GetParam()).text;

@@ -15,8 +15,6 @@ namespace {
 
 using Ipv6HeaderPackets = NeedsBpf;
 
-constexpr std::uint32_t any = 0xffffffff;
-
 TEST(Ipv6Header, AsksAndPrints)
 {
     EXPECT_EQ(asked_with("ipv6header", ip6t_ipv6header_info{0x81, 0x80, 1}),

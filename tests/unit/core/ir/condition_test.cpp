@@ -91,7 +91,7 @@ TEST(Condition, TheFirstThatDoesNotHoldDecides)
 
 TEST(Condition, ListedInOrder)
 {
-    const auto listed = [](std::vector<std::uint32_t> items) {
+    const auto listed = [](const std::vector<std::uint32_t> &items) {
         Listed listed{.list = List::route, .items = {}};
         for (const std::uint32_t item : items)
             listed.items.push_back({0, 0, 0, item});
@@ -101,8 +101,8 @@ TEST(Condition, ListedInOrder)
     key[Field::routing_addresses] = 4;
     for (std::uint32_t n = 0; n < 4; ++n)
         key.set_item(List::route, n, {0, 0, 0, n + 1});
-    const auto asked = [&](std::vector<std::uint32_t> items) {
-        return ask({listed(std::move(items))}, key) == Answer::yes;
+    const auto asked = [&](const std::vector<std::uint32_t> &items) {
+        return ask({listed(items)}, key) == Answer::yes;
     };
     EXPECT_TRUE(asked({1, 2, 3, 4}));
     EXPECT_TRUE(asked({2, 4}));
