@@ -2,7 +2,9 @@
 """Steps, tracks of them side by side, and what became of them."""
 
 import os
+import re
 import subprocess
+import textwrap
 import threading
 import time
 from dataclasses import dataclass
@@ -38,10 +40,24 @@ class Result:
     count: Count
     unchanged: bool = False
     worth: tuple[str, ...] = ()  # reading again, if it failed
+    failures: tuple[str, ...] = ()  # the names of its tests that failed, as far as they are known
 
     def __str__(self) -> str:
         return (f"{'FAILED' if self.count.failed else 'ok':6} {self.step}: {self.count}"
                 f"{', unchanged since it passed' if self.unchanged else ''}")
+
+    def summary(self) -> str:
+        """With names: who reads the end of a long log only learns what to look for."""
+        names = textwrap.wrap(" ".join(self.failures), 100, break_long_words=False, break_on_hyphens=False)
+        return "\n".join([str(self), *(f"         {line}" for line in names)])
+
+
+FAILURE = re.compile(r"not ok ([^\s:]+)|\[  FAILED  \] ([^\s,]+)$|\s*FAILED  (\S+)")
+
+
+def failures(output: list[str]) -> tuple[str, ...]:
+    found = (FAILURE.match(line) for line in output)
+    return tuple(dict.fromkeys(next(filter(None, one.groups())) for one in found if one))
 
 
 def worth_reading(output: list[str]) -> tuple[str, ...]:
@@ -68,7 +84,7 @@ def run(step: Step, track: Track) -> Result:
         print(f"{prefix}{step.name}: nothing was counted, which cannot be right")
         count = Count(failed=1)
     result = Result(step.name, count, bool(output) and output[0].startswith(UNCHANGED),
-                    worth_reading(output) if count.failed else ())
+                    worth_reading(output) if count.failed else (), failures(output) if count.failed else ())
     print(f"{prefix}---- {str(result)[7:]}, {time.monotonic() - start:.0f} s", flush=True)
     return result
 
@@ -105,7 +121,7 @@ def report(results: list[Result]) -> int:
     for result in failed:
         print(f"{result.step}:\n" + "".join(f"    {line}" for line in result.worth))
     print("\n==== summary")
-    print("\n".join(map(str, results)))
+    print("\n".join(result.summary() for result in results))
     known = total([Count(), *(result.count for result in results if result.unchanged)])
     if known.passed:
         print(f"{known.passed} of these passed before with the same content (docs/testing.md)")

@@ -104,6 +104,15 @@ class Steps(unittest.TestCase):
         self.assertEqual(output.getvalue().splitlines()[-2:],
                          ["3 of these passed before with the same content (docs/testing.md)", "4 passed, 0 failed"])
 
+    def test_the_summary_names_what_failed(self) -> None:
+        said = "ok a.good; not ok a.bad: why; [  FAILED  ] B.Bad; [  FAILED  ] B.Bad (3 ms); 1 passed, 2 failed"
+        failed = self.run_tracks([shell("a", f"printf '{said}' | sed 's/; /\\n/g'", counts.summary)])["a"]
+        output = io.StringIO()
+        with contextlib.redirect_stdout(output):
+            self.assertEqual(steps.report([failed]), 1)
+        self.assertEqual(output.getvalue().splitlines()[-3:],
+                         ["FAILED a: 1 passed, 2 failed", "         a.bad B.Bad", "1 passed, 2 failed"])
+
 
 class Rounds(unittest.TestCase):
     """With a suite that fails in every other round, and whose guest dies in the third."""
