@@ -304,6 +304,18 @@ def peeking_further_meanwhile() -> None:
             peek_meanwhile(one, other)
 
 
+def timestamps_are_on(opened: socket.socket, sender: socket.socket) -> None:
+    """The kernel takes its time to turn them on, and keeps them on as long as somebody has asked."""
+    opened.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMP, 1)
+
+    def stamped() -> bool:
+        sender.sendall(A)
+        wait_for_data(opened, len(A))
+        return bool(opened.recvmsg(len(A), 1000)[1])
+
+    wait_for(stamped, "a timestamp")
+
+
 def controls(opened: socket.socket, sender: socket.socket) -> tuple[bytes, list[tuple[int, int, int]], int]:
     """What comes with a read that needs two messages."""
     opened.setblocking(True)
@@ -324,11 +336,13 @@ def controls(opened: socket.socket, sender: socket.socket) -> tuple[bytes, list[
 @test
 def control_messages() -> None:
     """Once for each read, as TCP has it, however often TCP is asked."""
-    with connection() as (one, other):
-        plain = controls(other, one)
-    with connection() as (one, other):
-        drops_d(other)
-        expect_equal(controls(other, one), plain, "data, control messages and flags")
+    with connection() as (sender, stamped):
+        timestamps_are_on(stamped, sender)
+        with connection() as (one, other):
+            plain = controls(other, one)
+        with connection() as (one, other):
+            drops_d(other)
+            expect_equal(controls(other, one), plain, "data, control messages and flags")
     expect_equal(len(plain[1]), 2, "control messages of TCP")
 
 
