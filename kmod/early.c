@@ -1,24 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
-#include <linux/kallsyms.h>
 #include <linux/kernel.h>
 #include <linux/netfilter.h>
 #include <linux/rtnetlink.h>
-#include <linux/string.h>
 #include <net/fib_rules.h>
 #include <net/ip_fib.h>
 #include <net/net_namespace.h>
 
 #include "early.h"
 #include "hook.h"
+#include "symbol.h"
 
 /*
  * Hooks that leave the addresses and the fate of packets as they are, by the names of their
  * functions and what they are part of. A priority tells nothing: anybody may have any.
  */
-static const struct {
-	const char *function;
-	const char *module;
-} harmless[] = {
+static const struct bpfilter_symbol harmless[] = {
 	{ "ipv4_conntrack_defrag", "[nf_defrag_ipv4]" },
 	{ "ipv4_conntrack_in", "[nf_conntrack]" },
 };
@@ -27,38 +23,22 @@ static const struct {
  * Addresses that are in the local table no more are looked for by all rules, under RTNL and for
  * each packet that would be dropped.
  */
-#define RULES_MAX 256
+#define RULES_MAX 64
 
-/* "ipv4_conntrack_in+0x0/0x10 [nf_conntrack]"; without the module if it is built in. */
-static noinline bool is_harmless(const struct nf_hook_ops *ops)
-{
-	char symbol[KSYM_SYMBOL_LEN];
-	const char *module;
-	size_t i, length;
-
-	if (ops->hook_ops_type != NF_HOOK_OP_UNDEFINED)
-		return false;
-	sprint_symbol(symbol, (unsigned long)ops->hook);
-	module = strchr(symbol, ' ');
-	for (i = 0; i < ARRAY_SIZE(harmless); i++) {
-		length = str_has_prefix(symbol, harmless[i].function);
-		if (length && str_has_prefix(symbol + length, "+0x0/"))
-			return !module || str_has_prefix(module + 1, harmless[i].module);
-	}
-	return false;
-}
-
-/* At LOCAL_IN: those before ours. At PRE_ROUTING there is none of ours for table filter. */
+/*
+ * At LOCAL_IN: those before ours. At PRE_ROUTING there is none of ours for table filter. In RCU,
+ * which protects the entries, but not the nf_hook_ops that they were made from.
+ */
 static unsigned int count(const struct nf_hook_entries *entries)
 {
 	unsigned int i, found = 0;
 
 	for (i = 0; entries && i < entries->num_hook_entries; i++) {
-		const struct nf_hook_ops *ops = nf_hook_entries_get_hook_ops(entries)[i];
+		const struct nf_hook_entry *entry = &entries->hooks[i];
 
-		if (bpfilter_hook_is_of(ops, "filter"))
+		if (bpfilter_hook_is_of(entry, "filter"))
 			break;
-		found += !is_harmless(ops);
+		found += !bpfilter_symbol_is_of(entry->hook, harmless, ARRAY_SIZE(harmless));
 	}
 	return found;
 }

@@ -211,11 +211,11 @@ static unsigned int evaluate(void *priv, struct sk_buff *skb, const struct nf_ho
 	return verdict;
 }
 
-bool bpfilter_hook_is_of(const struct nf_hook_ops *ops, const char *name)
+bool bpfilter_hook_is_of(const struct nf_hook_entry *entry, const char *name)
 {
-	const struct bpfilter_table *table = ops->priv;
+	const struct bpfilter_table *table = entry->priv;
 
-	return ops->hook == evaluate && !strcmp(table->name, name);
+	return entry->hook == evaluate && !strcmp(table->name, name);
 }
 
 /* What the route of a packet was chosen by. All bytes are compared. */

@@ -7,7 +7,7 @@
 
 struct bpfilter_commit_hook;
 struct bpfilter_table;
-struct nf_hook_ops;
+struct nf_hook_entry;
 
 /* The hooks of a table that is not in force yet, as the COMMIT describes them. */
 void bpfilter_hook_describe(struct bpfilter_table *table, u32 number,
@@ -17,6 +17,6 @@ int bpfilter_hook_register(struct bpfilter_table *table);
 void bpfilter_hook_unregister(struct bpfilter_table *table);
 
 /* Is that a hook of a table of this name? In RCU. */
-bool bpfilter_hook_is_of(const struct nf_hook_ops *ops, const char *table);
+bool bpfilter_hook_is_of(const struct nf_hook_entry *entry, const char *table);
 
 #endif /* KMOD_HOOK_H */

@@ -14,6 +14,7 @@
 #include <net/netfilter/nf_tables.h>
 
 #include "nft.h"
+#include "symbol.h"
 
 /* By the hook. Who writes tables for nft has no reason to shout. */
 static const char *const chains[] = {
@@ -26,23 +27,32 @@ static const char *const chains[] = {
 
 static const char *const tables[] = { "filter", "nat", "mangle", "raw", "security" };
 
-static bool is_of_iptables(const struct nf_hook_ops *ops, unsigned int hook, u8 family)
-{
-	const struct nft_chain *chain = ops->priv;
+/* What runs the chains of these families; of type route, too. */
+static const struct bpfilter_symbol runs_chain[] = {
+	{ "nft_do_chain_ipv4", "[nf_tables]" },
+	{ "nft_do_chain_ipv6", "[nf_tables]" },
+	{ "nf_route_table_hook4", "[nf_tables]" },
+	{ "nf_route_table_hook6", "[nf_tables]" },
+};
 
-	return ops->hook_ops_type == NF_HOOK_OP_NF_TABLES && chain->table->family == family &&
+static bool is_of_iptables(const struct nf_hook_entry *entry, unsigned int hook, u8 family)
+{
+	const struct nft_chain *chain = entry->priv;
+
+	return bpfilter_symbol_is_of(entry->hook, runs_chain, ARRAY_SIZE(runs_chain)) &&
+	       chain->table->family == family &&
 	       match_string(tables, ARRAY_SIZE(tables), chain->table->name) >= 0 &&
 	       !strcmp(chain->name, chains[hook]);
 }
 
-/* A chain that has a hook outlives the RCU sections that find it there. */
+/* A chain that has a hook outlives the RCU sections that find it there; its nf_hook_ops need not. */
 static bool has_chain_of_iptables(const struct nf_hook_entries *entries, unsigned int hook,
 				  u8 family)
 {
 	unsigned int i;
 
 	for (i = 0; entries && i < entries->num_hook_entries; i++)
-		if (is_of_iptables(nf_hook_entries_get_hook_ops(entries)[i], hook, family))
+		if (is_of_iptables(&entries->hooks[i], hook, family))
 			return true;
 	return false;
 }
