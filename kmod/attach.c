@@ -109,17 +109,16 @@ static enum bpfilter_xdp_mode mode_of(const struct net_device *device, const str
 	return BPFILTER_XDP_OFF;
 }
 
-/* Who stands behind the namespace pays for the program; the one before it goes. */
-static int charge(struct bpfilter_attachment *attachment, const struct bpf_prog *program)
+static unsigned long bytes_of(const struct bpf_prog *program)
 {
-	const unsigned long bytes = PAGE_SIZE + bpfilter_memory_of_program(program);
-	int error = bpfilter_keeper_charge(attachment->keeper, bytes, attachment->bytes);
+	return PAGE_SIZE + bpfilter_memory_of_program(program);
+}
 
-	if (error)
-		return error;
+/* Who stands behind the namespace pays for the program, and for no other any more. */
+static void charged(struct bpfilter_attachment *attachment, unsigned long bytes)
+{
 	bpfilter_keeper_uncharge(attachment->keeper, attachment->bytes);
 	attachment->bytes = bytes;
-	return 0;
 }
 
 /* The device that the link is on: by what the device says, not by a number. */
@@ -134,14 +133,20 @@ static const struct net_device *device_of(struct net *net, struct bpfilter_attac
 static int enter(struct net *net, struct bpfilter_attachment *attachment)
 {
 	struct bpfilter_links *links = bpfilter_links_of(net);
+	unsigned long bytes;
 	int error;
 
 	rtnl_lock();
 	attachment->device = device_of(net, attachment);
+	error = -ENODEV;
+	if (!attachment->device)
+		goto out;
 	/* What a link runs is changed under RTNL. */
-	error = attachment->device ? charge(attachment, attachment->link->prog) : -ENODEV;
+	bytes = bytes_of(attachment->link->prog);
+	error = bpfilter_keeper_charge(attachment->keeper, bytes, 0);
 	if (error)
 		goto out;
+	charged(attachment, bytes);
 	spin_lock_bh(&bpfilter_guard_lock);
 	if (links->count >= BPFILTER_LINKS_MAX ||
 	    !bpfilter_keeper_take_link(keeper_of(links))) {
@@ -208,6 +213,7 @@ static int change_program(struct bpfilter_attachment *attachment,
 {
 	struct bpf_prog *program = bpf_prog_get_type_dev(attach->prog_fd, BPF_PROG_TYPE_XDP, false);
 	struct bpf_map *guard;
+	unsigned long bytes;
 	int error;
 
 	if (IS_ERR(program))
@@ -216,14 +222,18 @@ static int change_program(struct bpfilter_attachment *attachment,
 	error = PTR_ERR_OR_ZERO(guard);
 	if (error)
 		goto err_program;
-	error = charge(attachment, program);
+	bytes = bytes_of(program);
+	error = bpfilter_keeper_charge(attachment->keeper, bytes, attachment->bytes);
 	if (error)
 		goto err_guard;
 	/* Until the new program is there the old one passes everything. */
 	bpfilter_guard_change(attachment, guard);
 	error = attachment->link->ops->update_prog(attachment->link, program, NULL);
-	if (error)
+	if (error) {
+		bpfilter_keeper_uncharge(attachment->keeper, bytes);
 		goto err_program;
+	}
+	charged(attachment, bytes);
 	return 0;
 
 err_guard:

@@ -37,8 +37,7 @@ struct instance {
 struct bpfilter_instances {
 	struct net *net;
 	struct work_struct work; /* of those that are left behind; who pays for them until then */
-	struct bpfilter_keeper *keeper;
-	unsigned long charged;
+	struct bpfilter_charge charge;
 	unsigned long bytes;
 	void *entries; /* the copies */
 	u32 room;
@@ -246,44 +245,36 @@ void bpfilter_instances_destroy(struct bpfilter_instances *instances)
 	kvfree(instances);
 }
 
-/* One after the other, whoever left them. */
+/* A few at a time, whoever left them. */
 static struct workqueue_struct *left_behind;
-
-static void release(struct bpfilter_keeper *keeper, unsigned long charged)
-{
-	bpfilter_keeper_uncharge(keeper, charged);
-	bpfilter_keeper_put(keeper);
-}
 
 static void destroy_left(struct work_struct *work)
 {
 	struct bpfilter_instances *instances = container_of(work, struct bpfilter_instances, work);
-	struct bpfilter_keeper *keeper = instances->keeper;
-	const unsigned long charged = instances->charged;
+	const struct bpfilter_charge charge = instances->charge;
 	struct net *net = instances->net;
 
 	bpfilter_instances_destroy(instances);
-	release(keeper, charged);
+	bpfilter_charge_end(&charge);
 	put_net(net);
 }
 
-void bpfilter_instances_leave(struct bpfilter_instances *instances, struct bpfilter_keeper *keeper,
-			      unsigned long charged)
+void bpfilter_instances_leave(struct bpfilter_instances *instances,
+			      const struct bpfilter_charge *charge)
 {
 	if (!instances) {
-		release(keeper, charged);
+		bpfilter_charge_end(charge);
 		return;
 	}
 	get_net(instances->net);
-	instances->keeper = keeper;
-	instances->charged = charged;
+	instances->charge = *charge;
 	INIT_WORK(&instances->work, destroy_left);
 	queue_work(left_behind, &instances->work);
 }
 
 int bpfilter_instances_init(void)
 {
-	left_behind = alloc_workqueue("bpfilter_instances", WQ_UNBOUND, 1);
+	left_behind = alloc_workqueue("bpfilter_instances", WQ_UNBOUND, 8);
 	return left_behind ? 0 : -ENOMEM;
 }
 

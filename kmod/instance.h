@@ -11,7 +11,7 @@
 
 struct bpfilter_context;
 struct bpfilter_instances;
-struct bpfilter_keeper;
+struct bpfilter_charge;
 struct net;
 struct nf_hook_state;
 struct sk_buff;
@@ -37,11 +37,10 @@ void bpfilter_instances_show(const void *entry, u8 family, void *given);
 void bpfilter_instances_destroy(struct bpfilter_instances *instances);
 /*
  * The same, by who must not wait for it: a thread of the helper's, when their caller was killed. It
- * has a hold on the namespace now, but may not have one then. So much is on the account of the
- * keeper, or NULL, until they are gone; takes over the reference to it.
+ * has a hold on the namespace now, but may not have one then. What is charged ends when they are gone.
  */
-void bpfilter_instances_leave(struct bpfilter_instances *instances, struct bpfilter_keeper *keeper,
-			      unsigned long charged);
+void bpfilter_instances_leave(struct bpfilter_instances *instances,
+			      const struct bpfilter_charge *charge);
 /* That they take. */
 unsigned long bpfilter_instances_bytes(const struct bpfilter_instances *instances);
 

@@ -32,6 +32,7 @@ struct bpfilter_keeper {
 	refcount_t refs;
 	unsigned long key;
 	atomic_long_t bytes;
+	atomic_t retired; /* versions of tables that are out of force, and charged */
 	atomic_t links;
 };
 
@@ -118,13 +119,34 @@ int bpfilter_keeper_charge(struct bpfilter_keeper *keeper, unsigned long bytes,
 {
 	if (!keeper)
 		return 0;
-	/* Who has too much already, since there was more to be had, may have less. */
-	if (atomic_long_add_return(bytes, &keeper->bytes) - instead <= limit() || bytes <= instead)
+	if (atomic_long_add_return(bytes, &keeper->bytes) - instead <= limit())
+		return 0;
+	/*
+	 * Who has too much already, since there was more to be had, may have less; once what the
+	 * last such change took out of force is gone.
+	 */
+	if (bytes <= instead && !atomic_read(&keeper->retired))
 		return 0;
 	atomic_long_sub(bytes, &keeper->bytes);
 	pr_info_ratelimited("the tables of one user would take more than %lu MiB\n",
 			    limit() >> 20);
 	return -ENOMEM;
+}
+
+void bpfilter_charge_retire(struct bpfilter_charge *charge)
+{
+	if (!charge->keeper)
+		return;
+	charge->retired = true;
+	atomic_inc(&charge->keeper->retired);
+}
+
+void bpfilter_charge_end(const struct bpfilter_charge *charge)
+{
+	if (charge->retired)
+		atomic_dec(&charge->keeper->retired);
+	bpfilter_keeper_uncharge(charge->keeper, charge->bytes);
+	bpfilter_keeper_put(charge->keeper);
 }
 
 void bpfilter_keeper_uncharge(struct bpfilter_keeper *keeper, unsigned long bytes)

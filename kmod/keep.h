@@ -25,9 +25,20 @@ struct bpfilter_keeper *bpfilter_keeper_get(const struct net *net);
 struct bpfilter_keeper *bpfilter_keeper_share(struct bpfilter_keeper *keeper);
 void bpfilter_keeper_put(struct bpfilter_keeper *keeper);
 
+/* What he has to answer for, as long as it is there. */
+struct bpfilter_charge {
+	struct bpfilter_keeper *keeper; /* a reference, or NULL */
+	unsigned long bytes;
+	bool retired; /* it is of a table, and out of force */
+};
+
 /* So many bytes more, in the place of `instead`, which go later. -ENOMEM: he has too much then. */
 int bpfilter_keeper_charge(struct bpfilter_keeper *keeper, unsigned long bytes,
 			   unsigned long instead);
+/* It is out of force from now on, and charged as long as it is there. */
+void bpfilter_charge_retire(struct bpfilter_charge *charge);
+/* It is gone. */
+void bpfilter_charge_end(const struct bpfilter_charge *charge);
 /* One more link at XDP, of which a user may have so many in all his namespaces. */
 bool bpfilter_keeper_take_link(struct bpfilter_keeper *keeper);
 void bpfilter_keeper_drop_link(struct bpfilter_keeper *keeper);

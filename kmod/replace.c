@@ -34,6 +34,13 @@ static struct bpfilter_request *new_old_counters(struct bpfilter_request *replac
 	return request;
 }
 
+/* It is done: no helper looks at it any more. */
+static void drop_version(struct bpfilter_request *request)
+{
+	bpfilter_version_put(request->version);
+	request->version = NULL;
+}
+
 /*
  * What the table that went out of force had counted, to the caller's memory; zeros if
  * that cannot be known. A table that was made by this very request had counted nothing.
@@ -47,6 +54,9 @@ static int give_old_counters(struct bpfilter_request *replace, u32 count, void _
 	if (replace->retired) {
 		request = new_old_counters(replace, count);
 		error = request ? bpfilter_queue_perform(request) : -ENOMEM;
+		/* His memory may be of a kind that lets us wait; what is kept for it goes before. */
+		if (request && error != -EINTR)
+			drop_version(request);
 		if (!error && request->reply_length != size)
 			error = -EIO;
 	}

@@ -58,7 +58,7 @@ void bpfilter_request_put(struct bpfilter_request *request)
 		return;
 	bpfilter_call_drop(request);
 	bpfilter_check_drop(request);
-	bpfilter_instances_leave(request->instances, NULL, 0);
+	bpfilter_instances_leave(request->instances, &(struct bpfilter_charge){});
 	bpfilter_version_put(request->version);
 	bpfilter_version_put(request->retired);
 	kvfree(request->body);

@@ -13,6 +13,7 @@
 #include "attach.h"
 #include "guard.h"
 #include "hook.h"
+#include "keep.h"
 #include "netns.h"
 #include "queue.h"
 #include "request.h"
@@ -265,6 +266,7 @@ static int swap_version(struct bpfilter_table *table, struct bpfilter_request *r
 	rcu_assign_pointer(table->version, version);
 	update_watch(table->net);
 	unpin(old, version);
+	bpfilter_charge_retire(&old->charge);
 	request->retired = old;
 	return 0;
 }

@@ -269,13 +269,13 @@ static unsigned long memory_of_records(const struct bpfilter_version *version, u
 int bpfilter_version_charge(struct bpfilter_version *version, struct bpfilter_keeper *keeper,
 			    unsigned long more, const struct bpfilter_version *old)
 {
-	const unsigned long bytes = version->bytes + more;
-	int error = bpfilter_keeper_charge(keeper, bytes, old ? old->bytes : 0);
+	const unsigned long bytes = version->charge.bytes + more;
+	int error = bpfilter_keeper_charge(keeper, bytes, old ? old->charge.bytes : 0);
 
 	if (error)
 		return error;
-	version->bytes = bytes;
-	version->keeper = bpfilter_keeper_share(keeper);
+	version->charge.bytes = bytes;
+	version->charge.keeper = bpfilter_keeper_share(keeper);
 	return 0;
 }
 
@@ -309,8 +309,9 @@ struct bpfilter_version *bpfilter_version_new(const struct bpfilter_commit_recor
 		bpfilter_version_put(version);
 		return ERR_PTR(error);
 	}
-	version->bytes = version->element_size ? memory_of_records(version, records->bytes) :
-						 memory_of(version);
+	version->charge.bytes = version->element_size ?
+					memory_of_records(version, records->bytes) :
+					memory_of(version);
 	return version;
 }
 
@@ -342,7 +343,7 @@ void bpfilter_version_put(struct bpfilter_version *version)
 	if (version->nat)
 		bpfilter_nat_put(version->family);
 	/* Who kills those that brought them has no more of them for it. */
-	bpfilter_instances_leave(version->instances, version->keeper, version->bytes);
+	bpfilter_instances_leave(version->instances, &version->charge);
 	kvfree(version->payload);
 	kfree(version);
 }

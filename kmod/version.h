@@ -12,16 +12,16 @@
 #include <bpfilter/context.h>
 #include <bpfilter/pipe.h>
 
+#include "keep.h"
+
 struct bpf_map;
 struct bpf_prog;
 struct bpfilter_instances;
-struct bpfilter_keeper;
 struct file;
 
 struct bpfilter_version {
 	refcount_t refs;
-	unsigned long bytes; /* that its programs and maps take */
-	struct bpfilter_keeper *keeper; /* who has them on his account, or NULL */
+	struct bpfilter_charge charge; /* for its programs, maps, payload and instances */
 	struct bpf_prog *program[BPFILTER_HOOKS_MAX]; /* by hook number */
 	struct bpf_map *context_map; /* or NULL */
 	struct bpfilter_context __percpu *context; /* element 0 of it */
