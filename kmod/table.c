@@ -178,8 +178,21 @@ static struct bpfilter_table *new_table(struct bpfilter_request *request,
 	return table;
 }
 
+/* Its hooks could not all be had: some may have been there for a while. It is in no list. */
+static void undo_table(struct bpfilter_table *table, struct bpfilter_request *request,
+		       struct bpfilter_version *version)
+{
+	synchronize_rcu();
+	move_instances(request, version);
+	bpfilter_queue_uncommit(request);
+	bpfilter_watch_mark(request->net);
+	unpin(version, NULL);
+	free_unused(table);
+}
+
+/* With an error and a table: to be undone, which takes its time, without the mutex. */
 static int create_table(struct bpfilter_request *request, const struct bpfilter_commit *commit,
-			struct bpfilter_version *version)
+			struct bpfilter_version *version, struct bpfilter_table **undo)
 {
 	struct bpfilter_table *table;
 	int error;
@@ -200,20 +213,16 @@ static int create_table(struct bpfilter_request *request, const struct bpfilter_
 	if (table->family == NFPROTO_IPV4)
 		bpfilter_guard_disturb(request->net);
 	error = bpfilter_hook_register(table);
-	if (error)
-		goto err_hooks;
+	if (error) {
+		*undo = table;
+		return error;
+	}
 	take_payload(version, request);
 	list_add(&table->in_net, &bpfilter_net(request->net)->tables);
 	list_add_tail(&table->in_all, &all_tables);
 	update_watch(request->net);
 	return 0;
 
-err_hooks:
-	/* Some may have been there for a while. */
-	synchronize_rcu();
-	move_instances(request, version);
-	bpfilter_queue_uncommit(request);
-	bpfilter_watch_mark(request->net);
 err_commit:
 	unpin(version, NULL);
 err_pin:
@@ -284,7 +293,7 @@ int bpfilter_table_commit(struct bpfilter_request *request,
 {
 	struct bpfilter_version *version = bpfilter_version_new(records, request->header.family);
 	const struct bpfilter_commit *commit = &records->commit;
-	struct bpfilter_table *table;
+	struct bpfilter_table *table, *undo = NULL;
 	int error;
 
 	if (IS_ERR(version))
@@ -297,9 +306,11 @@ int bpfilter_table_commit(struct bpfilter_request *request,
 	if (!error && table)
 		error = swap_version(table, request, commit, version);
 	else if (!error)
-		error = create_table(request, commit, version);
+		error = create_table(request, commit, version, &undo);
 	mutex_unlock(&tables_mutex);
 
+	if (undo)
+		undo_table(undo, request, version);
 	if (error)
 		bpfilter_version_put(version);
 	else if (table)
