@@ -126,12 +126,14 @@ enum bpfilter_unfit bpfilter_device_unfit(const struct net_device *device)
 static bool is_gentle(const struct net_device *device)
 {
 	const struct device *parent = device->dev.parent;
+	/* Who takes it away has the device's lock, and not RTNL. */
+	const struct device_driver *driver = parent ? READ_ONCE(parent->driver) : NULL;
 	size_t i;
 
-	if (device->rtnl_link_ops || !parent || !parent->driver)
+	if (device->rtnl_link_ops || !driver)
 		return false;
 	for (i = 0; i < ARRAY_SIZE(gentle); i++)
-		if (!strcmp(parent->driver->name, gentle[i]))
+		if (!strcmp(driver->name, gentle[i]))
 			return true;
 	return false;
 }

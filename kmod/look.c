@@ -122,6 +122,22 @@ static int look_at_all_addresses(struct net *net, struct view *view)
 	return error;
 }
 
+/* Is there a device that may get a program? */
+static bool may_drop_early(const struct view *view, u32 count)
+{
+	const u32 mode = bpfilter_get_settings().xdp;
+	u32 i;
+
+	if (mode == BPFILTER_XDP_OFF)
+		return false;
+	for (i = 0; i < count; i++)
+		if (view->device[i].unfit == BPFILTER_FIT &&
+		    (mode != BPFILTER_XDP_AUTO ||
+		     (view->device[i].flags & BPFILTER_DEVICE_GENTLE)))
+			return true;
+	return false;
+}
+
 static int look_around(struct net *net, struct bpfilter_look *look, struct view *view)
 {
 	int error = 0;
@@ -133,29 +149,13 @@ static int look_around(struct net *net, struct bpfilter_look *look, struct view 
 	look->hidden = bpfilter_watch_hidden(net, &look->generation);
 	for (i = 0; i < look->device_count; i++)
 		look_at_device(net, &view->device[i]);
-	/* Of no use to anybody else. */
-	if (!look->hidden)
-		error = look_at_all_addresses(net, view);
 	look->link_count = bpfilter_attach_list(net, view->link, view->link_room);
+	/* Of no use to anybody else. */
+	if (!look->hidden && (look->link_count || may_drop_early(view, look->device_count)))
+		error = look_at_all_addresses(net, view);
 	rtnl_unlock();
 	look->address_count = view->address_count;
 	return error;
-}
-
-/* Is there a device that may get a program, and could a change of routing pass unheard? */
-static bool needs_routes(struct net *net, const struct view *view, u32 count)
-{
-	const u32 mode = bpfilter_get_settings().xdp;
-	u32 i;
-
-	if (mode == BPFILTER_XDP_OFF || bpfilter_watch_hears_routes(net))
-		return false;
-	for (i = 0; i < count; i++)
-		if (view->device[i].unfit == BPFILTER_FIT &&
-		    (mode != BPFILTER_XDP_AUTO ||
-		     (view->device[i].flags & BPFILTER_DEVICE_GENTLE)))
-			return true;
-	return false;
 }
 
 static int copy_names(struct view *view, const struct bpfilter_look *look)
@@ -200,7 +200,9 @@ int bpfilter_look(struct net *net, struct bpfilter_look *look)
 	error = copy_names(view, look);
 	if (!error)
 		error = look_around(net, look, view);
-	if (!error && needs_routes(net, view, look->device_count)) {
+	/* A change of routing could pass unheard. */
+	if (!error && may_drop_early(view, look->device_count) &&
+	    !bpfilter_watch_hears_routes(net)) {
 		error = bpfilter_watch_routes(net);
 		/* They may have changed before they were heard. */
 		if (!error)
