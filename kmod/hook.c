@@ -25,7 +25,6 @@
 #include "hook.h"
 #include "instance.h"
 #include "nat.h"
-#include "quirk.h"
 #include "table.h"
 #include "version.h"
 
@@ -66,11 +65,8 @@ static __u32 connection_of(const struct sk_buff *skb)
 	return state;
 }
 
-/* Only what the programs look at: it costs more than many a rule. */
-static __always_inline void fill(struct bpfilter_context *context,
-				 const struct bpfilter_version *version,
-				 const struct sk_buff *skb,
-				 const struct nf_hook_state *state)
+static void fill(struct bpfilter_context *context, const struct bpfilter_version *version,
+		 const struct sk_buff *skb, const struct nf_hook_state *state)
 {
 	if (version->devices) {
 		write_name(context->in, state->in);
@@ -78,7 +74,8 @@ static __always_inline void fill(struct bpfilter_context *context,
 	}
 	if (version->link)
 		context->link = link_of(skb);
-	context->quirks = bpfilter_quirks;
+	if (version->connection)
+		context->connection = connection_of(skb);
 }
 
 static unsigned int verdict_of(unsigned int result)
@@ -91,11 +88,6 @@ static unsigned int verdict_of(unsigned int result)
 	default:
 		return NF_DROP;
 	}
-}
-
-static struct bpfilter_context *context_of(const struct bpfilter_version *version, u32 element)
-{
-	return version->elements + (size_t)element * version->element_size;
 }
 
 /*
@@ -128,7 +120,7 @@ static unsigned int call(const struct bpfilter_version *version, struct sk_buff 
 	unsigned int verdict;
 
 	this_cpu_inc(depth);
-	verdict = bpfilter_instances_call(version->instances, context_of(version, element), skb,
+	verdict = bpfilter_instances_call(version->instances, bpfilter_version_element(version, element), skb,
 					  param);
 	this_cpu_dec(depth);
 	return verdict;
@@ -150,7 +142,7 @@ static noinline unsigned int go_on(const struct bpfilter_version *version, struc
 			if (verdict != XT_CONTINUE)
 				return verdict;
 			if (version->connection)
-				context_of(version, element)->connection = connection_of(skb);
+				bpfilter_version_element(version, element)->connection = connection_of(skb);
 		}
 		result = run_walk(version, skb, state, element);
 	}
@@ -162,14 +154,13 @@ static unsigned int walk(const struct bpfilter_version *version, struct sk_buff 
 {
 	const u32 outer = this_cpu_read(depth);
 	const u32 element = smp_processor_id() * BPFILTER_NESTING + outer;
-	struct bpfilter_context *context = context_of(version, element);
+	struct bpfilter_context *context = bpfilter_version_element(version, element);
 	unsigned int result;
 
 	if (unlikely(outer == BPFILTER_NESTING))
 		return NF_DROP;
-	fill(context, version, skb, state);
-	if (version->connection)
-		context->connection = connection_of(skb);
+	if (version->looks)
+		fill(context, version, skb, state);
 	context->root = version->root[state->hook];
 	context->again = 0;
 	result = run_walk(version, skb, state, element);
@@ -183,7 +174,7 @@ static unsigned int run(const struct bpfilter_version *version, struct sk_buff *
 {
 	if (version->elements)
 		return walk(version, skb, state);
-	if (version->context)
+	if (version->looks)
 		fill(this_cpu_ptr(version->context), version, skb, state);
 	return verdict_of(bpf_prog_run(version->program[state->hook], skb));
 }

@@ -50,9 +50,8 @@ static bool can_commit(const struct bpfilter_request *request,
 {
 	const struct bpfilter_commit *commit = &records->commit;
 
-	/* Only programs that walk records call what was checked, and only where it is at home. */
-	if (request->header.flags & BPFILTER_REQUEST_CHECKED &&
-	    (!records->element_size || !bpfilter_place_is_right(commit)))
+	/* What was checked is called by programs that walk records, and only where it is at home. */
+	if (request->header.flags & BPFILTER_REQUEST_CHECKED && !bpfilter_place_is_right(commit))
 		return false;
 	switch (request->header.opcode) {
 	case BPFILTER_OP_GET_INFO:

@@ -13,6 +13,7 @@
 #include "instance.h"
 #include "keep.h"
 #include "nat.h"
+#include "quirk.h"
 #include "version.h"
 
 BPFILTER_IMPORT_BPF_INTERNAL;
@@ -126,18 +127,46 @@ static int take_programs(struct bpfilter_version *version, const struct bpfilter
 	return 0;
 }
 
+/* They are the same for every packet. A table in force may have this memory, too. */
+static void tell_quirks(struct bpfilter_context *context)
+{
+	WRITE_ONCE(context->quirks, bpfilter_quirks);
+}
+
 /*
  * So many for each CPU, one behind the other. Not of a kind that the verifier may have taken for
  * constant: what it has shown would not be so once we write there.
  */
 static int take_elements(struct bpfilter_version *version, struct bpf_map *map)
 {
+	const u32 count = BPFILTER_NESTING * nr_cpu_ids;
+	u32 i;
+
 	if (map->map_type != BPF_MAP_TYPE_ARRAY || map->btf || map->max_entries != 1 ||
 	    map->map_flags & BPF_F_RDONLY_PROG ||
 	    version->element_size < sizeof(struct bpfilter_context) || version->element_size % 8 ||
-	    (u64)version->element_size * BPFILTER_NESTING * nr_cpu_ids > map->value_size)
+	    (u64)version->element_size * count > map->value_size)
 		return -EINVAL;
 	version->elements = container_of(map, struct bpf_array, map)->value;
+	for (i = 0; i < count; i++)
+		tell_quirks(bpfilter_version_element(version, i));
+	return 0;
+}
+
+/* Types would say where pointers and locks of the kernel's lie, to be written over. */
+static int take_percpu(struct bpfilter_version *version, struct bpf_map *map)
+{
+	int cpu;
+
+	if (map->map_type != BPF_MAP_TYPE_PERCPU_ARRAY || map->btf ||
+	    map->value_size < (version->connection ? sizeof(struct bpfilter_context) :
+						     offsetof(struct bpfilter_context, root)))
+		return -EINVAL;
+	version->context =
+		(struct bpfilter_context __percpu *)container_of(map, struct bpf_array, map)
+			->pptrs[0];
+	for_each_possible_cpu(cpu)
+		tell_quirks(per_cpu_ptr(version->context, cpu));
 	return 0;
 }
 
@@ -151,16 +180,8 @@ static int take_context(struct bpfilter_version *version, s32 fd)
 	if (IS_ERR(map))
 		return PTR_ERR(map);
 	version->context_map = map;
-	if (version->element_size)
-		return take_elements(version, map);
-	/* Types would say where pointers and locks of the kernel's lie, to be written over. */
-	if (map->map_type != BPF_MAP_TYPE_PERCPU_ARRAY || map->btf ||
-	    map->value_size < offsetof(struct bpfilter_context, root))
-		return -EINVAL;
-	version->context =
-		(struct bpfilter_context __percpu *)container_of(map, struct bpf_array, map)
-			->pptrs[0];
-	return 0;
+	version->looks = version->devices || version->link || version->connection;
+	return version->element_size ? take_elements(version, map) : take_percpu(version, map);
 }
 
 /* Of other files some can hold the pipe, and would be held by it. */

@@ -36,7 +36,8 @@ struct bpfilter_version {
 	bool watch;
 	bool devices; /* the programs look at the names in the context */
 	bool link; /* and at that */
-	bool connection; /* and at that; of programs that walk records */
+	bool connection; /* and at that */
+	bool looks; /* at any of these */
 	bool nat; /* holds the nat core of `family` */
 	u8 family;
 
@@ -46,6 +47,12 @@ struct bpfilter_version {
 	u16 request_flags; /* BPFILTER_REQUEST_COMPAT, _CHECKED */
 	unsigned int deaths; /* helpers that died of its replay */
 };
+
+static inline struct bpfilter_context *
+bpfilter_version_element(const struct bpfilter_version *version, u32 element)
+{
+	return version->elements + (size_t)element * version->element_size;
+}
 
 unsigned long bpfilter_memory_of_program(const struct bpf_prog *program);
 

@@ -17,8 +17,8 @@
  *
  * WHAT THE PACKET DOES NOT CARRY is in the first bytes of element 0 of the per-CPU
  * array given as `context_fd` at COMMIT: struct bpfilter_context. The module fills
- * it for this CPU just before the program runs, but for what COMMIT said that no program looks
- * at, and nobody else writes those bytes. The
+ * it for this CPU just before the program runs (`quirks`: at COMMIT), but for what COMMIT said that
+ * no program looks at, and nobody else writes those bytes. The
  * rest of the element is the program's own; it survives from packet to packet. Element
  * 0 may be larger than the structure below: that is how it grows.
  *

@@ -276,7 +276,7 @@ struct bpfilter_commit_hook {
 /* What of the context (context.h) no program of this table looks at. */
 #define BPFILTER_COMMIT_NO_DEVICES 0x0004 /* in and out */
 #define BPFILTER_COMMIT_NO_LINK 0x0008 /* link */
-/* Programs that walk records look at `connection`, which is told only then. */
+/* The programs look at `connection`, which is told only then. */
 #define BPFILTER_COMMIT_CONNECTION 0x0010
 
 struct bpfilter_commit {

@@ -178,13 +178,13 @@ def lists_that_are_refused() -> None:
 
 @test
 def wrong_requests() -> None:
-    """To check what was checked, and to commit it as code, is refused; nor is it in force without a commit."""
+    """To check what was checked is refused; nor is it in force without a commit."""
     begin()
     order("WALK check")
     expect_equal(put(rule(match())), "OK", "checked twice")
     expect_equal(checks()[1:], [errno.EINVAL], "the second check")
-    for what, error, commit in (("plain", "EINVAL", [errno.EINVAL]), ("nothing", "EIO", []),
-                                ("small 7", "EINVAL", [errno.EINVAL]), ("reroute", "EINVAL", [errno.EINVAL])):
+    for what, error, commit in (("nothing", "EIO", []), ("small 7", "EINVAL", [errno.EINVAL]),
+                                ("reroute", "EINVAL", [errno.EINVAL])):
         order(f"WALK {what}")
         fake.forget()
         expect_equal(put(rule()), error, what)
@@ -193,6 +193,19 @@ def wrong_requests() -> None:
     order("WALK fail 5")
     expect_equal(put(rule()), "OK", "an error behind the commit")
     hostile.live(1, "an error behind the commit")
+    end()
+
+
+@test
+def code_that_calls() -> None:
+    """Code may have instances, for what they hold, and call none: the packet is dropped."""
+    begin()
+    order("WALK plain")
+    expect_equal(put(rule(match())), "OK", "replace")
+    hostile.live(2, "as code")
+    hostile.put("calls", 0)
+    expect_equal(fate(), "dropped", "a call")
+    expect_equal(hostile.get("calls"), 0, "calls")
     end()
 
 

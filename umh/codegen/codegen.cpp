@@ -89,6 +89,10 @@ private:
         if (backend_.l3 != 0)
             as_.emit(alu(BPF_SUB, r1, backend_.l3));
         as_.emit(store(BPF_W, r7, offsetof(Key, length), r1));
+        if (parts_.has(ir::Part::mark)) {
+            as_.emit(load(BPF_W, r1, r6, offsetof(__sk_buff, mark)));
+            as_.emit(store(BPF_W, r7, offsetof(Key, mark), r1));
+        }
         emit_ip_header(as_, backend_, table_.family, exits_.drop);
         if (table_.family == ir::Family::ipv6)
             emit_ipv6_headers(as_, backend_, parts_, ipv6_);
@@ -181,10 +185,16 @@ private:
 
 } // namespace
 
+ContextUse use_of(ir::Parts parts)
+{
+    return {.devices = parts.has(ir::Part::devices),
+            .link = parts.has(ir::Part::link),
+            .connection = parts.has(ir::Part::connection)};
+}
+
 ContextUse context_use(const ir::Table &table)
 {
-    const ir::Parts parts = parts_of(table);
-    return {.devices = parts.has(ir::Part::devices), .link = parts.has(ir::Part::link)};
+    return use_of(parts_of(table));
 }
 
 Result<std::uint32_t> context_size(const ir::Table &table)
@@ -201,13 +211,10 @@ Result<std::uint32_t> context_size(const ir::Table &table)
 
 bool can_generate(const ir::Table &table)
 {
-    const ir::Parts parts = parts_of(table);
-    return !parts.has(ir::Part::mark) && !parts.has(ir::Part::connection) &&
-           std::ranges::none_of(table.rules, [](const ir::Rule &rule) {
-               return asks_kernel(rule.conditions) ||
-                      std::holds_alternative<ir::SetField>(rule.verdict) ||
-                      std::holds_alternative<ir::KernelTarget>(rule.verdict);
-           });
+    return std::ranges::none_of(table.rules, [](const ir::Rule &rule) {
+        return asks_kernel(rule.conditions) || std::holds_alternative<ir::SetField>(rule.verdict) ||
+               std::holds_alternative<ir::KernelTarget>(rule.verdict);
+    });
 }
 
 Result<Program> generate(const ir::Table &table, ir::Hook hook, const Backend &backend)

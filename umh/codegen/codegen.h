@@ -26,11 +26,12 @@ Result<std::uint32_t> context_size(const ir::Table &table);
 struct ContextUse {
     bool devices = false;
     bool link = false;
+    bool connection = false;
 };
+ContextUse use_of(ir::Parts parts);
 ContextUse context_use(const ir::Table &table);
 
-// Can this table be code? Not if it calls the kernel's own matches and targets, or has to do with
-// the packet's mark.
+// Can this table be code? Not if it calls the kernel's own matches and targets, or changes packets.
 bool can_generate(const ir::Table &table);
 
 // The program of one hook, which the table must have. ENOMEM: larger than a program can be; EIO: it

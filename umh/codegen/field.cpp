@@ -3,6 +3,7 @@
 
 #include "umh/codegen/key.h"
 
+#include <linux/netfilter/xt_conntrack.h>
 #include <stdexcept>
 #include <string>
 
@@ -14,6 +15,7 @@ using ir::Field;
 
 constexpr std::size_t ip = offsetof(Key, ip);
 constexpr std::size_t transport = offsetof(Key, l4.bytes);
+constexpr std::uint32_t translated = XT_CONNTRACK_STATE_SNAT | XT_CONNTRACK_STATE_DNAT;
 
 constexpr std::size_t header_at(ExtensionHeader header)
 {
@@ -149,6 +151,12 @@ Place place_of(Field field, ir::Family family)
     switch (field) {
     case Field::length:
         return {.offset = offsetof(Key, length)};
+    case Field::mark:
+        return {.offset = offsetof(Key, mark)};
+    case Field::connection:
+        return {.offset = offsetof(Key, names.connection), .mask = ~translated};
+    case Field::translation:
+        return {.offset = offsetof(Key, names.connection), .mask = translated};
     case Field::source_port:
         return packet(transport, 2);
     case Field::destination_port:

@@ -97,7 +97,7 @@ struct Key {
     OptionList destination_options;
     HeaderSet headers;
     std::uint32_t eui64;                // HeaderState of the sender's address in the source address
-    std::uint32_t unused_2;             // a multiple of 8
+    std::uint32_t mark;                 // of the packet
     std::uint8_t scratch[scratch_size]; // bytes of a header; xdp: Ethernet header
     std::uint32_t stack[];              // rules to return to, but see stack_offset()
 };

@@ -96,11 +96,11 @@ bpfilter_commit describe(const ir::Table &table, const std::vector<HookProgram> 
     return commit;
 }
 
-__u32 unused_context(const ir::Table &table)
+__u32 context_flags(const codegen::ContextUse &use)
 {
-    const auto use = codegen::context_use(table);
     return (use.devices ? 0 : BPFILTER_COMMIT_NO_DEVICES) |
-           (use.link ? 0 : BPFILTER_COMMIT_NO_LINK);
+           (use.link ? 0 : BPFILTER_COMMIT_NO_LINK) |
+           (use.connection ? BPFILTER_COMMIT_CONNECTION : 0);
 }
 
 Result<TableState> put_code_in_force(blob::DecodedTable decoded, const pipe::Request &request,
@@ -128,7 +128,7 @@ Result<TableState> put_code_in_force(blob::DecodedTable decoded, const pipe::Req
         hooks.push_back({program.hook, program.fd.get()});
 
     bpfilter_commit commit = describe(table, hooks, std::array{counters->get(), base->get()});
-    commit.flags |= unused_context(table);
+    commit.flags |= context_flags(codegen::context_use(table));
     commit.id = request.header.id;
     commit.context_fd = context->get();
     auto counting = Counting::of_code(counters->get(), base->get());
@@ -194,13 +194,7 @@ bpfilter_commit_records describe_records(const ir::Table &table, const WrittenTa
     if (tally.early)
         kept.push_back(tally.early.get());
     records.commit = describe(table, hooks, kept);
-    const ir::Parts parts = parts_of_hooks(table);
-    if (!parts.has(ir::Part::devices))
-        records.commit.flags |= BPFILTER_COMMIT_NO_DEVICES;
-    if (!parts.has(ir::Part::link))
-        records.commit.flags |= BPFILTER_COMMIT_NO_LINK;
-    if (parts.has(ir::Part::connection))
-        records.commit.flags |= BPFILTER_COMMIT_CONNECTION;
+    records.commit.flags |= context_flags(codegen::use_of(parts_of_hooks(table)));
     records.element_size = element_size;
     records.bytes = written.block.account();
     return records;
@@ -256,8 +250,7 @@ std::size_t rules_with_text(const ir::Table &table, const Settings &settings)
 Result<TableState> put_in_force(blob::DecodedTable decoded, const pipe::Request &request,
                                 pipe::Kernel &kernel, const Settings &settings, Arenas &arenas)
 {
-    // What the kernel runs is called by records alone.
-    const bool as_data = decoded.uses.of_kernel() || !codegen::can_generate(decoded.table) ||
+    const bool as_data = !codegen::can_generate(decoded.table) ||
                          form_of(decoded.table, settings.form) == plan::Form::data;
     return as_data ? put_data_in_force(std::move(decoded), request, kernel, arenas)
                    : put_code_in_force(std::move(decoded), request, kernel);

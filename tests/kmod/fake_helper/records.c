@@ -203,7 +203,7 @@ static int commit_as_code(struct bpfilter_commit *commit)
 
 	commit->context_fd = create_map(BPF_MAP_TYPE_PERCPU_ARRAY, 64);
 	for (i = 0; i < 3; i++)
-		commit->hook[i].prog_fd = load_program(BPF_PROG_TYPE_SCHED_CLS, BPFILTER_ACCEPT);
+		commit->hook[i].prog_fd = load_program(BPF_PROG_TYPE_SCHED_CLS, BPFILTER_CALL);
 	return ioctl(PIPE, BPFILTER_IOC_COMMIT, commit);
 }
 

@@ -29,7 +29,8 @@ struct Askable {
 const std::vector<Askable> askable4 = {
     {{},
      {Field::source, Field::destination, Field::length, Field::fragment, Field::tos, Field::ttl,
-      Field::protocol, Field::in_0, Field::in_1, Field::in_2, Field::in_3, Field::out_0}},
+      Field::protocol, Field::in_0, Field::in_1, Field::in_2, Field::in_3, Field::out_0,
+      Field::mark, Field::connection, Field::translation}},
     {{Field::ports}, {Field::source_port, Field::destination_port}},
     {{Field::tcp}, {Field::flags, Field::source_port, Field::destination_port}},
     {{Field::tcp, Field::tcp_options}, {Field::tcp_option_kinds_0, Field::tcp_option_kinds_7}},
@@ -38,7 +39,8 @@ const std::vector<Askable> askable4 = {
 const std::vector<Askable> askable6 = {
     {{},
      {Field::source, Field::source_3, Field::destination_1, Field::destination_2, Field::length,
-      Field::tos, Field::ttl, Field::header_set, Field::in_0, Field::out_3}},
+      Field::tos, Field::ttl, Field::header_set, Field::in_0, Field::out_3, Field::mark,
+      Field::connection, Field::translation}},
     {{Field::transport}, {Field::protocol}},
     {{Field::ports}, {Field::source_port, Field::destination_port}},
     {{Field::tcp}, {Field::flags}},

@@ -46,11 +46,17 @@ std::string why_no_bpf()
     return std::string("this process may not use BPF here: ") + std::strerror(errno);
 }
 
-TestRun run_program(int program, const PacketBytes &frame, std::uint32_t repeat)
+TestRun run_program(int program, const PacketBytes &frame, std::uint32_t repeat, std::uint32_t mark)
 {
+    __sk_buff context{};
+    context.mark = mark;
     LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame.data(),
                 .data_size_in = static_cast<__u32>(frame.size()),
                 .repeat = static_cast<int>(repeat));
+    if (mark != 0) { // which no program for XDP takes
+        options.ctx_in = &context;
+        options.ctx_size_in = sizeof(context);
+    }
     if (bpf_prog_test_run_opts(program, &options) < 0)
         throw std::runtime_error(std::string("BPF_PROG_TEST_RUN: ") + std::strerror(errno));
     return TestRun{options.retval, options.duration};
@@ -83,6 +89,7 @@ void LoadedHook::name_devices(const Devices &devices)
     std::strncpy(names.out, devices.out.c_str(), sizeof(names.out) - 1);
     names.link = devices.link;
     names.quirks = devices.quirks;
+    names.connection = devices.connection;
     const auto cpus = static_cast<std::size_t>(libbpf_num_possible_cpus());
     std::vector<std::byte> values(cpus * context_size_);
     for (std::size_t cpu = 0; cpu < cpus; ++cpu)
@@ -96,7 +103,7 @@ void LoadedHook::name_devices(const Devices &devices)
 std::uint32_t LoadedHook::run(const PacketBytes &packet, const Devices &devices)
 {
     name_devices(devices);
-    return run_program(program_.get(), frame(packet)).result;
+    return run_program(program_.get(), frame(packet), 1, devices.mark).result;
 }
 
 std::uint32_t LoadedHook::time(const PacketBytes &packet, std::uint32_t repeat)

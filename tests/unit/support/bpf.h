@@ -55,6 +55,7 @@ struct TestRun {
     std::uint32_t result = 0;
     std::uint32_t nanoseconds = 0;
 };
-TestRun run_program(int program, const PacketBytes &frame, std::uint32_t repeat = 1);
+TestRun run_program(int program, const PacketBytes &frame, std::uint32_t repeat = 1,
+                    std::uint32_t mark = 0);
 
 } // namespace bpfilter::test

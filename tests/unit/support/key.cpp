@@ -25,7 +25,9 @@ ir::Key key_of(ir::Family family, const PacketBytes &packet, const Devices &devi
                       .out = name_of(devices.out),
                       .link = devices.link,
                       .frame = frame,
-                      .quirks = devices.quirks});
+                      .quirks = devices.quirks,
+                      .mark = devices.mark,
+                      .connection = devices.connection});
 }
 
 } // namespace bpfilter::test

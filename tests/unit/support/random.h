@@ -82,8 +82,12 @@ public:
     Devices device_pair()
     {
         const auto link = static_cast<bpfilter_link>(dice_.below(3));
-        return Devices{dice_.of(device_names), dice_.of(device_names),
-                       dice_.one_in(4) ? link : BPFILTER_LINK_ETHERNET, dice_.below(8)};
+        return Devices{dice_.of(device_names),
+                       dice_.of(device_names),
+                       dice_.one_in(4) ? link : BPFILTER_LINK_ETHERNET,
+                       dice_.below(8),
+                       dice_.below(4),
+                       1U << dice_.below(9) | (dice_.one_in(4) ? 3U : 0U) << 6};
     }
 
 protected:

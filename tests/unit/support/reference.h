@@ -21,6 +21,8 @@ struct Devices {
     std::string out;
     bpfilter_link link = BPFILTER_LINK_OTHER; // Ethernet: from `sender`, see packet.h
     std::uint32_t quirks = 0;                 // of the kernel, see context.h
+    std::uint32_t mark = 0;                   // of the packet
+    std::uint32_t connection = 0;             // its state, see context.h
     bool operator==(const Devices &) const = default;
 };
 
