@@ -6,6 +6,7 @@
 #include <linux/netfilter_ipv4/ip_tables.h>
 #include <linux/sockptr.h>
 #include <linux/uaccess.h>
+#include <linux/workqueue.h>
 #include <net/net_namespace.h>
 
 #include "caller.h"
@@ -34,10 +35,28 @@ static struct bpfilter_request *new_old_counters(struct bpfilter_request *replac
 	return request;
 }
 
-/* It is done: no helper looks at it any more. */
+struct dropping {
+	struct work_struct work;
+	struct bpfilter_version *version;
+};
+
+static void drop(struct work_struct *work)
+{
+	bpfilter_version_put(container_of(work, struct dropping, work)->version);
+}
+
+/*
+ * The request is done: no helper looks at it any more. Files that a caller puts would wait for him
+ * to be back from his system call.
+ */
 static void drop_version(struct bpfilter_request *request)
 {
-	bpfilter_version_put(request->version);
+	struct dropping dropping = { .version = request->version };
+
+	INIT_WORK_ONSTACK(&dropping.work, drop);
+	queue_work(system_unbound_wq, &dropping.work);
+	flush_work(&dropping.work);
+	destroy_work_on_stack(&dropping.work);
 	request->version = NULL;
 }
 
