@@ -17,6 +17,8 @@
 static const struct bpfilter_symbol harmless[] = {
 	{ "ipv4_conntrack_defrag", "[nf_defrag_ipv4]" },
 	{ "ipv4_conntrack_in", "[nf_conntrack]" },
+	/* For packets from a bridge. A port of one has no program. */
+	{ "ip_sabotage_in", "[br_netfilter]" },
 };
 
 /*

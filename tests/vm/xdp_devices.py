@@ -163,6 +163,8 @@ def left_alone(upper: str, *put_in: str) -> None:
 
 @test
 def in_a_bridge() -> None:
+    """Also where the namespace has a hook for packets from bridges from then on, as containers' machines have."""
+    must("modprobe", "br_netfilter")
     left_alone("type bridge", "link set s0 master upper")
 
 
