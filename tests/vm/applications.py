@@ -291,10 +291,20 @@ def python_test_asyncio() -> None:
     compare_python_tests(*(f"test.test_asyncio.test_{name}" for name in names))
 
 
+def count_runs(whether: bool) -> None:
+    with open("/proc/sys/kernel/bpf_stats_enabled", "w", encoding="ascii") as stats:
+        stats.write(str(int(whether)))
+
+
+def clean() -> None:
+    """What lies there is memory that others need."""
+    count_runs(False)
+    shutil.rmtree(WORK)
+
+
 if __name__ == "__main__":
     load()
     os.makedirs(WORK, exist_ok=True)
     os.chmod(WORK, 0o777)
-    with open("/proc/sys/kernel/bpf_stats_enabled", "w", encoding="ascii") as stats:
-        stats.write("1")
-    main()
+    count_runs(True)
+    main(clean)
