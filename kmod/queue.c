@@ -16,6 +16,7 @@
 #define DEATHS_MAX 2
 /* What the helper needs over a request: so many times its bytes, at most. */
 #define HELPER_FACTOR 5
+#define REPLY_FACTOR 3
 
 struct bpfilter_queue bpfilter_queue = {
 	.lock = __SPIN_LOCK_UNLOCKED(bpfilter_queue.lock),
@@ -116,12 +117,13 @@ static void offer(void)
  */
 static bool is_affordable(const struct bpfilter_request *request)
 {
-	const unsigned long bytes =
-		(unsigned long)request->body_length + request->header.reply_limit;
+	const unsigned long body = request->body_length, reply = request->header.reply_limit;
 
 	/* What is asked behind a COMMIT is not refused. */
-	return bytes <= BPFILTER_LIGHT_MAX || request->header.opcode == BPFILTER_OP_OLD_COUNTERS ||
-	       bytes / PAGE_SIZE * HELPER_FACTOR <= (unsigned long)si_mem_available() / 2;
+	return body + reply <= BPFILTER_LIGHT_MAX ||
+	       request->header.opcode == BPFILTER_OP_OLD_COUNTERS ||
+	       body / PAGE_SIZE * HELPER_FACTOR + reply / PAGE_SIZE * REPLY_FACTOR <=
+		       (unsigned long)si_mem_available() / 2;
 }
 
 int bpfilter_queue_submit(struct bpfilter_request *request)
