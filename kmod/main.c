@@ -10,19 +10,19 @@
 #include <bpfilter/context.h>
 #include <bpfilter/pipe.h>
 
-#include "attach.h"
-#include "helper.h"
-#include "hook.h"
-#include "instance.h"
-#include "netns.h"
-#include "nft.h"
-#include "proc.h"
-#include "quirk.h"
-#include "queue.h"
-#include "sockopt.h"
-#include "turn.h"
-#include "watch.h"
-#include "xtables.h"
+#include "base/netns.h"
+#include "caller/nft.h"
+#include "caller/proc.h"
+#include "caller/sockopt.h"
+#include "caller/xtables.h"
+#include "packet/hook.h"
+#include "packet/instance.h"
+#include "packet/quirk.h"
+#include "pipe/helper.h"
+#include "request/queue.h"
+#include "request/turn.h"
+#include "xdp/attach.h"
+#include "xdp/watch.h"
 
 /* The contract with the helper, as its own tests have it. */
 static_assert(sizeof(struct bpfilter_request_header) == 40);

@@ -6,7 +6,7 @@
 #include <linux/init.h>
 #include <linux/module.h>
 
-#include "image.h"
+#include "pipe/image.h"
 
 struct bpfilter_umh_image bpfilter_umh_image __ro_after_init;
 EXPORT_SYMBOL_GPL(bpfilter_umh_image);

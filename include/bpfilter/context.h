@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What a program meets at a netfilter hook: the contract between kmod/hook.c, which
+ * What a program meets at a netfilter hook: the contract between kmod/packet/hook.c, which
  * runs programs, and umh/codegen, which writes them.
  *
  * A program is a BPF_PROG_TYPE_SCHED_CLS, run with bottom halves off and inside RCU.

@@ -6,9 +6,9 @@
 #include <linux/moduleparam.h>
 #include <linux/mutex.h>
 
-#include "alias.h"
-#include "cgroup.h"
-#include "option.h"
+#include "stap/alias.h"
+#include "stap/cgroup.h"
+#include "stap/option.h"
 
 enum { SET, GET, LINKS };
 

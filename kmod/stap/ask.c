@@ -3,8 +3,8 @@
 #include <linux/kmod.h>
 #include <linux/module.h>
 
-#include "../call.h"
-#include "ask.h"
+#include "caller/call.h"
+#include "stap/ask.h"
 
 /*
  * By name: a tap whose programs come from its user has no need of bpfilter.ko. To load that

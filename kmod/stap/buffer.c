@@ -5,9 +5,9 @@
 #include <linux/uio.h>
 #include <net/sock.h>
 
-#include "buffer.h"
-#include "stap.h"
-#include "view.h"
+#include "stap/buffer.h"
+#include "stap/stap.h"
+#include "stap/view.h"
 
 #define FIRST_ROOM 8
 

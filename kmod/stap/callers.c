@@ -2,7 +2,7 @@
 #include <linux/wait.h>
 #include <net/sock.h>
 
-#include "callers.h"
+#include "stap/callers.h"
 
 /*
  * Who polls is in the socket's wait queue too, but with a function of its own, and comes back for

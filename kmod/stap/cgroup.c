@@ -16,9 +16,9 @@
 #include <linux/string.h>
 #include <linux/workqueue.h>
 
-#include "../compat.h"
-#include "cgroup.h"
-#include "option.h"
+#include "base/compat.h"
+#include "stap/cgroup.h"
+#include "stap/option.h"
 
 BPFILTER_IMPORT_BPF_INTERNAL;
 

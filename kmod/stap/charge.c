@@ -8,7 +8,7 @@
 #include <linux/spinlock.h>
 #include <linux/user_namespace.h>
 
-#include "charge.h"
+#include "stap/charge.h"
 
 static unsigned int policy_memory = 8 << 20;
 module_param(policy_memory, uint, 0644);

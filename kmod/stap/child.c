@@ -4,11 +4,11 @@
 #include <net/request_sock.h>
 #include <net/tcp.h>
 
-#include "child.h"
-#include "gate.h"
-#include "programs.h"
-#include "proto.h"
-#include "stap.h"
+#include "stap/child.h"
+#include "stap/gate.h"
+#include "stap/programs.h"
+#include "stap/proto.h"
+#include "stap/stap.h"
 
 /* A tap for a child, with the programs of its parent if that has some. */
 static struct stap *tap_for(struct sock *sk, const struct stap *parent, gfp_t gfp)

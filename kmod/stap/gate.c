@@ -4,12 +4,12 @@
 #include <linux/tcp.h>
 #include <net/tcp.h>
 
-#include "../compat.h"
-#include "gate.h"
-#include "incoming.h"
-#include "program.h"
-#include "room.h"
-#include "stap.h"
+#include "base/compat.h"
+#include "stap/gate.h"
+#include "stap/incoming.h"
+#include "stap/program.h"
+#include "stap/room.h"
+#include "stap/stap.h"
 
 /*
  * The queue's owner may take a dropped message away between our two looks at copied_seq. Then

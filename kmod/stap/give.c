@@ -17,7 +17,7 @@
 #include <net/sock.h>
 #include <net/tcp.h>
 
-#include "give.h"
+#include "stap/give.h"
 
 static int give(struct sock *sk, const struct bio_vec *piece, u32 size, struct msghdr *message)
 {

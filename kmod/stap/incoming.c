@@ -3,10 +3,10 @@
 #include <linux/string.h>
 #include <net/tcp.h>
 
-#include "../compat.h"
-#include "incoming.h"
-#include "stap.h"
-#include "view.h"
+#include "base/compat.h"
+#include "stap/incoming.h"
+#include "stap/stap.h"
+#include "stap/view.h"
 
 /* Behind its last byte. A FIN takes a number more. */
 static u32 end_of(const struct sk_buff *skb)

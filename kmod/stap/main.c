@@ -7,17 +7,17 @@
 #include <net/netlink.h>
 #include <net/tcp.h>
 
-#include "alias.h"
-#include "callers.h"
-#include "child.h"
-#include "gate.h"
-#include "incoming.h"
-#include "programs.h"
-#include "proto.h"
-#include "send.h"
-#include "sockopt.h"
-#include "stap.h"
-#include "view.h"
+#include "stap/alias.h"
+#include "stap/callers.h"
+#include "stap/child.h"
+#include "stap/gate.h"
+#include "stap/incoming.h"
+#include "stap/programs.h"
+#include "stap/proto.h"
+#include "stap/send.h"
+#include "stap/sockopt.h"
+#include "stap/stap.h"
+#include "stap/view.h"
 
 unsigned int stap_max_message = 16 << 20;
 module_param_named(max_message, stap_max_message, uint, 0644);

@@ -9,8 +9,8 @@
 #include <net/inet_connection_sock.h>
 #include <net/tcp.h>
 
-#include "option.h"
-#include "stap.h"
+#include "stap/option.h"
+#include "stap/stap.h"
 
 /* What is read of the kernel's memory is read as pointers of 8 bytes. */
 static_assert(sizeof(void *) == sizeof(u64), "stap is for 64-bit kernels");

@@ -7,13 +7,13 @@
 #include <net/net_namespace.h>
 #include <net/sock.h>
 
-#include "../call.h"
-#include "ask.h"
-#include "charge.h"
-#include "policy.h"
-#include "program.h"
-#include "programs.h"
-#include "stap.h"
+#include "caller/call.h"
+#include "stap/ask.h"
+#include "stap/charge.h"
+#include "stap/policy.h"
+#include "stap/program.h"
+#include "stap/programs.h"
+#include "stap/stap.h"
 
 #define SIZE_MAX_OF_POLICY \
 	(sizeof(struct stap_policy) + 2 * STAP_RULES_MAX * sizeof(struct stap_rule))

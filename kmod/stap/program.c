@@ -4,9 +4,9 @@
 #include <linux/filter.h>
 #include <linux/limits.h>
 
-#include "program.h"
-#include "stap.h"
-#include "view.h"
+#include "stap/program.h"
+#include "stap/stap.h"
+#include "stap/view.h"
 
 struct bpf_prog *stap_program_get(int fd)
 {

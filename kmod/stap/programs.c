@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <linux/slab.h>
 
-#include "charge.h"
-#include "program.h"
-#include "programs.h"
+#include "stap/charge.h"
+#include "stap/program.h"
+#include "stap/programs.h"
 
 struct stap_programs *stap_programs_new(void)
 {

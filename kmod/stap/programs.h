@@ -9,7 +9,7 @@
 #include <linux/rcupdate.h>
 #include <linux/refcount.h>
 
-#include "stap.h"
+#include "stap/stap.h"
 
 struct stap_charge;
 

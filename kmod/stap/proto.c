@@ -9,15 +9,15 @@
 
 #include <asm/ioctls.h>
 
-#include "../compat.h"
-#include "child.h"
-#include "gate.h"
-#include "program.h"
-#include "proto.h"
-#include "recv.h"
-#include "send.h"
-#include "sockopt.h"
-#include "stap.h"
+#include "base/compat.h"
+#include "stap/child.h"
+#include "stap/gate.h"
+#include "stap/program.h"
+#include "stap/proto.h"
+#include "stap/recv.h"
+#include "stap/send.h"
+#include "stap/sockopt.h"
+#include "stap/stap.h"
 
 enum { V4, V6, FAMILIES };
 

@@ -5,11 +5,11 @@
 #include <linux/wait.h>
 #include <net/tcp.h>
 
-#include "../compat.h"
-#include "gate.h"
-#include "proto.h"
-#include "recv.h"
-#include "stap.h"
+#include "base/compat.h"
+#include "stap/gate.h"
+#include "stap/proto.h"
+#include "stap/recv.h"
+#include "stap/stap.h"
 
 /* Nothing more will become readable. */
 static bool is_over(const struct sock *sk)

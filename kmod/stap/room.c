@@ -3,9 +3,9 @@
 #include <linux/tcp.h>
 #include <net/tcp.h>
 
-#include "../compat.h"
-#include "room.h"
-#include "stap.h"
+#include "base/compat.h"
+#include "stap/room.h"
+#include "stap/stap.h"
 
 #define RECEIVING (TCPF_ESTABLISHED | TCPF_FIN_WAIT1 | TCPF_FIN_WAIT2)
 

@@ -4,12 +4,12 @@
 #include <linux/uio.h>
 #include <net/tcp.h>
 
-#include "buffer.h"
-#include "program.h"
-#include "proto.h"
-#include "send.h"
-#include "stap.h"
-#include "stretch.h"
+#include "stap/buffer.h"
+#include "stap/program.h"
+#include "stap/proto.h"
+#include "stap/send.h"
+#include "stap/stap.h"
+#include "stap/stretch.h"
 
 /* So much is copied before it is judged, unless a message is longer. */
 #define PORTION (128 << 10)

@@ -7,12 +7,12 @@
 #include <net/inet_connection_sock.h>
 #include <net/tcp.h>
 
-#include "alias.h"
-#include "policy.h"
-#include "program.h"
-#include "programs.h"
-#include "sockopt.h"
-#include "stap.h"
+#include "stap/alias.h"
+#include "stap/policy.h"
+#include "stap/program.h"
+#include "stap/programs.h"
+#include "stap/sockopt.h"
+#include "stap/stap.h"
 
 #define PROGRAMS STAP_PROGRAM_COUNT
 

@@ -3,12 +3,12 @@
 #include <linux/uio.h>
 #include <net/tcp.h>
 
-#include "buffer.h"
-#include "give.h"
-#include "program.h"
-#include "stap.h"
-#include "stretch.h"
-#include "view.h"
+#include "stap/buffer.h"
+#include "stap/give.h"
+#include "stap/program.h"
+#include "stap/stap.h"
+#include "stap/stretch.h"
+#include "stap/view.h"
 
 /* What is judged at a time. */
 struct stretch {

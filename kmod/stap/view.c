@@ -6,8 +6,8 @@
 #include <linux/skbuff.h>
 #include <net/sock.h>
 
-#include "../compat.h"
-#include "view.h"
+#include "base/compat.h"
+#include "stap/view.h"
 
 static DEFINE_PER_CPU(struct stap_view, views);
 

@@ -5,7 +5,7 @@
 //
 //              netfilter                          xdp
 //   type       SCHED_CLS                          XDP
-//   run by     kmod/hook.c, at the hook           the device's driver, or generic XDP
+//   run by     kmod/packet/hook.c, at the hook    the device's driver, or generic XDP
 //   packet     IP header at offset 0              Ethernet header at 0, IP at 14
 //   bytes      bpf_skb_load_bytes                 bpf_xdp_load_bytes (frames in fragments too)
 //   length     ctx->len                           the IP header's total length, checked

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //
 // What it takes to look at a request: all that is allocated at a time, the request itself included,
-// in the worst of its time. The module reckons with this (kmod/queue.c).
+// in the worst of its time. The module reckons with this (kmod/request/queue.c).
 #include "tests/unit/support/blob.h"
 #include "umh/core/blob/table.h"
 
@@ -53,7 +53,7 @@ using test::Blob;
 using test::Rule;
 
 constexpr std::size_t usual = 4;
-constexpr std::size_t factor = 5; // HELPER_FACTOR of kmod/queue.c
+constexpr std::size_t factor = 5; // HELPER_FACTOR of kmod/request/queue.c
 constexpr int rules = 2000;
 
 // How many times its own size a request takes; in hundredths.
