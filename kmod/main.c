@@ -10,7 +10,6 @@
 #include <bpfilter/context.h>
 #include <bpfilter/pipe.h>
 
-#include "base/netns.h"
 #include "caller/nft.h"
 #include "caller/proc.h"
 #include "caller/sockopt.h"
@@ -18,8 +17,9 @@
 #include "packet/hook.h"
 #include "packet/instance.h"
 #include "packet/quirk.h"
+#include "pernet.h"
 #include "pipe/helper.h"
-#include "request/queue.h"
+#include "request/session.h"
 #include "request/turn.h"
 #include "xdp/attach.h"
 #include "xdp/watch.h"
@@ -76,9 +76,9 @@ static int __init bpfilter_init(void)
 	error = bpfilter_helper_init();
 	if (error)
 		goto err_helper;
-	error = bpfilter_netns_init();
+	error = bpfilter_pernet_init();
 	if (error)
-		goto err_netns;
+		goto err_pernet;
 	error = bpfilter_watch_init();
 	if (error)
 		goto err_watch;
@@ -103,9 +103,9 @@ err_sockopt:
 	wait_until_unused();
 	bpfilter_watch_exit();
 err_watch:
-	bpfilter_netns_exit();
+	bpfilter_pernet_exit();
 	bpfilter_attach_exit();
-err_netns:
+err_pernet:
 	bpfilter_queue_stop();
 	bpfilter_helper_exit();
 err_helper:
@@ -122,7 +122,7 @@ static void __exit bpfilter_exit(void)
 	bpfilter_xtables_exit();
 	bpfilter_helper_exit();
 	bpfilter_watch_exit();
-	bpfilter_netns_exit();
+	bpfilter_pernet_exit();
 	bpfilter_attach_exit();
 	bpfilter_instances_exit();
 }

@@ -8,45 +8,6 @@
 #include "request/queue.h"
 #include "request/request.h"
 
-static void drop_gifts(struct bpfilter_request *request)
-{
-	u32 i;
-
-	for (i = 0; i < request->gift_count; i++)
-		if (request->gift[i])
-			request->gift_kind->drop(request->gift[i]);
-	request->gift_count = 0;
-}
-
-void bpfilter_call_drop(struct bpfilter_request *request)
-{
-	if (!request->gift_kind)
-		return;
-	drop_gifts(request);
-	module_put(request->gift_kind->owner);
-}
-
-int bpfilter_call_give(struct bpfilter_request *request, const struct bpfilter_give *give)
-{
-	void *object;
-
-	if (!request->gift_kind || give->reserved || give->count != request->gifts_wanted)
-		return -EINVAL;
-	/* A successor of a helper that died before it could answer. */
-	drop_gifts(request);
-	while (request->gift_count < give->count) {
-		const s32 fd = give->fd[request->gift_count];
-
-		object = fd == -1 ? NULL : request->gift_kind->take(fd);
-		if (IS_ERR(object)) {
-			drop_gifts(request);
-			return PTR_ERR(object);
-		}
-		request->gift[request->gift_count++] = object;
-	}
-	return 0;
-}
-
 /* NULL without memory for it, or if the module that asks is going. */
 static struct bpfilter_request *new_request(const struct bpfilter_call *call)
 {
@@ -64,8 +25,8 @@ static struct bpfilter_request *new_request(const struct bpfilter_call *call)
 	}
 	memcpy(request->body, call->body, call->length);
 	request->body_length = call->length;
-	request->gift_kind = call->kind;
-	request->gifts_wanted = call->count;
+	request->gifts.kind = call->kind;
+	request->gifts.wanted = call->count;
 	return request;
 }
 
@@ -80,11 +41,11 @@ int bpfilter_call(const struct bpfilter_call *call, void **gift)
 	if (!request)
 		return -ENOMEM;
 	error = bpfilter_queue_perform(request);
-	if (!error && request->gift_count != call->count)
+	if (!error && request->gifts.count != call->count)
 		error = -EIO;
 	if (!error) {
-		memcpy(gift, request->gift, call->count * sizeof(*gift));
-		request->gift_count = 0;
+		memcpy(gift, request->gifts.gift, call->count * sizeof(*gift));
+		request->gifts.count = 0;
 	}
 	bpfilter_request_put(request);
 	return error;

@@ -10,17 +10,9 @@
 
 #include <bpfilter/pipe.h>
 
-struct bpfilter_request;
-struct module;
-struct net;
+#include "request/gift.h"
 
-/* What the helper's descriptors become for who asked; functions of `owner`. */
-struct bpfilter_gift_kind {
-	struct module *owner;
-	/* In the helper's context; it may sleep. An object, or an ERR_PTR. */
-	void *(*take)(s32 fd);
-	void (*drop)(void *object);
-};
+struct net;
 
 struct bpfilter_call {
 	enum bpfilter_opcode opcode; /* TAP */
@@ -37,10 +29,5 @@ struct bpfilter_call {
  */
 typedef int bpfilter_call_fn(const struct bpfilter_call *call, void **gift);
 bpfilter_call_fn bpfilter_call;
-
-/* The helper gives; see BPFILTER_IOC_GIVE. By who holds the request. */
-int bpfilter_call_give(struct bpfilter_request *request, const struct bpfilter_give *give);
-/* With the request. */
-void bpfilter_call_drop(struct bpfilter_request *request);
 
 #endif /* KMOD_CALLER_CALL_H */

@@ -7,6 +7,7 @@
 #include <linux/sockptr.h>
 
 #include "caller/caller.h"
+#include "request/outcome.h"
 #include "request/queue.h"
 #include "request/request.h"
 

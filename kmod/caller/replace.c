@@ -14,6 +14,7 @@
 #include "packet/instance.h"
 #include "packet/version.h"
 #include "request/check.h"
+#include "request/outcome.h"
 #include "request/queue.h"
 #include "request/request.h"
 

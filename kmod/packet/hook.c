@@ -22,6 +22,7 @@
 
 #include <bpfilter/context.h>
 
+#include "base/netns.h"
 #include "packet/hook.h"
 #include "packet/instance.h"
 #include "packet/nat.h"
@@ -307,10 +308,18 @@ err_register:
 	return error;
 }
 
-void bpfilter_hook_unregister(struct bpfilter_table *table)
+static void unregister_all(struct bpfilter_table *table)
 {
 	u32 i;
 
 	for (i = 0; i < table->hook_count; i++)
 		unregister_one(table, i);
+}
+
+void bpfilter_hook_end(struct net *net)
+{
+	struct bpfilter_table *table;
+
+	list_for_each_entry(table, &bpfilter_net(net)->tables, in_net)
+		unregister_all(table);
 }

@@ -4,6 +4,7 @@
 #include <linux/filter.h>
 #include <linux/kallsyms.h>
 #include <linux/mm.h>
+#include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
@@ -334,6 +335,18 @@ struct bpfilter_version *bpfilter_version_new(const struct bpfilter_commit_recor
 					memory_of_records(version, records->bytes) :
 					memory_of(version);
 	return version;
+}
+
+bool bpfilter_version_pin(const struct bpfilter_version *old, const struct bpfilter_version *new)
+{
+	return !new->pin || (old && old->pin) || try_module_get(THIS_MODULE);
+}
+
+void bpfilter_version_unpin(const struct bpfilter_version *old,
+			    const struct bpfilter_version *new)
+{
+	if (old && old->pin && !(new && new->pin))
+		module_put(THIS_MODULE);
 }
 
 struct bpfilter_version *bpfilter_version_get(struct bpfilter_version *version)

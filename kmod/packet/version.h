@@ -65,6 +65,13 @@ struct bpfilter_version *bpfilter_version_new(const struct bpfilter_commit_recor
  */
 int bpfilter_version_charge(struct bpfilter_version *version, struct bpfilter_keeper *keeper,
 			    unsigned long more, const struct bpfilter_version *old);
+/*
+ * A table with rules holds the module, once, as it holds that of ip_tables: `new` comes in the
+ * place of `old`, before and behind that; each may be NULL. False: the module is going.
+ */
+bool bpfilter_version_pin(const struct bpfilter_version *old, const struct bpfilter_version *new);
+void bpfilter_version_unpin(const struct bpfilter_version *old,
+			    const struct bpfilter_version *new);
 struct bpfilter_version *bpfilter_version_get(struct bpfilter_version *version);
 /* A grace period behind the moment it went out of force, its instances go. Sleeps. */
 void bpfilter_version_end(struct bpfilter_version *version);

@@ -1,13 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
-#include <linux/capability.h>
-#include <linux/cred.h>
-#include <linux/fdtable.h>
 #include <linux/file.h>
-#include <linux/fs.h>
-#include <linux/kmod.h>
 #include <linux/pid.h>
+#include <linux/sched.h>
 #include <linux/sched/signal.h>
 #include <linux/workqueue.h>
 
@@ -16,7 +12,11 @@
 #include "pipe/helper.h"
 #include "pipe/image.h"
 #include "pipe/pipe.h"
+#include "pipe/process.h"
+#include "pipe/replay.h"
+#include "request/held.h"
 #include "request/request.h"
+#include "request/session.h"
 #include "xdp/watch.h"
 
 /* A life shorter than this counts as a failure to live. */
@@ -42,38 +42,25 @@ static unsigned long backoff;
 static unsigned long not_before; /* jiffies */
 static unsigned int stillborn;
 
-/* Threads of the group that have not exited: they may hold XDP links, or the pipe. */
-static bool is_alive(struct pid *pid)
+static void watch(void)
 {
-	struct task_struct *task;
-	bool alive;
-
-	rcu_read_lock();
-	task = pid_task(pid, PIDTYPE_TGID);
-	alive = task && !(READ_ONCE(task->exit_state) && thread_group_empty(task));
-	rcu_read_unlock();
-	return alive;
+	schedule_delayed_work(&watch_work, WATCH_PERIOD);
 }
 
-void bpfilter_helper_want(void)
+static void want(void)
 {
 	unsigned long delay = 0;
 
 	if (time_before(jiffies, not_before))
 		delay = not_before - jiffies;
 	queue_delayed_work(workqueue, &start_work, delay);
-	bpfilter_helper_watch();
-}
-
-void bpfilter_helper_watch(void)
-{
-	schedule_delayed_work(&watch_work, WATCH_PERIOD);
+	watch();
 }
 
 static void watch_helper(struct work_struct *work)
 {
 	if (bpfilter_queue_watch(bpfilter_deadline()))
-		bpfilter_helper_watch();
+		watch();
 }
 
 /* The first death costs the next helper nothing; then they come slower and slower. */
@@ -104,7 +91,7 @@ static bool is_hopeless(const struct bpfilter_session *session, enum bpfilter_en
 	return false;
 }
 
-unsigned long bpfilter_helper_ended(struct bpfilter_session *session, enum bpfilter_end reason)
+static unsigned long ended(struct bpfilter_session *session, enum bpfilter_end reason)
 {
 	unsigned long delay;
 
@@ -127,7 +114,7 @@ unsigned long bpfilter_helper_ended(struct bpfilter_session *session, enum bpfil
 	}
 	/* Tables in force want a helper too: it has XDP programs to attach for them. */
 	if (bpfilter_table_any())
-		bpfilter_helper_want();
+		want();
 	return 0;
 }
 
@@ -147,8 +134,7 @@ static unsigned int threads_of(const struct bpfilter_request *init)
 	return clamp_t(unsigned int, answer->threads, 1, THREADS_MAX);
 }
 
-void bpfilter_helper_greet(struct bpfilter_session *session, struct bpfilter_request *init,
-			   int error)
+static void greet(struct bpfilter_session *session, struct bpfilter_request *init, int error)
 {
 	LIST_HEAD(replays);
 
@@ -159,7 +145,7 @@ void bpfilter_helper_greet(struct bpfilter_session *session, struct bpfilter_req
 		return;
 	}
 	/* Without memory for it, the tables in force would be unknown to this helper. */
-	if (bpfilter_table_replays(&replays)) {
+	if (bpfilter_replay_all(&replays)) {
 		bpfilter_session_end(session, BPFILTER_END_DIED);
 		bpfilter_requests_put(&replays);
 		return;
@@ -167,100 +153,6 @@ void bpfilter_helper_greet(struct bpfilter_session *session, struct bpfilter_req
 	bpfilter_session_greeted(session, threads_of(init), &replays);
 	/* Behind the replays: what there is at XDP is for it to look after now. */
 	bpfilter_watch_all();
-}
-
-/*
- * Everybody needs it, and what it takes itself is bounded: 5 times what is in work (turn.h,
- * queue.c), and what it remembers (keep.h). So others go first when memory is short, but one that
- * has grown to nine tenths of the machine all the same goes before everything else does.
- */
-#define OOM_SCORE_ADJ (-900)
-
-static int install(struct file *file, unsigned int flags)
-{
-	int fd = get_unused_fd_flags(flags);
-
-	if (fd >= 0)
-		fd_install(fd, get_file(file));
-	return fd;
-}
-
-/* Where the helper's last words go, if it has any to standard error. */
-static int install_log(void)
-{
-	struct file *log = filp_open("/dev/kmsg", O_WRONLY, 0);
-	int fd;
-
-	if (IS_ERR(log))
-		log = filp_open("/dev/null", O_WRONLY, 0);
-	if (IS_ERR(log))
-		return PTR_ERR(log);
-	fd = install(log, 0);
-	if (fd >= 0)
-		fd = install(log, 0);
-	fput(log);
-	return fd;
-}
-
-/*
- * What it needs of root: to load programs and maps (BPF; without PERFMON the verifier takes it
- * for somebody who guesses at memory by speculation, and makes programs slow or refuses them),
- * those that see packets (NET_ADMIN), and to enter network namespaces and find a program by its
- * id (SYS_ADMIN). What it might execute may do no more.
- */
-static void drop_capabilities(struct cred *cred)
-{
-	kernel_cap_t needed = CAP_EMPTY_SET;
-
-	cap_raise(needed, CAP_BPF);
-	cap_raise(needed, CAP_PERFMON);
-	cap_raise(needed, CAP_NET_ADMIN);
-	cap_raise(needed, CAP_SYS_ADMIN);
-	cred->cap_bset = cap_intersect(cred->cap_bset, needed);
-	cred->cap_permitted = cap_intersect(cred->cap_permitted, needed);
-	cred->cap_effective = cap_intersect(cred->cap_effective, needed);
-	cred->cap_inheritable = CAP_EMPTY_SET;
-	cred->cap_ambient = CAP_EMPTY_SET;
-}
-
-/* In the new process, before it becomes the helper: 0 the pipe, 1 and 2 the kernel log. */
-static int enter(struct subprocess_info *info, struct cred *new)
-{
-	struct bpfilter_session *session = info->data;
-	int fd;
-
-	/* Copied from a table that kworkers share, and one of them may be at work just then. */
-	for (fd = 0; fd < 3; fd++)
-		close_fd(fd);
-	fd = install(session->pipe, 0);
-	if (fd)
-		return fd < 0 ? fd : -EBUSY;
-	fd = install_log();
-	if (fd < 0)
-		return fd;
-	fd = install(session->image, O_CLOEXEC);
-	if (fd < 0)
-		return fd;
-	snprintf(session->path, sizeof(session->path), "/proc/self/fd/%d", fd);
-	session->pid = get_task_pid(current, PIDTYPE_TGID);
-	drop_capabilities(new);
-	current->signal->oom_score_adj = OOM_SCORE_ADJ;
-	return 0;
-}
-
-static int execute(struct bpfilter_session *session)
-{
-	char *argv[] = { "bpfilter_umh", NULL };
-	char *envp[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", NULL };
-	struct subprocess_info *info;
-
-	/* Not empty, or nothing is executed; enter() will know the number. */
-	strscpy(session->path, "/proc/self/fd/", sizeof(session->path));
-	info = call_usermodehelper_setup(session->path, argv, envp, GFP_KERNEL, enter, NULL,
-					 session);
-	if (!info)
-		return -ENOMEM;
-	return call_usermodehelper_exec(info, UMH_WAIT_EXEC);
 }
 
 static struct bpfilter_request *new_init(void)
@@ -291,7 +183,7 @@ static int attach_and_execute(struct bpfilter_session *session)
 	}
 	error = bpfilter_session_attach(session, init);
 	if (!error) {
-		error = execute(session);
+		error = bpfilter_process_start(session);
 		if (error)
 			bpfilter_session_end(session, error == -ENOMEM ? BPFILTER_END_NO_MEMORY :
 									 BPFILTER_END_UNSTARTABLE);
@@ -326,7 +218,7 @@ static void start_helper(struct work_struct *work)
 
 	if (bpfilter_session_exists())
 		return;
-	if (previous && is_alive(previous)) {
+	if (previous && bpfilter_process_is_alive(previous)) {
 		queue_delayed_work(workqueue, &start_work, msecs_to_jiffies(10));
 		return;
 	}
@@ -337,8 +229,16 @@ static void start_helper(struct work_struct *work)
 	}
 }
 
+static const struct bpfilter_helper_ops helper_ops = {
+	.want = want,
+	.watch = watch,
+	.ended = ended,
+	.greet = greet,
+};
+
 int bpfilter_helper_init(void)
 {
+	bpfilter_queue_set_helper(&helper_ops);
 	workqueue = alloc_ordered_workqueue("bpfilter", 0);
 	return workqueue ? 0 : -ENOMEM;
 }
@@ -350,7 +250,7 @@ void bpfilter_helper_exit(void)
 	if (workqueue)
 		destroy_workqueue(workqueue);
 	bpfilter_pipe_wait_closed();
-	while (previous && is_alive(previous))
+	while (previous && bpfilter_process_is_alive(previous))
 		schedule_timeout_uninterruptible(1);
 	put_pid(previous);
 	bpfilter_image_exit();

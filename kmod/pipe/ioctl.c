@@ -10,14 +10,15 @@
 
 #include <bpfilter/pipe.h>
 
-#include "caller/call.h"
 #include "packet/place.h"
 #include "packet/table.h"
 #include "packet/version.h"
-#include "pipe/pipe.h"
+#include "pipe/commit.h"
+#include "pipe/ioctl.h"
 #include "request/check.h"
-#include "request/queue.h"
+#include "request/held.h"
 #include "request/request.h"
+#include "request/session.h"
 #include "request/tell.h"
 #include "xdp/attach.h"
 #include "xdp/early.h"
@@ -76,8 +77,8 @@ static long commit(struct bpfilter_session *session, const struct bpfilter_commi
 		return PTR_ERR(request);
 	error = -EINVAL;
 	if (can_commit(request, records))
-		error = bpfilter_table_commit(request, records);
-	/* First contents for a table that has contents: see add_replay(). */
+		error = bpfilter_commit(request, records);
+	/* First contents for a table that has contents: see replay.c. */
 	if (error == -EEXIST)
 		bpfilter_session_end(session, BPFILTER_END_STALE);
 	bpfilter_queue_release(session, request);
@@ -193,7 +194,7 @@ static long ioctl_give(struct bpfilter_session *session, void __user *argument)
 	request = bpfilter_queue_hold(session, give.id);
 	if (IS_ERR(request))
 		return PTR_ERR(request);
-	error = bpfilter_call_give(request, &give);
+	error = bpfilter_gifts_take(&request->gifts, &give);
 	bpfilter_queue_release(session, request);
 	return error;
 }

@@ -10,11 +10,11 @@
 #include <linux/uio.h>
 #include <linux/wait.h>
 
-#include "pipe/helper.h"
+#include "pipe/ioctl.h"
 #include "pipe/pipe.h"
-#include "request/check.h"
-#include "request/queue.h"
+#include "request/held.h"
 #include "request/request.h"
+#include "request/session.h"
 #include "request/tell.h"
 
 static atomic_t open_pipes = ATOMIC_INIT(0);
@@ -48,7 +48,7 @@ static ssize_t pipe_read(struct kiocb *iocb, struct iov_iter *to)
 
 	if (IS_ERR_OR_NULL(request))
 		return PTR_ERR_OR_ZERO(request);
-	bpfilter_check_drop(request);
+	bpfilter_request_forget_check(request);
 	length = request->header.length;
 	body = request->body_length;
 	if (copy_to_iter(&request->header, sizeof(request->header), to) !=
@@ -130,7 +130,7 @@ static ssize_t pipe_write(struct kiocb *iocb, struct iov_iter *from)
 	if (request->header.opcode == BPFILTER_OP_DEVICES && (error || reply.error))
 		bpfilter_tell_again(request->net);
 	if (request->header.opcode == BPFILTER_OP_INIT)
-		bpfilter_helper_greet(session, request, error ? error : reply.error);
+		bpfilter_session_greet(session, request, error ? error : reply.error);
 	bpfilter_queue_finish(session, request, error ? -EIO : bpfilter_request_error(reply.error));
 	return error ? error : size;
 }

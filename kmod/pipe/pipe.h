@@ -16,7 +16,4 @@ struct file *bpfilter_pipe_new(struct bpfilter_session *session);
  */
 void bpfilter_pipe_wait_closed(void);
 
-/* ioctl.c */
-long bpfilter_pipe_ioctl(struct file *file, unsigned int command, unsigned long argument);
-
 #endif /* KMOD_PIPE_PIPE_H */

@@ -134,12 +134,6 @@ int bpfilter_check_take(struct bpfilter_request *request, const struct bpfilter_
 	return 0;
 }
 
-void bpfilter_check_drop(struct bpfilter_request *request)
-{
-	kvfree(request->check);
-	request->check = NULL;
-}
-
 static struct bpfilter_instances *new_instances(const struct bpfilter_request *request)
 {
 	const struct bpfilter_check_list *list = request->check;

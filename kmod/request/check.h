@@ -15,8 +15,6 @@ struct bpfilter_request;
 
 /* By who holds the request. */
 int bpfilter_check_take(struct bpfilter_request *request, const struct bpfilter_check *check);
-/* Another helper knows nothing of it. By who holds the request, or with it. */
-void bpfilter_check_drop(struct bpfilter_request *request);
 /*
  * By its caller, when it is done: checks them all, rewrites them in its payload as a listing shows
  * them, and gives what became of them. ERR_PTR(): what the caller gets, who may have been killed.

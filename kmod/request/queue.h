@@ -6,8 +6,9 @@
  *                    ^                             |
  *                    +--- settle: helper died -----+
  *
- * One spinlock guards all of it: queue.c has the requests, turn.c their order, commit.c whether
- * they are committed, session.c the sessions. Contexts that meet here:
+ * One spinlock guards all of it: queue.c has the requests, turn.c their order, held.c those that
+ * the helper has, outcome.c whether they are committed, session.c the sessions. Contexts that meet
+ * here:
  *   1. callers, in setsockopt, getsockopt and read of /proc: submit, wait, cancel;
  *   2. threads of the helper, in read, write, poll and ioctl: take, hold, release, finish;
  *   3. the end of a session: the last close of the pipe, the watchdog, module exit;
@@ -23,7 +24,6 @@
 #include <linux/types.h>
 #include <linux/wait.h>
 
-struct bpfilter_instances;
 struct bpfilter_request;
 struct file;
 struct net;
@@ -34,7 +34,7 @@ struct bpfilter_session {
 	refcount_t refs;
 	struct pid *pid; /* the helper's thread group, once it exists */
 	wait_queue_head_t readable;
-	/* For the helper's way into the world; see helper.c. */
+	/* For the helper's way into the world; see pipe/process.c. */
 	struct file *pipe;
 	struct file *image;
 	char path[32];
@@ -66,9 +66,6 @@ int bpfilter_queue_submit(struct bpfilter_request *request);
 /* The request's error, or -EINTR when killed. */
 int bpfilter_queue_wait(struct bpfilter_request *request);
 int bpfilter_queue_perform(struct bpfilter_request *request); /* both */
-bool bpfilter_queue_is_committed(struct bpfilter_request *request); /* behind it */
-/* Behind it too: the instances of one that was not committed, nor will be; NULL: none. */
-struct bpfilter_instances *bpfilter_queue_withdraw(struct bpfilter_request *request);
 
 /*
  * Notices: nobody waits. Takes over the reference. Dropped when there is no helper to
@@ -78,38 +75,22 @@ void bpfilter_queue_notify(struct bpfilter_request *request);
 /* Does a request of this namespace wait, or is one with the helper? */
 bool bpfilter_queue_has_business(const struct net *net);
 
-/* The helper's threads. */
-struct bpfilter_request *bpfilter_queue_take(struct bpfilter_session *session, size_t least,
-					     size_t room);
-void bpfilter_queue_untake(struct bpfilter_session *session, struct bpfilter_request *request);
-u32 bpfilter_queue_next_length(struct bpfilter_session *session); /* 0: none */
-bool bpfilter_queue_ended(struct bpfilter_session *session);
-struct bpfilter_request *bpfilter_queue_hold(struct bpfilter_session *session, u64 id);
-struct bpfilter_request *bpfilter_queue_hold_to_finish(struct bpfilter_session *session, u64 id);
-void bpfilter_queue_release(struct bpfilter_session *session, struct bpfilter_request *request);
-void bpfilter_queue_finish(struct bpfilter_session *session, struct bpfilter_request *request,
-			   int error);
-int bpfilter_queue_commit(struct bpfilter_request *request); /* -ECANCELED, -EALREADY: do not */
-void bpfilter_queue_uncommit(struct bpfilter_request *request);
+/* What is asked of who has the helper's process; the first three under the lock of the queue. */
+struct bpfilter_helper_ops {
+	/* There is a request and no session. */
+	void (*want)(void);
+	/* There is something to watch the time of. */
+	void (*watch)(void);
+	/*
+	 * A session ended. Returns 0 if there may be a successor, who is started if there are
+	 * tables in force; or for how many jiffies there is none to be had.
+	 */
+	unsigned long (*ended)(struct bpfilter_session *session, enum bpfilter_end reason);
+	/* The reply to INIT is in `init`: opens the queue, or ends the session. */
+	void (*greet)(struct bpfilter_session *session, struct bpfilter_request *init, int error);
+};
 
-/* Sessions: session.c. */
-struct bpfilter_session *bpfilter_session_new(void);
-void bpfilter_session_put(struct bpfilter_session *session);
-int bpfilter_session_attach(struct bpfilter_session *session, struct bpfilter_request *init);
-bool bpfilter_session_exists(void);
-/*
- * Opens the queue to it, which has so many threads. The requests in `replays`, whose references
- * it takes, come before all others of their namespaces.
- */
-void bpfilter_session_greeted(struct bpfilter_session *session, unsigned int threads,
-			      struct list_head *replays);
-void bpfilter_session_end(struct bpfilter_session *session, enum bpfilter_end reason);
-
-/* No session can be had: all that is queued fails, and what comes within `pause` jiffies. */
-void bpfilter_queue_refuse(int error, unsigned long pause);
-/* Ends what is over the deadline. Returns whether there is anything left to watch. */
-bool bpfilter_queue_watch(unsigned long deadline);
-/* Fails everything, from now on. */
-void bpfilter_queue_stop(void);
+/* Before the first request. */
+void bpfilter_queue_set_helper(const struct bpfilter_helper_ops *helper);
 
 #endif /* KMOD_REQUEST_QUEUE_H */

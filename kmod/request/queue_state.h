@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What queue.c and session.c share, and nobody else. All of it is under the lock. */
+/* What queue.c, held.c and session.c share, outcome.c too, and nobody else. It is under the lock. */
 #ifndef KMOD_REQUEST_QUEUE_STATE_H
 #define KMOD_REQUEST_QUEUE_STATE_H
 
@@ -7,6 +7,7 @@
 #include <linux/spinlock.h>
 #include <linux/types.h>
 
+struct bpfilter_helper_ops;
 struct bpfilter_request;
 struct bpfilter_session;
 
@@ -18,16 +19,12 @@ extern struct bpfilter_queue {
 	bool stopped;
 	int refusal; /* what requests get until refused_until */
 	unsigned long refused_until;
+	const struct bpfilter_helper_ops *helper; /* fixed */
 } bpfilter_queue;
 
 bool bpfilter_queue_is_notice(const struct bpfilter_request *request);
 /* The request is done. The dead are for bpfilter_requests_put(), without the lock. */
 void bpfilter_queue_bury(struct bpfilter_request *request, int error, struct list_head *dead);
-/* One more death. Is it one too many? */
-bool bpfilter_queue_blame(struct bpfilter_request *request);
-/* What becomes of a request that is in nobody's hands; `taken`: the helper has it, or had. */
-void bpfilter_queue_settle(struct bpfilter_session *session, struct bpfilter_request *request,
-			   bool taken, struct list_head *dead);
 /* Gives it an id, and to the list the reference. */
 void bpfilter_queue_add(struct bpfilter_request *request, struct list_head *list);
 /* The same for the queue itself: behind the others of its namespace, or before them. */
@@ -36,5 +33,9 @@ void bpfilter_queue_enter(struct bpfilter_request *request, bool first);
 struct bpfilter_request *bpfilter_queue_next(struct bpfilter_session *session);
 /* Behind everything that may have changed that. */
 void bpfilter_queue_offer(struct bpfilter_session *session);
+/* The same for whoever reads next; if there is nobody, somebody is started. */
+void bpfilter_queue_offer_any(void);
+/* There is no session to be had for a while. */
+bool bpfilter_queue_is_refused(void);
 
 #endif /* KMOD_REQUEST_QUEUE_STATE_H */

@@ -3,10 +3,8 @@
 #include <linux/slab.h>
 #include <net/net_namespace.h>
 
-#include "caller/call.h"
 #include "packet/instance.h"
 #include "packet/version.h"
-#include "request/check.h"
 #include "request/request.h"
 
 struct bpfilter_request *bpfilter_request_new(enum bpfilter_opcode opcode, struct net *net,
@@ -56,8 +54,8 @@ void bpfilter_request_put(struct bpfilter_request *request)
 {
 	if (!request || !refcount_dec_and_test(&request->refs))
 		return;
-	bpfilter_call_drop(request);
-	bpfilter_check_drop(request);
+	bpfilter_gifts_end(&request->gifts);
+	kvfree(request->check);
 	bpfilter_instances_leave(request->instances, &(struct bpfilter_charge){});
 	bpfilter_version_put(request->version);
 	bpfilter_version_put(request->retired);
@@ -66,6 +64,12 @@ void bpfilter_request_put(struct bpfilter_request *request)
 	if (request->net)
 		put_net(request->net);
 	kfree(request);
+}
+
+void bpfilter_request_forget_check(struct bpfilter_request *request)
+{
+	kvfree(request->check);
+	request->check = NULL;
 }
 
 void bpfilter_requests_put(struct list_head *requests)

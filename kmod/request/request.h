@@ -14,10 +14,9 @@
 
 #include <bpfilter/pipe.h>
 
-#include "request/turn.h"
+#include "request/gift.h"
 
 struct bpfilter_check_list;
-struct bpfilter_gift_kind;
 struct bpfilter_instances;
 struct bpfilter_version;
 struct net;
@@ -31,6 +30,13 @@ enum bpfilter_request_state {
 	REQUEST_HELD, /* a thread of the helper is inside read, write or ioctl with it */
 	REQUEST_PROCESSING, /* the helper has it */
 	REQUEST_DONE,
+};
+
+/* What it has to do with a turn; see turn.h. */
+enum bpfilter_turn {
+	TURN_NONE,
+	TURN_WAITS, /* in its line */
+	TURN_RUNS, /* with the helper */
 };
 
 struct bpfilter_request {
@@ -71,11 +77,8 @@ struct bpfilter_request {
 	struct bpfilter_instances *instances;
 	unsigned long instance_bytes; /* fixed, as above */
 
-	/* Of TAP: what IOC_GIVE gave. See call.h. */
-	const struct bpfilter_gift_kind *gift_kind;
-	void *gift[BPFILTER_GIFTS_MAX];
-	u32 gift_count;
-	u32 gifts_wanted;
+	/* Of TAP: what IOC_GIVE gave. */
+	struct bpfilter_gifts gifts;
 
 	void *reply; /* kvmalloc'ed, header.reply_limit bytes */
 	u32 reply_length;
@@ -88,6 +91,8 @@ void bpfilter_request_set_head(struct bpfilter_request *request, const void *hea
 int bpfilter_request_reserve_reply(struct bpfilter_request *request, u32 limit);
 struct bpfilter_request *bpfilter_request_get(struct bpfilter_request *request);
 void bpfilter_request_put(struct bpfilter_request *request);
+/* Another helper knows nothing of what was to be checked. By who holds the request. */
+void bpfilter_request_forget_check(struct bpfilter_request *request);
 void bpfilter_requests_put(struct list_head *requests);
 
 /* The bytes behind `head`: the request's own body, or the payload of its version. */

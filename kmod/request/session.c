@@ -6,10 +6,10 @@
 #include <linux/spinlock.h>
 
 #include "base/settings.h"
-#include "pipe/helper.h"
-#include "request/queue.h"
+#include "request/held.h"
 #include "request/queue_state.h"
 #include "request/request.h"
+#include "request/session.h"
 #include "request/turn.h"
 
 /* A helper that reads to where it has no memory, so often in a row, will not learn. */
@@ -83,6 +83,12 @@ int bpfilter_session_attach(struct bpfilter_session *session, struct bpfilter_re
 	if (error)
 		bpfilter_request_put(init);
 	return error;
+}
+
+void bpfilter_session_greet(struct bpfilter_session *session, struct bpfilter_request *init,
+			    int error)
+{
+	bpfilter_queue.helper->greet(session, init, error);
 }
 
 void bpfilter_session_greeted(struct bpfilter_session *session, unsigned int threads,
@@ -194,12 +200,12 @@ void bpfilter_session_end(struct bpfilter_session *session, enum bpfilter_end re
 	if (bpfilter_queue.session == session)
 		bpfilter_queue.session = NULL;
 	/* First of all when the next may be started, or that there is none to be had. */
-	pause = bpfilter_helper_ended(session, reason);
+	pause = bpfilter_queue.helper->ended(session, reason);
 	if (pause)
 		refuse(refusal_for(reason), pause, &dead);
 	empty_session(session, &dead);
 	if (!pause && !list_empty(&bpfilter_queue.requests))
-		bpfilter_helper_want();
+		bpfilter_queue.helper->want();
 	wake_up_all(&session->readable);
 	spin_unlock(&bpfilter_queue.lock);
 	bpfilter_requests_put(&dead);

@@ -10,22 +10,8 @@
 #ifndef KMOD_REQUEST_TELL_H
 #define KMOD_REQUEST_TELL_H
 
-#include <linux/list.h>
-#include <linux/types.h>
-
+struct bpfilter_news;
 struct net;
-
-/* Of one namespace, under the lock of tell.c. */
-struct bpfilter_news {
-	struct net *net; /* that it is of */
-	struct list_head due; /* while the helper is to be told */
-	unsigned long since; /* jiffies: when that began */
-	unsigned long told; /* when it was told last */
-	unsigned long moved; /* when something changed last */
-	unsigned int restless; /* how often in a row something changed right behind that */
-	bool has_moved; /* since it was told */
-	bool unsettled; /* it was told so */
-};
 
 /* Something changed there. From any context that may take a spinlock, but no interrupt. */
 void bpfilter_tell_moved(struct net *net);

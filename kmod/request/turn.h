@@ -21,31 +21,14 @@
 #ifndef KMOD_REQUEST_TURN_H
 #define KMOD_REQUEST_TURN_H
 
-#include <linux/list.h>
 #include <linux/types.h>
 
+struct bpfilter_line;
 struct bpfilter_request;
 struct net;
 
 /* A request with more bytes than that, of its own and of its reply, is a heavy one. */
 #define BPFILTER_LIGHT_MAX (64UL * 1024)
-
-struct bpfilter_line {
-	struct list_head requests; /* by bpfilter_request.in_line */
-	struct list_head in_share; /* while it is ready: has requests, none is with the helper */
-	u64 ready_since; /* a number that grows */
-	unsigned int share;
-	bool busy; /* a request of it is with the helper */
-	bool heavy; /* the first of its requests is, while it is ready */
-	struct bpfilter_request *devices; /* the notice about its devices that waits, or NULL */
-};
-
-/* What a request has to do with a turn. */
-enum bpfilter_turn {
-	TURN_NONE,
-	TURN_WAITS, /* in its line */
-	TURN_RUNS, /* with the helper */
-};
 
 void bpfilter_turn_init(void);
 /* Without the lock: a line that nobody knows yet. */

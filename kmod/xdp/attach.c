@@ -21,7 +21,6 @@
 /* Who makes, changes and frees attachments. Outside of RTNL. */
 static DEFINE_MUTEX(attach_mutex);
 static LIST_HEAD(leaving); /* under the lock of guard.c */
-unsigned int bpfilter_attachments;
 
 static void free_leaving(struct work_struct *work);
 static DECLARE_WORK(leave_work, free_leaving);
@@ -312,11 +311,6 @@ u32 bpfilter_attach_list(struct net *net, struct bpfilter_look_link *link, u32 r
 	}
 	spin_unlock_bh(&bpfilter_guard_lock);
 	return count;
-}
-
-bool bpfilter_attach_any(struct net *net)
-{
-	return READ_ONCE(bpfilter_links_of(net)->count);
 }
 
 void bpfilter_attach_leave(const struct net_device *device)

@@ -6,21 +6,13 @@
 #ifndef KMOD_XDP_ATTACH_H
 #define KMOD_XDP_ATTACH_H
 
-#include <linux/list.h>
 #include <linux/types.h>
 
 #include <bpfilter/pipe.h>
 
+struct bpfilter_links;
 struct net;
 struct net_device;
-
-/* Part of struct bpfilter_net. All under the lock of guard.c. */
-struct bpfilter_links {
-	struct list_head attachments;
-	unsigned int count;
-	u64 generation; /* of the last event */
-	u64 changed; /* of the last that concerned all devices */
-};
 
 void bpfilter_links_init(struct bpfilter_links *links);
 
@@ -31,7 +23,6 @@ int bpfilter_detach(struct net *net, u32 index);
 enum bpfilter_xdp_mode bpfilter_attach_mode(const struct net_device *device);
 /* Those that there are, under RTNL; returns how many. */
 u32 bpfilter_attach_list(struct net *net, struct bpfilter_look_link *link, u32 room);
-bool bpfilter_attach_any(struct net *net);
 
 /* The device leaves its namespace: it never drops again by what it has here. Under RTNL. */
 void bpfilter_attach_leave(const struct net_device *device);

@@ -7,13 +7,12 @@
 #include <net/net_namespace.h>
 
 #include "base/netns.h"
-#include "xdp/attach.h"
 #include "xdp/attach_state.h"
 #include "xdp/device.h"
 #include "xdp/guard.h"
-#include "xdp/watch.h"
 
 DEFINE_SPINLOCK(bpfilter_guard_lock);
+unsigned int bpfilter_attachments;
 
 void bpfilter_guard_clear(struct bpfilter_attachment *attachment)
 {
@@ -44,7 +43,7 @@ int bpfilter_guard_set(struct bpfilter_attachment *attachment, struct net *net, 
 
 	spin_lock_bh(&bpfilter_guard_lock);
 	if (!is_up_to_date(attachment, bpfilter_links_of(net), generation) ||
-	    !bpfilter_watch_hears_routes(net))
+	    !bpfilter_net_hears_routes(net))
 		error = -EAGAIN;
 	else if (attachment->guard)
 		WRITE_ONCE(*attachment->guard, 1);
@@ -153,7 +152,7 @@ bool bpfilter_guard_poll(void (*visit)(struct net *net))
 	rtnl_lock();
 	rcu_read_lock();
 	for_each_net_rcu(net)
-		if (bpfilter_attach_any(net) && clear_unfit(net))
+		if (bpfilter_net_has_links(net) && clear_unfit(net))
 			visit(net);
 	rcu_read_unlock();
 	rtnl_unlock();

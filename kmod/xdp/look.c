@@ -202,7 +202,7 @@ int bpfilter_look(struct net *net, struct bpfilter_look *look)
 		error = look_around(net, look, view);
 	/* A change of routing could pass unheard. */
 	if (!error && may_drop_early(view, look->device_count) &&
-	    !bpfilter_watch_hears_routes(net)) {
+	    !bpfilter_net_hears_routes(net)) {
 		error = bpfilter_watch_routes(net);
 		/* They may have changed before they were heard. */
 		if (!error)

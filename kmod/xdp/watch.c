@@ -28,7 +28,7 @@ static DECLARE_DELAYED_WORK(look_work, look);
 
 static bool is_watched(struct net *net)
 {
-	return READ_ONCE(bpfilter_net(net)->watch) || bpfilter_attach_any(net);
+	return READ_ONCE(bpfilter_net(net)->watch) || bpfilter_net_has_links(net);
 }
 
 void bpfilter_watch_mark(struct net *net)
@@ -103,11 +103,11 @@ static void look_at_table(struct bpfilter_table *table)
 	/* A flood that is over ends a link. */
 	if (settings.xdp != BPFILTER_XDP_AUTO)
 		news = false;
-	else if (bpfilter_attach_any(table->net))
+	else if (bpfilter_net_has_links(table->net))
 		news = true;
 	news |= again && time_after(jiffies, again);
 	/* By itself nothing waits for them to go. */
-	if (settings.xdp != BPFILTER_XDP_AUTO || bpfilter_attach_any(table->net))
+	if (settings.xdp != BPFILTER_XDP_AUTO || bpfilter_net_has_links(table->net))
 		news |= look_at_hooks(table->net);
 	if (news)
 		bpfilter_watch_mark(table->net);
@@ -233,11 +233,6 @@ static int routing_changed(struct notifier_block *block, unsigned long event, vo
 	bpfilter_guard_disturb(own->net);
 	moved(own->net);
 	return NOTIFY_DONE;
-}
-
-bool bpfilter_watch_hears_routes(struct net *net)
-{
-	return READ_ONCE(bpfilter_net(net)->routes);
 }
 
 /* All routes that are there come by first, which are not news. */

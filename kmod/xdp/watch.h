@@ -25,7 +25,6 @@ void bpfilter_watch_unfit(struct net *net, const struct bpfilter_look_device *se
  * end of the namespace a grace period.
  */
 int bpfilter_watch_routes(struct net *net);
-bool bpfilter_watch_hears_routes(struct net *net);
 /* The helper is to be told, if it is interested. In any context. */
 void bpfilter_watch_mark(struct net *net);
 /* A namespace is watched: look at it from time to time. */

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
-/* COMMIT, or the end of who waits for it: whatever comes first, the other one sees. */
 #include <linux/spinlock.h>
 
-#include "request/queue.h"
+#include "request/outcome.h"
 #include "request/queue_state.h"
 #include "request/request.h"
 
