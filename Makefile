@@ -23,7 +23,7 @@ SECONDS ?= 60
 export KVER DESTDIR JOBS
 
 # What checkpatch --strict is not asked, and why:
-# LINUX_VERSION_CODE: kmod/base/compat.h is where the versions are told apart
+# LINUX_VERSION_CODE: compat.h, of base and of stap, is where the versions are told apart
 # EMBEDDED_FUNCTION_NAME: takes words of a message for the function they describe
 # FILE_PATH_CHANGES: there is no MAINTAINERS file here
 # CONSTANT_COMPARISON: takes LINUX_VERSION_CODE for a constant

@@ -10,10 +10,10 @@
 #include <bpfilter/context.h>
 #include <bpfilter/pipe.h>
 
+#include "caller/built_in.h"
 #include "caller/nft.h"
 #include "caller/proc.h"
 #include "caller/sockopt.h"
-#include "caller/xtables.h"
 #include "packet/hook.h"
 #include "packet/instance.h"
 #include "packet/quirk.h"
@@ -88,14 +88,14 @@ static int __init bpfilter_init(void)
 	error = bpfilter_proc_init();
 	if (error)
 		goto err_proc;
-	error = bpfilter_xtables_init();
+	error = bpfilter_built_in_init();
 	if (error)
-		goto err_xtables;
+		goto err_built_in;
 	bpfilter_sockopt_open();
 	bpfilter_nft_look();
 	return 0;
 
-err_xtables:
+err_built_in:
 	bpfilter_proc_exit();
 err_proc:
 	bpfilter_sockopt_exit();
@@ -119,7 +119,7 @@ static void __exit bpfilter_exit(void)
 	bpfilter_sockopt_exit();
 	bpfilter_queue_stop();
 	bpfilter_proc_exit();
-	bpfilter_xtables_exit();
+	bpfilter_built_in_exit();
 	bpfilter_helper_exit();
 	bpfilter_watch_exit();
 	bpfilter_pernet_exit();

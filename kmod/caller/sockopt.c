@@ -11,8 +11,8 @@
 
 #include "caller/caller.h"
 #include "caller/replace.h"
+#include "caller/revision.h"
 #include "caller/sockopt.h"
-#include "caller/xtables.h"
 #include "request/request.h"
 
 /*
@@ -156,8 +156,7 @@ static int get_revision(const struct sockopt_family *family, void __user *user, 
 	if (copy_from_user(&revision, user, sizeof(revision)))
 		return -EFAULT;
 	revision.name[sizeof(revision.name) - 1] = '\0';
-	return bpfilter_xtables_find_revision(family->family, revision.name, revision.revision,
-					      target);
+	return bpfilter_revision_find(family->family, revision.name, revision.revision, target);
 }
 
 /* Until the module is loaded its options are not there: it may fail to, and be gone. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What queue.c, held.c and session.c share, outcome.c too, and nobody else. It is under the lock. */
+/* What queue.c, held.c, session.c and outcome.c share, and nobody else. All under the lock. */
 #ifndef KMOD_REQUEST_QUEUE_STATE_H
 #define KMOD_REQUEST_QUEUE_STATE_H
 

@@ -18,6 +18,7 @@
 
 #include "base/compat.h"
 #include "stap/cgroup.h"
+#include "stap/compat.h"
 #include "stap/option.h"
 
 BPFILTER_IMPORT_BPF_INTERNAL;

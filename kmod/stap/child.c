@@ -4,10 +4,10 @@
 #include <net/request_sock.h>
 #include <net/tcp.h>
 
+#include "stap/base.h"
 #include "stap/child.h"
 #include "stap/gate.h"
 #include "stap/programs.h"
-#include "stap/proto.h"
 #include "stap/stap.h"
 
 /* A tap for a child, with the programs of its parent if that has some. */
@@ -46,10 +46,10 @@ void stap_child_clone(const struct request_sock *request, struct sock *sk, const
 
 	/* Not if the listener was the last that was tapped; then it is gone, and TCP drops this. */
 	if (try_module_get(THIS_MODULE)) {
-		stap_proto_put_on_newborn(sk);
+		stap_base_put_on_newborn(sk);
 		tap = tap_for(sk, parent, gfp);
 	} else {
-		stap_proto_take_off(sk);
+		stap_base_put_back(sk);
 		inet_csk(sk)->icsk_ulp_ops = NULL;
 	}
 	/* Read when its memory is freed, and in TIME_WAIT, when this module may be gone. */
@@ -69,7 +69,7 @@ static void adopt(struct sock *sk, const struct stap *parent)
 		__module_get(THIS_MODULE);
 		tap = NULL; /* a listener's, if anything */
 		stap_make_ours(sk, tap);
-		stap_proto_put_on_newborn(sk);
+		stap_base_put_on_newborn(sk);
 	}
 	if (!tap) {
 		tap = tap_for(sk, parent, GFP_KERNEL);

@@ -4,7 +4,7 @@
 #include <linux/tcp.h>
 #include <net/tcp.h>
 
-#include "base/compat.h"
+#include "stap/compat.h"
 #include "stap/gate.h"
 #include "stap/incoming.h"
 #include "stap/program.h"

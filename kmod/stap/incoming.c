@@ -3,7 +3,7 @@
 #include <linux/string.h>
 #include <net/tcp.h>
 
-#include "base/compat.h"
+#include "stap/compat.h"
 #include "stap/incoming.h"
 #include "stap/stap.h"
 #include "stap/view.h"

@@ -8,6 +8,7 @@
 #include <net/tcp.h>
 
 #include "stap/alias.h"
+#include "stap/base.h"
 #include "stap/callers.h"
 #include "stap/child.h"
 #include "stap/gate.h"
@@ -260,7 +261,7 @@ static void release(struct sock *sk)
 {
 	struct stap *tap = stap_of(sk);
 
-	stap_proto_take_off(sk);
+	stap_base_put_back(sk);
 	if (!tap)
 		return;
 	rcu_assign_pointer(inet_csk(sk)->icsk_ulp_data, NULL);

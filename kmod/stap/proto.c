@@ -9,8 +9,9 @@
 
 #include <asm/ioctls.h>
 
-#include "base/compat.h"
+#include "stap/base.h"
 #include "stap/child.h"
+#include "stap/compat.h"
 #include "stap/gate.h"
 #include "stap/program.h"
 #include "stap/proto.h"
@@ -19,48 +20,14 @@
 #include "stap/sockopt.h"
 #include "stap/stap.h"
 
-enum { V4, V6, FAMILIES };
-
-static struct proto protos[FAMILIES] __ro_after_init;
-static struct proto newborn[FAMILIES] __ro_after_init;
-static void (*base_data_ready)(struct sock *sk) __ro_after_init;
-static struct proto_ops ops[FAMILIES];
-/* TCP's own for IPv6 are not exported: they are those of the first socket that comes. */
-static const struct proto_ops *base_ops[FAMILIES] = { [V4] = &inet_stream_ops };
+static struct proto protos[STAP_FAMILIES] __ro_after_init;
+static struct proto_ops ops[STAP_FAMILIES];
 static DEFINE_MUTEX(ops_mutex);
-
-static int family_of(const struct sock *sk)
-{
-	return sk->sk_family == AF_INET6 ? V6 : V4;
-}
-
-const struct proto_ops *stap_base_ops(const struct sock *sk)
-{
-	return base_ops[family_of(sk)];
-}
-
-void (*stap_base_data_ready(void))(struct sock *sk)
-{
-	return base_data_ready;
-}
-
-bool stap_is_plain(const struct sock *sk)
-{
-	const struct tcp_sock *tp = tcp_sk(sk);
-
-	/* The kernel's own, which SMC, say, has underneath: its user's data may go elsewhere. */
-	if (sk->sk_socket && !sk->sk_socket->file)
-		return false;
-	/* A connect() that waits for the first bytes would wait for ever: we wait for it. */
-	return sk->sk_prot == stap_base(sk) && !sk->sk_user_data && !tp->repair &&
-	       sk->sk_data_ready == base_data_ready &&
-	       !(tp->fastopen_connect && (1 << sk->sk_state) & (TCPF_CLOSE | TCPF_SYN_SENT));
-}
 
 static void put_on(struct sock *sk)
 {
-	WRITE_ONCE(sk->sk_prot, &protos[family_of(sk)]);
-	WRITE_ONCE(sk->sk_socket->ops, &ops[family_of(sk)]);
+	WRITE_ONCE(sk->sk_prot, &protos[stap_family_of(sk)]);
+	WRITE_ONCE(sk->sk_socket->ops, &ops[stap_family_of(sk)]);
 }
 
 /* Before it is seen to have ended. */
@@ -83,7 +50,7 @@ static void close(struct sock *sk, long timeout)
 		note_listening(tap);
 		incomplete = stap_send_is_incomplete(tap) && !tap->error;
 		stap_send_forget(tap);
-		stap_proto_take_off(sk);
+		stap_base_put_back(sk);
 		release_sock(sk);
 		if (incomplete)
 			tcp_abort(sk, ECONNABORTED);
@@ -324,33 +291,18 @@ static void build_ops(struct proto_ops *to, const struct proto_ops *base)
 #endif
 }
 
-static void use_gate(struct sock *sk)
-{
-	/* Of a connection before. The next connect() would wait for data, which wait for it. */
-	tcp_sk(sk)->fastopen_connect = 0;
-	write_lock_bh(&sk->sk_callback_lock);
-	sk->sk_data_ready = stap_gate_data_ready;
-	write_unlock_bh(&sk->sk_callback_lock);
-}
-
 void stap_proto_put_on(struct sock *sk)
 {
-	const int family = family_of(sk);
+	const int family = stap_family_of(sk);
 
 	mutex_lock(&ops_mutex);
 	if (!ops[family].poll) {
-		base_ops[family] = sk->sk_socket->ops;
-		build_ops(&ops[family], base_ops[family]);
+		stap_base_set_ops(family, sk->sk_socket->ops);
+		build_ops(&ops[family], stap_base_ops(sk));
 	}
 	mutex_unlock(&ops_mutex);
 	put_on(sk);
-	use_gate(sk);
-}
-
-void stap_proto_put_on_newborn(struct sock *sk)
-{
-	WRITE_ONCE(sk->sk_prot, &newborn[family_of(sk)]);
-	use_gate(sk);
+	stap_base_use_gate(sk);
 }
 
 /*
@@ -365,42 +317,21 @@ static void release_newborn(struct sock *sk)
 		const struct proto_ops *given = sk->sk_socket->ops;
 
 		put_on(sk);
-		if (given != stap_base_ops(sk) && given != &ops[family_of(sk)])
+		if (given != stap_base_ops(sk) && given != &ops[stap_family_of(sk)])
 			disconnect(sk, O_NONBLOCK);
 	}
 	release_cb(sk);
-}
-
-void stap_proto_take_off(struct sock *sk)
-{
-	write_lock_bh(&sk->sk_callback_lock);
-	sk->sk_data_ready = base_data_ready;
-	write_unlock_bh(&sk->sk_callback_lock);
-	WRITE_ONCE(sk->sk_prot, stap_base(sk));
-}
-
-/* What it is called with is not exported. */
-static int __init find_data_ready(void)
-{
-	struct socket *sock;
-	int error = sock_create_kern(&init_net, AF_INET, SOCK_STREAM, IPPROTO_TCP, &sock);
-
-	if (error)
-		return error;
-	base_data_ready = sock->sk->sk_data_ready;
-	sock_release(sock);
-	return 0;
 }
 
 int __init stap_proto_init(void)
 {
 	int i;
 
-	build_proto(&protos[V4], &tcp_prot);
-	build_proto(&protos[V6], &tcpv6_prot);
-	for (i = 0; i < FAMILIES; i++) {
-		newborn[i] = protos[i];
-		newborn[i].release_cb = release_newborn;
+	build_proto(&protos[STAP_V4], &tcp_prot);
+	build_proto(&protos[STAP_V6], &tcpv6_prot);
+	for (i = 0; i < STAP_FAMILIES; i++) {
+		stap_newborn[i] = protos[i];
+		stap_newborn[i].release_cb = release_newborn;
 	}
-	return find_data_ready();
+	return stap_base_init();
 }

@@ -5,9 +5,9 @@
 #include <linux/wait.h>
 #include <net/tcp.h>
 
-#include "base/compat.h"
+#include "stap/base.h"
+#include "stap/compat.h"
 #include "stap/gate.h"
-#include "stap/proto.h"
 #include "stap/recv.h"
 #include "stap/stap.h"
 

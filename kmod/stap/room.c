@@ -3,7 +3,7 @@
 #include <linux/tcp.h>
 #include <net/tcp.h>
 
-#include "base/compat.h"
+#include "stap/compat.h"
 #include "stap/room.h"
 #include "stap/stap.h"
 

@@ -4,9 +4,9 @@
 #include <linux/uio.h>
 #include <net/tcp.h>
 
+#include "stap/base.h"
 #include "stap/buffer.h"
 #include "stap/program.h"
-#include "stap/proto.h"
 #include "stap/send.h"
 #include "stap/stap.h"
 #include "stap/stretch.h"

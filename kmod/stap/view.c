@@ -6,7 +6,7 @@
 #include <linux/skbuff.h>
 #include <net/sock.h>
 
-#include "base/compat.h"
+#include "stap/compat.h"
 #include "stap/view.h"
 
 static DEFINE_PER_CPU(struct stap_view, views);

@@ -9,7 +9,6 @@
 #include <linux/workqueue.h>
 #include <net/net_namespace.h>
 
-#include "base/compat.h"
 #include "base/keep.h"
 #include "base/netns.h"
 #include "packet/version.h"

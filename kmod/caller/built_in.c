@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <linux/icmp.h>
 #include <linux/icmpv6.h>
-#include <linux/kmod.h>
 #include <linux/module.h>
 #include <linux/netfilter/x_tables.h>
 #include <linux/netfilter_ipv4/ip_tables.h>
@@ -9,7 +8,7 @@
 #include <linux/skbuff.h>
 
 #include "base/compat.h"
-#include "caller/xtables.h"
+#include "caller/built_in.h"
 
 /*
  * ip_tables registers the targets of its own, standard and ERROR, so that they are found
@@ -129,17 +128,7 @@ static void unregister_matches(void)
 }
 #endif
 
-int bpfilter_xtables_find_revision(u8 family, const char *name, u8 revision, bool target)
-{
-	int result;
-
-	try_then_request_module(xt_find_revision(family, name, revision, target, &result),
-				"%st_%s", family == NFPROTO_IPV4 ? "ip" : "ip6", name);
-	/* Otherwise the newest revision there is, which nobody wants to know. */
-	return min(result, 0);
-}
-
-int bpfilter_xtables_init(void)
+int bpfilter_built_in_init(void)
 {
 	int error;
 
@@ -152,7 +141,7 @@ int bpfilter_xtables_init(void)
 	return error;
 }
 
-void bpfilter_xtables_exit(void)
+void bpfilter_built_in_exit(void)
 {
 	unregister_matches();
 	xt_unregister_targets(built_in_targets, ARRAY_SIZE(built_in_targets));
