@@ -8,7 +8,7 @@
 #include <linux/sched.h>
 
 #include <bpfilter/context.h>
-#include <bpfilter/pipe.h>
+#include <bpfilter/xdp.h>
 
 #include "caller/built_in.h"
 #include "caller/nft.h"

@@ -8,7 +8,7 @@
 #include <asm/ioctls.h>
 #include <net/net_namespace.h>
 
-#include <bpfilter/pipe.h>
+#include <bpfilter/xdp.h>
 
 #include "packet/place.h"
 #include "packet/table.h"

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * Attachments: the XDP links of a namespace, and the guards of their programs (guard.h). The words
- * in <bpfilter/pipe.h> on IOC_ATTACH are its manual.
+ * in <bpfilter/xdp.h> on IOC_ATTACH are its manual.
  */
 #ifndef KMOD_XDP_ATTACH_H
 #define KMOD_XDP_ATTACH_H
 
 #include <linux/types.h>
 
-#include <bpfilter/pipe.h>
+#include <bpfilter/xdp.h>
 
 struct bpfilter_links;
 struct net;

@@ -7,7 +7,7 @@
 #include <linux/spinlock.h>
 #include <linux/types.h>
 
-#include <bpfilter/pipe.h>
+#include <bpfilter/xdp.h>
 
 #include "base/netns.h"
 

@@ -5,7 +5,7 @@
 
 #include <linux/types.h>
 
-#include <bpfilter/pipe.h>
+#include <bpfilter/xdp.h>
 
 struct net_device;
 

@@ -9,7 +9,7 @@
 #include <net/ip_fib.h>
 #include <net/net_namespace.h>
 
-#include <bpfilter/pipe.h>
+#include <bpfilter/xdp.h>
 
 #include "base/netns.h"
 #include "base/settings.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "umh/load/map.h"
 
-#include "bpfilter/pipe.h"
+#include "bpfilter/xdp.h"
 #include "umh/core/ir/counters.h"
 
 #include <algorithm>

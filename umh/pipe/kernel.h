@@ -7,7 +7,7 @@
 #include "umh/util/fd.h"
 #include "umh/util/result.h"
 
-#include <bpfilter/pipe.h>
+#include <bpfilter/xdp.h>
 
 #include <cstdint>
 #include <span>

@@ -2,7 +2,7 @@
 //
 // xdp: which devices carry which program, in one network namespace.
 //
-// Links and guards are the module's (<bpfilter/pipe.h>, IOC_ATTACH): it says which devices
+// Links and guards are the module's (<bpfilter/xdp.h>, IOC_ATTACH): it says which devices
 // qualify, how they are called at this moment, and which addresses are local; and it sets a
 // guard only if that is still so. What was made here, and for what, is remembered, so that
 // nothing is made again for a table and a device that stayed. A helper that knows nothing yet
@@ -11,7 +11,7 @@
 // Netfilter has all the rules, whatever comes of this: failure is never a request's failure.
 #pragma once
 
-#include "bpfilter/pipe.h"
+#include "bpfilter/xdp.h"
 #include "umh/core/ir/table.h"
 #include "umh/counters/counting.h"
 #include "umh/load/map.h"

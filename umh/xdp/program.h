@@ -15,7 +15,7 @@
 //                   off loopback, destination not 127/8 and source not multicast, 240/4, 0/8,
 //                   127/8 or an address of this machine
 //
-// WHAT IT CANNOT SEE, the module sees (<bpfilter/pipe.h>, IOC_LOOK, IOC_ATTACH): it clears the
+// WHAT IT CANNOT SEE, the module sees (<bpfilter/xdp.h>, IOC_LOOK, IOC_ATTACH): it clears the
 // guard, without which the program passes everything. What is left:
 //   - rp_filter or custom local routes may keep a packet from INPUT that would have been
 //     dropped there anyway: it is dropped and counted.

@@ -17,7 +17,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include <bpfilter/pipe.h>
+#include <bpfilter/xdp.h>
 
 #define PIPE 0
 #define ENTRIES 4

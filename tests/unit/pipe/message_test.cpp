@@ -2,6 +2,7 @@
 #include "umh/pipe/message.h"
 
 #include <bpfilter/context.h>
+#include <bpfilter/xdp.h>
 #include <gtest/gtest.h>
 
 #include <cerrno>
