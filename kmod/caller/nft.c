@@ -45,7 +45,7 @@ static bool is_of_iptables(const struct nf_hook_entry *entry, unsigned int hook,
 	       !strcmp(chain->name, chains[hook]);
 }
 
-/* A chain that has a hook outlives the RCU sections that find it there; its nf_hook_ops need not. */
+/* A chain that has a hook outlives the RCU sections that find it; its nf_hook_ops need not. */
 static bool has_chain_of_iptables(const struct nf_hook_entries *entries, unsigned int hook,
 				  u8 family)
 {

@@ -74,7 +74,7 @@ static int give_old_counters(struct bpfilter_request *replace, u32 count, void _
 	if (replace->retired) {
 		request = new_old_counters(replace, count);
 		error = request ? bpfilter_queue_perform(request) : -ENOMEM;
-		/* His memory may be of a kind that lets us wait; what is kept for it goes before. */
+		/* His memory may be of a kind that lets us wait; what is kept goes before. */
 		if (request && error != -EINTR)
 			drop_version(request);
 		if (!error && request->reply_length != size)

@@ -116,13 +116,12 @@ static __always_inline unsigned int run_walk(const struct bpfilter_version *vers
 static DEFINE_PER_CPU(u32, depth);
 
 static unsigned int call(const struct bpfilter_version *version, struct sk_buff *skb,
-			 struct xt_action_param *param, u32 element)
+			 struct xt_action_param *param, struct bpfilter_context *context)
 {
 	unsigned int verdict;
 
 	this_cpu_inc(depth);
-	verdict = bpfilter_instances_call(version->instances, bpfilter_version_element(version, element), skb,
-					  param);
+	verdict = bpfilter_instances_call(version->instances, context, skb, param);
 	this_cpu_dec(depth);
 	return verdict;
 }
@@ -132,18 +131,19 @@ static noinline unsigned int go_on(const struct bpfilter_version *version, struc
 				   const struct nf_hook_state *state, u32 element,
 				   unsigned int result)
 {
+	struct bpfilter_context *context = bpfilter_version_element(version, element);
 	struct xt_action_param param;
 	unsigned int verdict, runs = 0;
 
 	bpfilter_instances_begin(&param, skb, state);
 	while ((result == BPFILTER_AGAIN || result == BPFILTER_CALL) && ++runs < RUNS_MAX) {
 		if (result == BPFILTER_CALL) {
-			verdict = call(version, skb, &param, element);
+			verdict = call(version, skb, &param, context);
 			/* The packet may be somebody else's by now. */
 			if (verdict != XT_CONTINUE)
 				return verdict;
 			if (version->connection)
-				bpfilter_version_element(version, element)->connection = connection_of(skb);
+				context->connection = connection_of(skb);
 		}
 		result = run_walk(version, skb, state, element);
 	}

@@ -37,7 +37,8 @@ void bpfilter_instances_show(const void *entry, u8 family, void *given);
 void bpfilter_instances_destroy(struct bpfilter_instances *instances);
 /*
  * The same, by who must not wait for it: a thread of the helper's, when their caller was killed. It
- * has a hold on the namespace now, but may not have one then. What is charged ends when they are gone.
+ * has a hold on the namespace now, but may not have one then. What is charged ends when they are
+ * gone.
  */
 void bpfilter_instances_leave(struct bpfilter_instances *instances,
 			      const struct bpfilter_charge *charge);

@@ -51,7 +51,7 @@ static bool can_commit(const struct bpfilter_request *request,
 {
 	const struct bpfilter_commit *commit = &records->commit;
 
-	/* What was checked is called by programs that walk records, and only where it is at home. */
+	/* What was checked is called by programs that walk records, only where it is at home. */
 	if (request->header.flags & BPFILTER_REQUEST_CHECKED && !bpfilter_place_is_right(commit))
 		return false;
 	switch (request->header.opcode) {
