@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """Valid but odd: what ip_tables takes and iptables never writes.
 
-Each way takes a table to pieces (parts.py), changes one rule, and says in words what it did.
-Not here, as the systems are known to differ: a protocol without the flag that it counts
-(IPv6); a mode of `hl` that is none; `rt` that asks for an exact list of no addresses (6.12).
+Each way takes a table to pieces (parts.py), changes one rule, and says in words what it did. Some
+kernels refuse what others take: the whole table, then.
 """
 
 import random
@@ -129,6 +128,46 @@ def protocols(rng: random.Random, interest: Interest, table: Table, entry: Entry
     return f"protocol {protocol}, " + ", ".join(f"{one.name.decode()} {one.payload.hex()}" for one in added)
 
 
+# Where the IPv6 header is: the version and most of the class, and a part of the flow label. Addresses are behind.
+MISPLACED_PORTS = ((0x6000, 0x6FFF), (0x6000, 0x600F), (0, 0xFFFF), (0x7000, 0), (0x45, 0x5FFF))
+
+
+def unflagged(rng: random.Random, interest: Interest, table: Table, entry: Entry) -> str:
+    """A protocol, but not the flag that it is asked for: some kernels set it, others look for its header in the
+    wrong place."""
+    said = protocols(rng, interest, table, entry)
+    if table.family.number == 4:
+        return said
+    entry.ip[len(table.family.ip_part()) - 5] &= ~1
+    for part in entry.matches:
+        if part.name in (b"tcp", b"udp", b"udplite") and rng.random() < 0.8:
+            ports = struct.pack("=4H", *rng.choice(MISPLACED_PORTS), *rng.choice(((0, 0xFFFF), (0, 0), (1, 0xFFFF))))
+            part.payload = ports + part.payload[8:]
+        elif part.name == b"icmp6" and rng.random() < 0.8:
+            part.payload = bytes((0x60, *part.payload[1:]))
+    return f"unflagged {said}, " + ", ".join(one.payload[:12].hex() for one in entry.matches)
+
+
+def no_test(rng: random.Random, _: Interest, table: Table, entry: Entry) -> str:
+    """What there is no way to ask."""
+    if table.family.number == 4 or rng.random() < 0.2:
+        at = len(table.family.ip_part()) - (2 if table.family.number == 4 else 5)
+        entry.ip[at] |= rng.choice((4, 8, 0x80))
+        return f"flags {entry.ip[at]:#x}"
+    entry.matches.append(Part(b"hl", bytes((rng.choice((4, 5, 255)), rng.choice((0, 77, 255))))))
+    return f"hl {entry.matches[-1].payload.hex()}"
+
+
+def no_addresses(rng: random.Random, interest: Interest, table: Table, entry: Entry) -> str:
+    """A list of them that is to be there, strictly or not."""
+    if table.family.number == 4:
+        return no_test(rng, interest, table, entry)
+    head = struct.pack("=4IBB2x", 0, 0, 0xFFFFFFFF, 0, rng.choice((0x11, 0x11, 0x31, 0x31, 0x21)), 0)
+    first = socket.inet_pton(socket.AF_INET6, rng.choice(interest.addresses))
+    entry.matches.append(Part(b"rt", (head + first).ljust(280, b"\0")))
+    return f"rt {entry.matches[-1].payload[:40].hex()}"
+
+
 def headers(rng: random.Random, interest: Interest, table: Table, entry: Entry) -> str:
     """Several matches of extension headers in one rule, in any order, the same one twice among them."""
     if table.family.number == 4:
@@ -204,7 +243,8 @@ def no_end(_: random.Random, __: Interest, table: Table, ___: Entry) -> str:
 
 
 WAYS: tuple[tuple[Way, int], ...] = ((protocols, 10), (headers, 10), (repeated, 2), (devices, 4), (inversions, 3),
-                                     (beyond_mask, 2), (flags, 3), (error, 2), (revision, 0), (no_end, 0))
+                                     (beyond_mask, 2), (unflagged, 3), (flags, 3), (error, 2), (revision, 0), (no_end, 0),
+                                     (no_test, 0), (no_addresses, 0))
 
 
 def change(rng: random.Random, interest: Interest, name: str) -> list[str]:
@@ -221,8 +261,8 @@ def change(rng: random.Random, interest: Interest, name: str) -> list[str]:
             if rng.random() < 0.7:
                 number = table.entries.index(entry)
                 lines.append(f"odd entry {number}: {rng.choices(ways, weights)[0](rng, interest, table, entry)}")
-        if rules and rng.random() < 0.12:
-            lines.append(f"odd: {rng.choice((revision, no_end))(rng, interest, table, rng.choice(rules))}")
+        if rules and rng.random() < 0.2:
+            lines.append(f"odd: {rng.choice((revision, no_end, no_test, no_addresses))(rng, interest, table, rng.choice(rules))}")
         wanted, data = table.render()
         lines.append(f"changed as bytes: {whole.put(opened, wanted, data, info.entries)[0]}")
         return lines
