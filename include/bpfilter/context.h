@@ -38,6 +38,12 @@
  * but what it knew of the packet may be different now. An instance that is not there, or is not
  * for this hook: the packet is dropped. Calls count as runs.
  *
+ * IPv6: an instance is told where the transport header is and of which part of a packet it is (the
+ * fragment offset), as ip6_tables tells it: both as they were found for its rule, if that asks for
+ * a protocol; else 0 and the offset that was found last, for any rule. Of rules without instances
+ * the module learns that they asked by the call BPFILTER_CALL_TRANSPORT, which is as that of a
+ * match: it is there in a table that has an instance at all.
+ *
  * ITS RESULT is a netfilter verdict. Anything else is taken for BPFILTER_DROP.
  *
  * The program counts: the module touches no counter.
@@ -49,6 +55,8 @@
 
 #define BPFILTER_IFNAME_LEN 16 /* IFNAMSIZ */
 #define BPFILTER_NESTING 4
+/* Instead of an instance: look for the transport header. No table has so many instances. */
+#define BPFILTER_CALL_TRANSPORT 0xffffffff
 
 /* What stands before the IP header, by the device the packet is on (skb->dev). */
 enum bpfilter_link {

@@ -43,6 +43,7 @@
  *   older module does not know is ENOTTY.
  *     2.0  IOC_COMMIT_RECORDS and IOC_CHECK; settings have a rate and a form. What came with
  *          1.1 to 1.3 is there without being asked for.
+ *     2.1  INIT tells what this kernel is lax about.
  *
  * ORDER AND LIFETIME
  *   Ids are unique for the life of the module, never 0. Requests may be answered in any
@@ -75,7 +76,7 @@
 #include <linux/types.h>
 
 #define BPFILTER_PIPE_MAJOR 2
-#define BPFILTER_PIPE_MINOR 0
+#define BPFILTER_PIPE_MINOR 1
 
 #define BPFILTER_MESSAGE_MAX 240
 #define BPFILTER_TABLE_NAME_LEN 32 /* XT_TABLE_MAXNAMELEN, NUL included */
@@ -203,11 +204,29 @@ struct bpfilter_settings {
 	__u32 form; /* enum bpfilter_form */
 };
 
+/*
+ * What rules this kernel's own tables take for something else than other kernels' do. It is a
+ * matter of the stable update, as are the quirks (context.h). What matches of the kernel's take
+ * is not here: they are asked (IOC_CHECK).
+ */
+enum bpfilter_lax {
+	/*
+	 * IPv6: a rule that names a protocol, but not with IP6T_F_PROTO, asks for none. Its matches
+	 * of transport headers then read the IPv6 header. Otherwise the flag is set for it.
+	 */
+	BPFILTER_LAX_PROTOCOL = 1,
+};
+
 struct bpfilter_init {
 	__u32 major;
 	__u32 minor;
 	struct bpfilter_settings settings; /* zero in the reply */
 	__u32 threads; /* of the reply: so many requests are carried out at a time; 0: one */
+	/*
+	 * Since 2.1, without which it ends here: a set of enum bpfilter_lax. Of the request; the
+	 * module goes by what it found out, and does not look at the reply's.
+	 */
+	__u32 lax;
 };
 
 struct bpfilter_table_name {

@@ -3,7 +3,10 @@
 #include <linux/netfilter_ipv4/ip_tables.h>
 #include <linux/netfilter_ipv6/ip6_tables.h>
 
+#include <bpfilter/pipe.h>
+
 #include "packet/entry.h"
+#include "packet/quirk.h"
 
 static_assert(__alignof__(struct ipt_entry) <= 8 && __alignof__(struct ip6t_entry) <= 8);
 
@@ -26,8 +29,7 @@ static struct bpfilter_entry entry_of_ipv6(const struct ip6t_entry *entry)
 		.next = entry->next_offset,
 		.protocol = entry->ipv6.proto,
 		.is_inverted = entry->ipv6.invflags & IP6T_INV_PROTO,
-		/* Some kernels set the flag where there is a protocol; ip6tables always does. */
-		.needs_transport = entry->ipv6.flags & IP6T_F_PROTO || entry->ipv6.proto,
+		.needs_transport = entry->ipv6.flags & IP6T_F_PROTO,
 	};
 }
 
@@ -68,16 +70,24 @@ u32 bpfilter_entry_count(const void *bytes, u8 family)
 	return count;
 }
 
-void bpfilter_entry_set_hooks(void *bytes, u8 family, u32 hooks)
+static void prepare_ipv4(struct ipt_entry *entry, u32 hooks)
 {
-	struct ip6t_entry *ipv6 = bytes;
-	struct ipt_entry *ipv4 = bytes;
+	entry->comefrom = hooks;
+	entry->counters = (struct xt_counters){};
+}
 
-	if (family == NFPROTO_IPV4) {
-		ipv4->comefrom = hooks;
-		ipv4->counters = (struct xt_counters){};
-	} else {
-		ipv6->comefrom = hooks;
-		ipv6->counters = (struct xt_counters){};
-	}
+static void prepare_ipv6(struct ip6t_entry *entry, u32 hooks)
+{
+	entry->comefrom = hooks;
+	entry->counters = (struct xt_counters){};
+	if (entry->ipv6.proto && !(bpfilter_lax & BPFILTER_LAX_PROTOCOL))
+		entry->ipv6.flags |= IP6T_F_PROTO;
+}
+
+void bpfilter_entry_prepare(void *bytes, u8 family, u32 hooks)
+{
+	if (family == NFPROTO_IPV4)
+		prepare_ipv4(bytes, hooks);
+	else
+		prepare_ipv6(bytes, hooks);
 }

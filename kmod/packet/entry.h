@@ -14,7 +14,8 @@ struct bpfilter_entry {
 	u32 next;
 	u16 protocol;
 	bool is_inverted; /* any but that */
-	bool needs_transport; /* IPv6: its rule does not match before that header is found */
+	/* IPv6, of one that is prepared: its rule does not match before that header is found. */
+	bool needs_transport;
 };
 
 /* Of bytes that were checked. */
@@ -25,7 +26,10 @@ int bpfilter_entry_measure(const void *bytes, u32 room, u8 family);
 int bpfilter_entry_check(const void *bytes, u8 family);
 /* How many matches it has, and one for the target. */
 u32 bpfilter_entry_count(const void *bytes, u8 family);
-/* ip_tables uses these fields for itself; whoever checks an entry finds them so. */
-void bpfilter_entry_set_hooks(void *bytes, u8 family, u32 hooks);
+/*
+ * As ip_tables does before it has anything of an entry checked: some fields are its own, and IPv6's
+ * flag that a protocol is asked it sets where there is one, but in kernels that are lax about it.
+ */
+void bpfilter_entry_prepare(void *bytes, u8 family, u32 hooks);
 
 #endif /* KMOD_PACKET_ENTRY_H */

@@ -340,23 +340,37 @@ static bool is_of_protocol(const struct instance *instance, int protocol)
 	return !instance->protocol || (protocol == instance->protocol) != instance->is_inverted;
 }
 
-/* As ip6_packet_match(), for each rule anew. */
-static bool find_transport(const struct instance *instance, const struct sk_buff *skb,
-			   struct xt_action_param *param)
+/* As ip6_packet_match(), for each rule anew. Its protocol, or less than 0: there is none. */
+static int find_transport(const struct sk_buff *skb, struct xt_action_param *param)
 {
 	unsigned short fragment;
 	int protocol;
 
 	param->thoff = 0;
-	if (!instance->needs_transport)
-		return true;
 	protocol = ipv6_find_hdr(skb, &param->thoff, -1, &fragment, NULL);
-	if (protocol < 0) {
+	if (protocol < 0)
 		param->hotdrop = !fragment;
-		return false;
+	else
+		param->fragoff = fragment;
+	return protocol;
+}
+
+/*
+ * A rule that does not ask for the header does not ask for a protocol either. Matches that look
+ * into it find themselves at the IPv6 header, and the fragment offset is what it was for the rule
+ * before: such is ip6_tables, where it is lax.
+ */
+static bool is_for_ipv6(const struct instance *instance, const struct sk_buff *skb,
+			struct xt_action_param *param)
+{
+	int protocol;
+
+	if (!instance->needs_transport) {
+		param->thoff = 0;
+		return true;
 	}
-	param->fragoff = fragment;
-	return is_of_protocol(instance, protocol);
+	protocol = find_transport(skb, param);
+	return protocol >= 0 && is_of_protocol(instance, protocol);
 }
 
 /* Does its rule match, as far as that goes? What was checked for TCP is not called for others. */
@@ -365,7 +379,17 @@ static bool is_for(const struct instance *instance, const struct sk_buff *skb,
 {
 	if (param->state->pf == NFPROTO_IPV4)
 		return is_of_protocol(instance, ip_hdr(skb)->protocol);
-	return find_transport(instance, skb, param);
+	return is_for_ipv6(instance, skb, param);
+}
+
+/* BPFILTER_CALL_TRANSPORT: what is found is left in `param`. */
+static unsigned int note_transport(struct bpfilter_context *context, const struct sk_buff *skb,
+				   struct xt_action_param *param)
+{
+	if (param->state->pf != NFPROTO_IPV6)
+		return NF_DROP;
+	context->answer = find_transport(skb, param) >= 0;
+	return param->hotdrop ? NF_DROP : XT_CONTINUE;
 }
 
 static void call_match(const struct instance *instance, struct bpfilter_context *context,
@@ -392,7 +416,11 @@ unsigned int bpfilter_instances_call(const struct bpfilter_instances *instances,
 	const u32 number = READ_ONCE(context->call);
 	const struct instance *instance;
 
-	if (!instances || number >= instances->count)
+	if (!instances)
+		return NF_DROP;
+	if (number == BPFILTER_CALL_TRANSPORT)
+		return note_transport(context, skb, param);
+	if (number >= instances->count)
 		return NF_DROP;
 	instance = &instances->instance[array_index_nospec(number, instances->count)];
 	if (!(instance->hooks & BIT(param->state->hook)))

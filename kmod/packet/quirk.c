@@ -6,16 +6,20 @@
 #include <linux/netfilter_ipv6/ip6_tables.h>
 #include <linux/netfilter_ipv6/ip6t_ah.h>
 #include <linux/netfilter_ipv6/ip6t_opts.h>
+#include <linux/netfilter_ipv6/ip6t_rt.h>
 #include <linux/skbuff.h>
 #include <net/ipv6.h>
+#include <net/net_namespace.h>
 
 #include <bpfilter/context.h>
+#include <bpfilter/pipe.h>
 
 #include "packet/quirk.h"
 
 #define LONG_HEADER_SIZE 16
 
 u32 bpfilter_quirks __ro_after_init;
+u32 bpfilter_lax __ro_after_init;
 
 /* A packet with one extension header, of which there are 16 bytes, and said to be over 1000. */
 static struct sk_buff *long_header(u8 kind)
@@ -62,6 +66,49 @@ static int ask(const char *name, const void *info, const struct sk_buff *skb)
 	return param.hotdrop ? -EBADMSG : answer;
 }
 
+/*
+ * Would a rule be taken that asks this? Where there is no such match, none was ever taken. One that
+ * is refused is a line in the kernel log, of the match's. Nothing asked here is given back: the
+ * match only looks at what it is given.
+ */
+static bool __init is_taken(const char *name, void *info, unsigned int size)
+{
+	static const struct ip6t_ip6 any __initconst;
+	struct xt_mtchk_param param = {
+		.net = &init_net,
+		.table = "filter",
+		.entryinfo = &any,
+		.matchinfo = info,
+		.hook_mask = 1 << NF_INET_LOCAL_IN,
+		.family = NFPROTO_IPV6,
+	};
+	struct xt_match *match;
+	int error;
+
+	match = xt_request_find_match(NFPROTO_IPV6, name, 0);
+	if (IS_ERR(match))
+		return false;
+	param.match = match;
+	error = xt_check_match(&param, XT_ALIGN(size), 0, false);
+	module_put(match->me);
+	return !error;
+}
+
+/*
+ * ip6_tables cannot be asked, being what we stand for. That it sets IP6T_F_PROTO itself came with
+ * the same stable update as that rt refuses an empty list.
+ */
+static void __init ask_for_rules(void)
+{
+	static struct ip6t_rt no_addresses __initdata = {
+		.flags = IP6T_RT_TYP | IP6T_RT_FST,
+		.segsleft = { 0, U32_MAX },
+	};
+
+	if (is_taken("rt", &no_addresses, sizeof(no_addresses)))
+		bpfilter_lax |= BPFILTER_LAX_PROTOCOL;
+}
+
 int __init bpfilter_quirk_init(void)
 {
 	static const struct ip6t_opts any_options;
@@ -81,6 +128,7 @@ int __init bpfilter_quirk_init(void)
 		bpfilter_quirks |= BPFILTER_QUIRK_OPTIONS;
 	if (ask("ah", &any_authentication, authentication) == 1)
 		bpfilter_quirks |= BPFILTER_QUIRK_AUTHENTICATION;
+	ask_for_rules();
 	kfree_skb(authentication);
 	error = 0;
 

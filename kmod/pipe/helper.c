@@ -124,7 +124,8 @@ static bool is_same_version(const struct bpfilter_request *init)
 {
 	const struct bpfilter_init *answer = init->reply;
 
-	return init->reply_length >= sizeof(*answer) && answer->major == BPFILTER_PIPE_MAJOR;
+	return init->reply_length >= offsetofend(struct bpfilter_init, threads) &&
+	       answer->major == BPFILTER_PIPE_MAJOR;
 }
 
 static unsigned int threads_of(const struct bpfilter_request *init)

@@ -157,7 +157,7 @@ static int add(struct bpfilter_instances *instances, const struct bpfilter_reque
 		return -EINTR;
 	cond_resched();
 	memcpy(copy, bytes, bpfilter_entry_of(bytes, family).next);
-	bpfilter_entry_set_hooks(copy, family, entry->hooks);
+	bpfilter_entry_prepare(copy, family, entry->hooks);
 	return bpfilter_instances_add(instances, bpfilter_request_table(request), copy,
 				      entry->hooks);
 }

@@ -6,6 +6,7 @@
 #include <linux/spinlock.h>
 
 #include "base/settings.h"
+#include "packet/quirk.h"
 #include "request/held.h"
 #include "request/queue_state.h"
 #include "request/request.h"
@@ -52,6 +53,7 @@ static void set_init(struct bpfilter_request *request)
 		.major = BPFILTER_PIPE_MAJOR,
 		.minor = BPFILTER_PIPE_MINOR,
 		.settings = bpfilter_get_settings(),
+		.lax = bpfilter_lax,
 	};
 
 	bpfilter_request_set_head(request, &init, sizeof(init));

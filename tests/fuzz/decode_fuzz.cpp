@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// libFuzzer target: a byte that says which layout (bit 0: of a 32-bit caller, bit 1: IPv6),
-// then any bytes as the payload of a SET_REPLACE.
+// libFuzzer target: a byte that says which layout (bit 0: of a 32-bit caller, bit 1: IPv6) and what
+// the kernel is lax about (from bit 2 on), then any bytes as the payload of a SET_REPLACE.
 //
 // What is accepted must come back the same: the listing, in the native layout and in that of
 // 32-bit callers, sent again with the header that GET_INFO gives, is accepted and is the
@@ -19,6 +19,8 @@
 #include "umh/core/blob/listing.h"
 #include "umh/core/blob/table.h"
 
+#include <bpfilter/pipe.h>
+
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -33,6 +35,7 @@ using namespace bpfilter;
 
 constexpr std::uint8_t compat_bit = 1;
 constexpr std::uint8_t ipv6_bit = 2;
+constexpr unsigned lax_shift = 2;
 
 std::vector<test::Payload> payloads(ir::Family family)
 {
@@ -60,6 +63,13 @@ std::vector<test::Payload> payloads(ir::Family family)
     list.push_back(chains.build());
 
     if (!ipv4) {
+        Blob unflagged(family);
+        for (Rule rule : {Rule().tcp(), Rule().protocol(17, true), Rule().icmp6({.type = 96})}) {
+            rule.ip6().flags = 0;
+            unflagged.rule("INPUT", rule.accept());
+        }
+        list.push_back(unflagged.build());
+
         Blob headers(family);
         for (const Rule &rule : test::header_rules())
             headers.rule("FORWARD", rule);
@@ -89,6 +99,9 @@ void write_seeds(const std::filesystem::path &directory)
         for (const auto &payload : payloads(family)) {
             const auto name = directory / ("seed" + std::to_string(number++));
             write_seed(name, bit, payload.bytes);
+            if (bit != 0)
+                write_seed(name.string() + "-lax", bit | BPFILTER_LAX_PROTOCOL << lax_shift,
+                           payload.bytes);
             write_seed(name.string() + "-compat", bit | compat_bit, test::narrow(payload).bytes);
         }
     }
@@ -168,14 +181,15 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *data, std::size_t size
     if (size == 0)
         return 0;
     const auto family = data[0] & ipv6_bit ? ir::Family::ipv6 : ir::Family::ipv4;
-    const auto layout = blob::find_layout(family, data[0] & compat_bit);
+    const std::uint32_t lax = data[0] >> lax_shift;
+    const auto layout = blob::find_layout(family, data[0] & compat_bit, lax);
     if (!layout)
         return 0;
     const auto table = blob::decode_replace(std::as_bytes(std::span(data + 1, size - 1)), **layout);
     if (!table)
         return 0;
-    expect_same(*table, **blob::find_layout(family, false));
+    expect_same(*table, **blob::find_layout(family, false, lax));
     if (!table->uses.of_kernel()) // which no 32-bit caller is shown
-        expect_same(*table, **blob::find_layout(family, true));
+        expect_same(*table, **blob::find_layout(family, true, lax));
     return 0;
 }

@@ -16,7 +16,7 @@ from lib.caller import (OLD_COUNTERS, SIZE, UNTOUCHED, Child, add_counters, get_
                         tables, works)
 from lib.check import expect, expect_equal, main, test
 
-MAJOR, MINOR = 2, 0  # of include/bpfilter/pipe.h
+MAJOR, MINOR = 2, 1  # of include/bpfilter/pipe.h
 
 
 @test

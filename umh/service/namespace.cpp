@@ -28,16 +28,18 @@ ir::Family family_of(const Request &request)
     return static_cast<ir::Family>(request.header.family);
 }
 
-Result<const blob::Layout *> layout_of(const Request &request)
+Result<const blob::Layout *> layout_of(const Request &request, const Settings &settings)
 {
-    return blob::find_layout(family_of(request), request.header.flags & BPFILTER_REQUEST_COMPAT);
+    return blob::find_layout(family_of(request), request.header.flags & BPFILTER_REQUEST_COMPAT,
+                             settings.lax);
 }
 
 // How to show a table to a caller. EINVAL: he is a 32-bit one, and how large the kernel's own
 // matches and targets are there the kernel alone knows.
-Result<const blob::Layout *> listing_layout(const Request &request, const TableState &state)
+Result<const blob::Layout *> listing_layout(const Request &request, const TableState &state,
+                                            const Settings &settings)
 {
-    auto layout = layout_of(request);
+    auto layout = layout_of(request, settings);
     if (layout && (*layout)->native && state.decoded.uses.of_kernel())
         return fail(EINVAL, fmt::format("table {} has matches or targets that the kernel runs: no "
                                         "32-bit caller can be shown it",
@@ -93,7 +95,7 @@ Result<TableState *> Namespace::table(const Request &request, std::string_view n
     const auto properties = blob::find_table(name);
     if (!properties)
         return fail(properties.error());
-    const auto layout = layout_of(request);
+    const auto layout = layout_of(request, settings_);
     if (!layout)
         return fail(layout.error());
     auto decoded = decode_initial(**properties, native(**layout));
@@ -138,7 +140,7 @@ Outcome Namespace::get_info(Request &request)
     const auto state = table(request, name_in(in->name));
     if (!state)
         return fail(state.error());
-    const auto layout = listing_layout(request, **state);
+    const auto layout = listing_layout(request, **state, settings_);
     if (!layout)
         return fail(layout.error());
     return blob::encode_info((*state)->decoded, **layout);
@@ -152,7 +154,7 @@ Outcome Namespace::get_entries(Request &request)
     const auto state = table(request, name_in(in->name));
     if (!state)
         return fail(state.error());
-    const auto layout = listing_layout(request, **state);
+    const auto layout = listing_layout(request, **state, settings_);
     if (!layout)
         return fail(layout.error());
     if (in->size != blob::entries_size((*state)->decoded, **layout))
@@ -190,7 +192,7 @@ Result<> Namespace::check_counters(const blob::DecodedTable &decoded) const
 
 Outcome Namespace::replace(Request &request)
 {
-    const auto layout = layout_of(request);
+    const auto layout = layout_of(request, settings_);
     if (!layout)
         return fail(layout.error());
     std::vector<blob::KernelEntry> checks;
@@ -230,7 +232,7 @@ Outcome Namespace::old_counters(Request &request)
 
 Outcome Namespace::add_counters(Request &request)
 {
-    const auto layout = layout_of(request);
+    const auto layout = layout_of(request, settings_);
     if (!layout)
         return fail(layout.error());
     const auto in = pipe::payload_as<CountersHeader>(request.payload());
@@ -260,7 +262,7 @@ Outcome Namespace::replay(Request &request)
     const auto in = pipe::payload_as<bpfilter_table_name>(request.payload());
     if (!in)
         return fail(in.error());
-    const auto layout = layout_of(request);
+    const auto layout = layout_of(request, settings_);
     if (!layout)
         return fail(layout.error());
     const auto properties = blob::find_table(name_in(in->name));

@@ -9,7 +9,9 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstddef>
 #include <iterator>
+#include <span>
 #include <tuple>
 
 namespace bpfilter::service {
@@ -63,15 +65,26 @@ std::shared_ptr<Namespace> Service::find_namespace(std::uint64_t netns)
     return slot;
 }
 
+// Of an older module it is shorter, and what is not there is 0.
+static Result<bpfilter_init> read_init(std::span<const std::byte> payload)
+{
+    std::array<std::byte, sizeof(bpfilter_init)> whole{};
+    if (payload.size() < offsetof(bpfilter_init, lax))
+        return fail(EPROTO, "an INIT that is too short");
+    std::ranges::copy(payload.first(std::min(payload.size(), whole.size())), whole.begin());
+    return pipe::payload_as<bpfilter_init>(whole);
+}
+
 Outcome Service::init(const Request &request)
 {
-    const auto in = pipe::payload_as<bpfilter_init>(request.payload());
+    const auto in = read_init(request.payload());
     if (!in)
         return fail(in.error());
     if (in->major != BPFILTER_PIPE_MAJOR)
         return fail(EPROTO, fmt::format("the module speaks version {} of the pipe, the helper {}",
                                         in->major, BPFILTER_PIPE_MAJOR));
     take(in->settings);
+    settings_.lax = in->lax;
     bpfilter_init out{};
     out.major = BPFILTER_PIPE_MAJOR;
     out.minor = std::min<__u32>(in->minor, BPFILTER_PIPE_MINOR);

@@ -14,6 +14,7 @@ struct Settings {
     std::atomic<bpfilter_xdp_mode> xdp = BPFILTER_XDP_OFF;
     std::atomic<__u32> rate = 0; // packets dropped in a second that make a flood
     std::atomic<bpfilter_form> form = BPFILTER_FORM_AUTO;
+    std::atomic<__u32> lax = 0; // a set of enum bpfilter_lax; once and for all
 };
 
 } // namespace bpfilter::service

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <errno.h>
 #include <linux/netfilter_ipv4/ip_tables.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -34,10 +35,14 @@ static void answer_init(const struct bpfilter_request_header *request,
 		.minor = told("minor") ? number : BPFILTER_PIPE_MINOR,
 		.threads = 16, /* it has one, but those that wait for it are not in its hands */
 	};
+	unsigned int size;
 
-	note("MODE xdp=%u\n", asked->settings.xdp);
+	/* Before minor version 1 there was less of it. */
+	size = init.minor ? sizeof(init) : offsetof(struct bpfilter_init, lax);
+
+	note("MODE xdp=%u lax=%u\n", asked->settings.xdp, asked->lax);
 	reply_with(request, 0, "", &init,
-		   request->reply_limit < sizeof(init) ? request->reply_limit : sizeof(init));
+		   request->reply_limit < size ? request->reply_limit : size);
 }
 
 static void answer_info(const struct bpfilter_request_header *request, const void *payload)

@@ -16,7 +16,7 @@
 _Static_assert(sizeof(struct bpfilter_request_header) == 40, "request");
 _Static_assert(sizeof(struct bpfilter_reply_header) == 24, "reply");
 _Static_assert(sizeof(struct bpfilter_settings) == 12, "settings");
-_Static_assert(sizeof(struct bpfilter_init) == 24, "init");
+_Static_assert(sizeof(struct bpfilter_init) == 28, "init");
 _Static_assert(sizeof(struct bpfilter_table_name) == 32, "table_name");
 _Static_assert(sizeof(struct bpfilter_get_entries) == 40, "get_entries");
 _Static_assert(sizeof(struct bpfilter_count) == 8, "count");

@@ -31,7 +31,7 @@ TEST(PipeLayout, StructuresHaveTheSizesOfTheProtocol)
     EXPECT_EQ(sizeof(bpfilter_request_header), 40u);
     EXPECT_EQ(sizeof(bpfilter_reply_header), 24u);
     EXPECT_EQ(sizeof(bpfilter_settings), 12u);
-    EXPECT_EQ(sizeof(bpfilter_init), 24u);
+    EXPECT_EQ(sizeof(bpfilter_init), 28u);
     EXPECT_EQ(sizeof(bpfilter_table_name), 32u);
     EXPECT_EQ(sizeof(bpfilter_get_entries), 40u);
     EXPECT_EQ(sizeof(bpfilter_count), 8u);

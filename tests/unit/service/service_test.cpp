@@ -139,12 +139,12 @@ protected:
     }
 
     static Outcome ask(Service &service, std::uint16_t opcode, std::span<const std::byte> payload,
-                       std::uint64_t netns = 1, std::uint16_t flags = 0)
+                       std::uint64_t netns = 1, std::uint16_t flags = 0, std::uint8_t family = 2)
     {
         Request request;
         request.header.opcode = opcode;
         request.header.netns = netns;
-        request.header.family = 2;
+        request.header.family = family;
         request.header.flags = flags;
         request.message = pipe::bytes_of(request.header);
         request.message.insert(request.message.end(), payload.begin(), payload.end());
@@ -202,6 +202,39 @@ TEST_P(ServiceTest, AgreesOnAVersion)
 
     in.major = BPFILTER_PIPE_MAJOR + 1;
     EXPECT_EQ(ask(BPFILTER_OP_INIT, pipe::bytes_of(in), 0).error().code, EPROTO);
+}
+
+// By what becomes of a rule of IPv6 that says -p tcp, but not with the flag.
+TEST_P(ServiceTest, IsToldWhatTheKernelIsLaxAbout)
+{
+    bpfilter_init in{};
+    in.major = BPFILTER_PIPE_MAJOR;
+    in.minor = BPFILTER_PIPE_MINOR;
+    in.settings.form = GetParam();
+    const auto flags_with = [&](std::span<const std::byte> init) {
+        NotingKernel kernel;
+        Service service(kernel, 16);
+        EXPECT_TRUE(ask(service, BPFILTER_OP_INIT, init, 0));
+        Rule rule = Rule().protocol(6);
+        rule.ip6().flags = 0;
+        Blob blob(ir::Family::ipv6);
+        const auto payload = blob.rule("INPUT", rule).build(4);
+        EXPECT_TRUE(ask(service, BPFILTER_OP_REPLACE, payload.bytes, 1, 0, 10));
+        bpfilter_get_entries get{};
+        std::strcpy(get.name, "filter");
+        get.size = static_cast<__u32>(payload.bytes.size() - payload.header);
+        const auto entries =
+            ask(service, BPFILTER_OP_GET_ENTRIES, pipe::bytes_of(get), 1, 0, 10).value();
+        return load<std::uint8_t>(entries, offsetof(ip6t_ip6, flags));
+    };
+    EXPECT_EQ(flags_with(pipe::bytes_of(in)), IP6T_F_PROTO);
+    in.lax = BPFILTER_LAX_PROTOCOL;
+    const pipe::Buffer told = pipe::bytes_of(in);
+    EXPECT_EQ(flags_with(told), 0);
+    // An older module does not say.
+    const auto older = std::span<const std::byte>(told).first(offsetof(bpfilter_init, lax));
+    EXPECT_EQ(flags_with(older), IP6T_F_PROTO);
+    EXPECT_EQ(ask(BPFILTER_OP_INIT, older.first(older.size() - 1), 0).error().code, EPROTO);
 }
 
 TEST_P(ServiceTest, RefusesWhatItDoesNotKnow)

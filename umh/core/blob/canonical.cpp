@@ -20,7 +20,7 @@ void put_entry(MutableBytes blob, const Entry &entry, const Layout &layout, std:
 {
     store_bytes(blob, 0, slice(entry.bytes(), 0, layout.counters));
     store(blob, layout.comefrom, reach);
-    if (entry.protocol() != 0)
+    if (entry.protocol() != 0 && !layout.lax_protocol)
         blob[layout.flags] |= std::byte{layout.protocol_flag};
 }
 

@@ -14,7 +14,8 @@
 namespace bpfilter::blob {
 
 // All bytes up to the counters as the caller gave them, but for `comefrom`, which is the
-// mask of hooks in `reach`, and IPv6's flag that a protocol is asked, if one is given; counters
+// mask of hooks in `reach`, and IPv6's flag that a protocol is asked, which is set if one is given
+// (but see Layout::protocol_flag); counters
 // zero; of each extension size, name, revision, and the payload as far as users may see it; those
 // of the kernel's as they are; all else zero.
 //

@@ -121,6 +121,12 @@ bool Entry::protocol_inverted() const
     return load<std::uint8_t>(bytes_, layout_->inversion) & layout_->inverted_protocol;
 }
 
+bool Entry::protocol_unasked() const
+{
+    const auto flags = load<std::uint8_t>(bytes_, layout_->flags);
+    return layout_->lax_protocol && protocol() != 0 && !(flags & layout_->protocol_flag);
+}
+
 bool Entry::go_to() const
 {
     return load<std::uint8_t>(bytes_, layout_->flags) & layout_->goto_flag;

@@ -31,6 +31,8 @@ public:
     std::string ip_text() const { return layout_->ip_text(ip()); }
     std::uint16_t protocol() const;
     bool protocol_inverted() const;
+    // It names a protocol, which this kernel does not take for asking for it.
+    bool protocol_unasked() const;
     bool go_to() const;
 
     std::size_t target_offset() const;

@@ -20,6 +20,16 @@ namespace {
 
 constexpr std::size_t address_size = sizeof(in6_addr);
 
+std::uint16_t protocol_of(Bytes ip)
+{
+    return load<std::uint16_t>(ip, offsetof(ip6t_ip6, proto));
+}
+
+bool has_protocol_flag(Bytes ip)
+{
+    return (load<std::uint8_t>(ip, offsetof(ip6t_ip6, flags)) & IP6T_F_PROTO) != 0;
+}
+
 // The length of the prefix that this mask is, if it is one.
 std::optional<unsigned> prefix_of(const in6_addr &mask)
 {
@@ -48,12 +58,9 @@ std::string address_text(const char *option, Bytes ip, std::size_t value, std::s
             (prefix ? std::to_string(*prefix) : extension::ipv6_address_text(mask_address)));
 }
 
-} // namespace
-
-ir::Conditions ipv6_conditions(Bytes ip)
+ir::Conditions conditions_of(Bytes ip, bool asks_protocol)
 {
     const auto inverted = load<std::uint8_t>(ip, offsetof(ip6t_ip6, invflags));
-    const auto flags = load<std::uint8_t>(ip, offsetof(ip6t_ip6, flags));
     const auto inverts = [inverted](unsigned flag) { return (inverted & flag) != 0; };
     ir::Conditions conditions;
 
@@ -69,22 +76,34 @@ ir::Conditions ipv6_conditions(Bytes ip)
                   offsetof(ip6t_ip6, outiface_mask), inverts(IP6T_INV_VIA_OUT));
     if (never(conditions))
         return {ir::Never{}};
+    if (!asks_protocol)
+        return conditions;
 
     // Asked even where the answer is known: the packet is dropped if it has no such header.
     // Protocol 0 matches all others, inverted or not.
-    const auto protocol = load<std::uint16_t>(ip, offsetof(ip6t_ip6, proto));
-    if (protocol != 0 || (flags & IP6T_F_PROTO))
-        conditions.emplace_back(ir::Require{ir::Field::transport});
-    if (protocol != 0)
+    conditions.emplace_back(ir::Require{ir::Field::transport});
+    if (const auto protocol = protocol_of(ip); protocol != 0)
         ask_number(conditions, ir::Field::protocol, protocol, inverts(IP6T_INV_PROTO));
     return conditions;
+}
+
+} // namespace
+
+ir::Conditions ipv6_conditions(Bytes ip)
+{
+    return conditions_of(ip, has_protocol_flag(ip) || protocol_of(ip) != 0);
+}
+
+ir::Conditions ipv6_lax_conditions(Bytes ip)
+{
+    return conditions_of(ip, has_protocol_flag(ip));
 }
 
 std::string ipv6_text(Bytes ip)
 {
     const auto inverted = load<std::uint8_t>(ip, offsetof(ip6t_ip6, invflags));
     const auto flags = load<std::uint8_t>(ip, offsetof(ip6t_ip6, flags));
-    const auto protocol = load<std::uint16_t>(ip, offsetof(ip6t_ip6, proto));
+    const auto protocol = protocol_of(ip);
     const auto inverts = [inverted](unsigned flag) { return (inverted & flag) != 0; };
 
     std::string text = address_text("-s", ip, offsetof(ip6t_ip6, src), offsetof(ip6t_ip6, smsk),

@@ -12,6 +12,8 @@
 namespace bpfilter::blob {
 
 ir::Conditions ipv6_conditions(Bytes ip);
+// Of a kernel for which a protocol is asked by the flag alone.
+ir::Conditions ipv6_lax_conditions(Bytes ip);
 std::string ipv6_text(Bytes ip);
 
 } // namespace bpfilter::blob

@@ -9,6 +9,8 @@
 #include <linux/netfilter_ipv4/ip_tables.h>
 #include <linux/netfilter_ipv6/ip6_tables.h>
 
+#include <bpfilter/pipe.h>
+
 #include <cerrno>
 
 namespace bpfilter::blob {
@@ -81,8 +83,19 @@ constexpr Layout ipv6{
     .ip_text = ipv6_text,
 };
 
+constexpr Layout lax_of(const Layout &strict)
+{
+    Layout lax = strict;
+    lax.lax_protocol = true;
+    lax.ip_conditions = ipv6_lax_conditions;
+    return lax;
+}
+
+constexpr Layout ipv6_lax = lax_of(ipv6);
+
 constexpr Layout ipv4_compat = compat_of(ipv4);
 constexpr Layout ipv6_compat = compat_of(ipv6);
+constexpr Layout ipv6_lax_compat = compat_of(ipv6_lax);
 
 static_assert(offsetof(ipt_entry, ip) == 0);
 static_assert(offsetof(ip6t_entry, ipv6) == 0);
@@ -105,12 +118,15 @@ static_assert(NF_INET_NUMHOOKS == ir::hook_count);
 
 } // namespace
 
-Result<const Layout *> find_layout(ir::Family family, bool compat)
+Result<const Layout *> find_layout(ir::Family family, bool compat, std::uint32_t lax)
 {
+    const bool lax_protocol = (lax & BPFILTER_LAX_PROTOCOL) != 0;
     switch (family) {
     case ir::Family::ipv4:
         return compat ? &ipv4_compat : &ipv4;
     case ir::Family::ipv6:
+        if (lax_protocol)
+            return compat ? &ipv6_lax_compat : &ipv6_lax;
         return compat ? &ipv6_compat : &ipv6;
     }
     return fail(EINVAL, "this protocol family is not supported");

@@ -54,8 +54,11 @@ struct Layout {
     std::size_t inversion;
     std::uint8_t inversion_mask;
     std::uint8_t inverted_protocol;
-    std::size_t protocol;       // u16
-    std::uint8_t protocol_flag; // of flags, set by the kernel if there is a protocol
+    std::size_t protocol; // u16
+    // Of flags: a protocol is asked for. The kernel sets it where one is named, unless it is lax
+    // about it (BPFILTER_LAX_PROTOCOL). 0: there is no such flag.
+    std::uint8_t protocol_flag;
+    bool lax_protocol = false;
 
     // The questions of the conditional part, in the order in which ip_tables asks them. A
     // part that can never match, whatever the packet, gives one Never.
@@ -86,8 +89,8 @@ inline constexpr std::size_t max_table_size = 512UL * 1024 * 1024;
 // A hook that a table does not have, in hook_entry and underflow.
 inline constexpr std::uint32_t no_offset = 0xffffffff;
 
-// The layout of a caller's structures; `compat`: the caller is 32-bit. EINVAL if the helper
-// does not know it.
-Result<const Layout *> find_layout(ir::Family family, bool compat);
+// The layout of a caller's structures; `compat`: the caller is 32-bit; `lax`: what the kernel is
+// lax about, a set of enum bpfilter_lax (bpfilter/pipe.h). EINVAL if the helper does not know it.
+Result<const Layout *> find_layout(ir::Family family, bool compat, std::uint32_t lax = 0);
 
 } // namespace bpfilter::blob

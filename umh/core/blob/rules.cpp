@@ -4,8 +4,10 @@
 #include "umh/core/blob/conditional.h"
 #include "umh/core/extension/text.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
+#include <variant>
 
 namespace bpfilter::blob {
 
@@ -33,13 +35,17 @@ public:
     Decoder(const RuleContext &context, const Uses *known, std::vector<KernelEntry> &checks)
         : context_(context), family_(context.layout.family), known_(known), checks_(checks)
     {
+        tells_transport_ =
+            !known && std::ranges::any_of(context.entries.list, [this](const Entry &entry) {
+                return entry.protocol_unasked() && uses_kernel(entry);
+            });
     }
 
     Result<ir::Rule> rule(RuleId id)
     {
         const Entry &entry = context_.entries.list[id];
         ir::Rule rule{
-            .id = id, .conditions = entry.ip_conditions(), .verdict = ir::Drop{}, .text = {}};
+            .id = id, .conditions = ip_conditions(entry), .verdict = ir::Drop{}, .text = {}};
         const bool asks = !never(rule.conditions);
         begin_instances(id);
         Result<> checked;
@@ -71,6 +77,22 @@ public:
     Uses take_uses() && { return std::move(found_); }
 
 private:
+    // The kernel's own matches in a rule that asks for no protocol are told what was found for a
+    // rule before, so it must learn of each that asks.
+    ir::Conditions ip_conditions(const Entry &entry) const
+    {
+        ir::Conditions asked = entry.ip_conditions();
+        if (!tells_transport_)
+            return asked;
+        ir::Conditions told;
+        for (const ir::Condition &condition : asked) {
+            told.push_back(condition);
+            if (std::holds_alternative<ir::Require>(condition)) // of the IP part: transport
+                told.emplace_back(ir::Kernel{ir::Kernel::transport});
+        }
+        return told;
+    }
+
     // Does the kernel check this entry? Then its matches and its target have numbers.
     void begin_instances(RuleId id)
     {
@@ -84,20 +106,38 @@ private:
     {
         bool some = false;
         entry.each_match([&](const ExtensionView &view, std::size_t) {
-            const auto found = look_up(view);
+            const auto found = look_up(entry, view);
             some = is_of_kernel(found) || (found && (*found)->kernel_checks);
             return !some;
         });
         return some || is_of_kernel(find_target(family_, entry.target()));
     }
 
+    bool has_size(const ExtensionView &view, const MatchExtension &row) const
+    {
+        return view.payload().size() == context_.layout.align(row.size);
+    }
+
+    // Does it look into the transport header, and finds the IPv6 header there? Of that we have no
+    // fields.
+    bool is_misplaced(const Entry &entry, const ExtensionView &view,
+                      const MatchExtension &row) const
+    {
+        if (!entry.protocol_unasked() || !has_size(view, row))
+            return false;
+        const auto meaning = row.read(view.payload());
+        return meaning && parts_of(meaning->conditions).has(ir::Part::transport);
+    }
+
     // ENOENT: it is the kernel's.
-    Result<const MatchExtension *> look_up(const ExtensionView &view) const
+    Result<const MatchExtension *> look_up(const Entry &entry, const ExtensionView &view) const
     {
         auto found = find_match(family_, view);
-        if (found && (*found)->is_left &&
-            view.payload().size() == context_.layout.align((*found)->size) &&
-            (*found)->is_left(view.payload()))
+        if (!found)
+            return found;
+        const MatchExtension &row = **found;
+        const bool left = row.is_left && has_size(view, row) && row.is_left(view.payload());
+        if (left || is_misplaced(entry, view, row))
             return fail(ENOENT);
         return found;
     }
@@ -120,7 +160,7 @@ private:
         if (!match)
             return fail(match.error());
         const MatchExtension &row = **match;
-        if (row.kernel_checks && !counts_)
+        if (!counts_ && (row.kernel_checks || is_misplaced(context_.entries.list[id], view, row)))
             return fail(ENOENT, extension::describe("match", row) + ": not for 32-bit callers");
         found_.add(&row);
         if (auto right = check("match", row, id, view); !right)
@@ -160,7 +200,7 @@ private:
     {
         if (known_)
             return known_->match(id, n);
-        return look_up(view);
+        return look_up(context_.entries.list[id], view);
     }
 
     Result<const TargetExtension *> find(RuleId id, const ExtensionView &view) const
@@ -188,6 +228,7 @@ private:
     ir::Family family_;
     const Uses *known_;
     std::vector<KernelEntry> &checks_;
+    bool tells_transport_ = false;
     bool counts_ = false; // this entry is one that the kernel checks
     std::uint32_t instances_ = 0;
     Uses found_;

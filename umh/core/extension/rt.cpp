@@ -16,13 +16,18 @@ namespace bpfilter::extension {
 
 namespace {
 
+bool asks_for_none(const ip6t_rt &rt)
+{
+    return (rt.flags & IP6T_RT_FST_MASK) != 0 && rt.addrnr == 0;
+}
+
 std::string wrong_rt(const ip6t_rt &rt)
 {
     if (rt.invflags & ~IP6T_RT_INV_MASK)
         return "unknown inversion flags";
     if (rt.addrnr > IP6T_RT_HOPS)
         return "too many addresses";
-    if ((rt.flags & IP6T_RT_FST_MASK) && rt.addrnr == 0)
+    if (asks_for_none(rt))
         return "a list of no addresses";
     if ((rt.flags & (IP6T_RT_RES | IP6T_RT_FST_MASK)) &&
         (!(rt.flags & IP6T_RT_TYP) || rt.rt_type != 0 || (rt.invflags & IP6T_RT_INV_TYP)))
@@ -84,11 +89,18 @@ std::string rt_text(const ip6t_rt &rt)
     return text;
 }
 
+// Some kernels refuse a list of no addresses, others compare the first of them all the same.
+bool is_left(Bytes payload)
+{
+    return asks_for_none(load<ip6t_rt>(payload, 0));
+}
+
 } // namespace
 
 constexpr MatchExtension rt_match{
     {.name = "rt", .family = ir::Family::ipv6, .size = sizeof(ip6t_rt)},
     reader<wrong_rt, lower_rt, rt_text>,
+    is_left,
 };
 
 } // namespace bpfilter::extension

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "umh/core/ir/conditions.h"
 
+#include <bpfilter/context.h>
+
 #include <fmt/format.h>
 
 #include <algorithm>
 
 namespace bpfilter::ir {
+
+static_assert(Kernel::transport == BPFILTER_CALL_TRANSPORT);
 
 namespace {
 
@@ -86,6 +90,8 @@ struct Text {
 
     std::string operator()(const Kernel &kernel) const
     {
+        if (kernel.instance == Kernel::transport)
+            return "kernel transport";
         return fmt::format("kernel {}", kernel.instance);
     }
 

@@ -77,8 +77,12 @@ struct Listed {
 };
 
 // What a match of the kernel's own says, which is instance n of the table. Each time it is asked it
-// may answer otherwise, or drop the packet.
+// may answer otherwise, or drop the packet. Or `transport`, which is no instance: that the kernel
+// look for the transport header, as it does for a rule that asks for a protocol; what it finds of
+// the fragment is what instances in rules that do not are told. As Require transport otherwise.
 struct Kernel {
+    static constexpr std::uint32_t transport = 0xffffffff; // BPFILTER_CALL_TRANSPORT
+
     std::uint32_t instance = 0;
     bool operator==(const Kernel &) const = default;
 };

@@ -84,11 +84,16 @@ TEST(Rt, Refused)
     EXPECT_EQ(error([](ip6t_rt &) {}), 0);
     EXPECT_EQ(error([](ip6t_rt &rt) { rt.invflags = 8; }), EINVAL);
     EXPECT_EQ(error([](ip6t_rt &rt) { rt.addrnr = 17; }), EINVAL);
-    EXPECT_EQ(error([](ip6t_rt &rt) { rt.addrnr = 0; }), EINVAL);
+    EXPECT_EQ(error([](ip6t_rt &rt) { rt.addrnr = 0; }), ENOENT) << "as the kernel has it";
     EXPECT_EQ(error([](ip6t_rt &rt) { rt.rt_type = 2; }), EINVAL);
     EXPECT_EQ(error([](ip6t_rt &rt) { rt.invflags = IP6T_RT_INV_TYP; }), EINVAL);
     EXPECT_EQ(error([](ip6t_rt &rt) { rt.flags = IP6T_RT_RES; }), EINVAL);
     EXPECT_EQ(error([](ip6t_rt &rt) { rt.flags = IP6T_RT_FST_NSTRICT; }), EINVAL);
+    EXPECT_EQ(error([](ip6t_rt &rt) {
+                  rt.flags = IP6T_RT_TYP | IP6T_RT_FST_NSTRICT;
+                  rt.addrnr = 0;
+              }),
+              ENOENT);
     EXPECT_EQ(error([](ip6t_rt &rt) { rt.flags = IP6T_RT_SGS; }), 0);
 }
 
