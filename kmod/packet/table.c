@@ -16,6 +16,17 @@
 DEFINE_MUTEX(bpfilter_tables_mutex);
 static LIST_HEAD(all_tables);
 
+/* So many tables are looked at before whoever waits for the mutex has it. */
+#define VISITS_AT_ONCE 64
+
+/* Somebody on his way through all tables: where he goes on when he has the mutex again. */
+struct walk {
+	struct list_head list; /* of walks */
+	struct list_head *next; /* of all_tables */
+};
+
+static LIST_HEAD(walks);
+
 struct bpfilter_version *bpfilter_table_version_of(const struct bpfilter_table *table)
 {
 	return rcu_dereference_protected(table->version, lockdep_is_held(&bpfilter_tables_mutex));
@@ -45,18 +56,55 @@ struct bpfilter_version *bpfilter_table_version(struct net *net, u8 family, cons
 	return version;
 }
 
-bool bpfilter_table_each_watched(void (*visit)(struct bpfilter_table *table))
+/* Up to so many tables; are there any that are watched? */
+static bool visit_some(struct walk *walk, void (*visit)(struct bpfilter_table *table))
 {
-	struct bpfilter_table *table;
 	bool any = false;
+	int i;
 
-	mutex_lock(&bpfilter_tables_mutex);
-	list_for_each_entry(table, &all_tables, in_all) {
+	lockdep_assert_held(&bpfilter_tables_mutex);
+	for (i = 0; i < VISITS_AT_ONCE && walk->next != &all_tables; i++) {
+		struct bpfilter_table *table =
+			list_entry(walk->next, struct bpfilter_table, in_all);
+
+		walk->next = walk->next->next;
 		if (!bpfilter_table_version_of(table)->watch && !bpfilter_net_has_links(table->net))
 			continue;
 		visit(table);
 		any = true;
 	}
+	return any;
+}
+
+/* No walk goes on at a table that is taken out. */
+static void pass_by(const struct bpfilter_table *table)
+{
+	struct walk *walk;
+
+	list_for_each_entry(walk, &walks, list)
+		if (walk->next == &table->in_all)
+			walk->next = table->in_all.next;
+}
+
+/* There may be tens of thousands, and commits wait for the mutex. */
+bool bpfilter_table_each_watched(void (*visit)(struct bpfilter_table *table))
+{
+	struct walk walk;
+	bool any = false, more;
+
+	mutex_lock(&bpfilter_tables_mutex);
+	walk.next = all_tables.next;
+	list_add(&walk.list, &walks);
+	for (;;) {
+		any |= visit_some(&walk, visit);
+		more = walk.next != &all_tables;
+		if (!more)
+			break;
+		mutex_unlock(&bpfilter_tables_mutex);
+		cond_resched();
+		mutex_lock(&bpfilter_tables_mutex);
+	}
+	list_del(&walk.list);
 	mutex_unlock(&bpfilter_tables_mutex);
 	return any;
 }
@@ -143,6 +191,7 @@ static void end(struct bpfilter_table *table)
 
 	mutex_lock(&bpfilter_tables_mutex);
 	version = bpfilter_table_version_of(table);
+	pass_by(table);
 	list_del(&table->in_net);
 	list_del(&table->in_all);
 	mutex_unlock(&bpfilter_tables_mutex);
