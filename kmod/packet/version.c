@@ -3,6 +3,7 @@
 #include <linux/file.h>
 #include <linux/filter.h>
 #include <linux/kallsyms.h>
+#include <linux/log2.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
@@ -252,13 +253,30 @@ unsigned long bpfilter_memory_of_program(const struct bpf_prog *program)
 	return bytes;
 }
 
+/* Its file, its number, its area of addresses, and what of it is none of its elements. */
+#define MAP 1024
+/* What the allocator notes of each four bytes of what it gives for each CPU: whose they are. */
+#define PERCPU_UNIT 4
+
+/* As bpf_map_area_alloc() has it: small ones from a slab, others as pages. */
+static unsigned long memory_of_area(unsigned long bytes)
+{
+	return bytes <= PAGE_SIZE << PAGE_ALLOC_COSTLY_ORDER ? roundup_pow_of_two(bytes) :
+							       PAGE_ALIGN(bytes);
+}
+
+/* As array_map_alloc() makes it. One that can be mapped begins on a page of its own. */
 static unsigned long memory_of_map(const struct bpf_map *map)
 {
-	const unsigned long copies =
-		map->map_type == BPF_MAP_TYPE_PERCPU_ARRAY ? num_possible_cpus() : 1;
+	const unsigned long size = round_up(map->value_size, 8), count = map->max_entries;
+	const unsigned long noted = size / PERCPU_UNIT * sizeof(void *);
 
-	return PAGE_SIZE +
-	       map->max_entries * (copies * round_up(map->value_size, 8) + sizeof(void *));
+	if (map->map_type == BPF_MAP_TYPE_PERCPU_ARRAY)
+		return MAP + memory_of_area(sizeof(struct bpf_array) + count * sizeof(void *)) +
+		       count * (num_possible_cpus() * size + noted);
+	if (map->map_flags & BPF_F_MMAPABLE)
+		return MAP + PAGE_ALIGN(sizeof(struct bpf_array)) + PAGE_ALIGN(count * size);
+	return MAP + memory_of_area(sizeof(struct bpf_array) + count * size);
 }
 
 static unsigned long memory_of(const struct bpfilter_version *version)
