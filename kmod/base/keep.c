@@ -114,23 +114,45 @@ static unsigned long limit(void)
 	return mebibytes ? mebibytes << 20 : totalram_pages() / SHARE_OF_MEMORY * PAGE_SIZE;
 }
 
-int bpfilter_keeper_charge(struct bpfilter_keeper *keeper, unsigned long bytes,
-			   unsigned long instead)
+/*
+ * Who has too much already, since there was more to be had, may have less; once what the last
+ * such change took out of force is gone.
+ */
+static int fits(const struct bpfilter_keeper *keeper, unsigned long all, unsigned long bytes,
+		unsigned long instead)
 {
-	if (!keeper)
+	if (all - instead <= limit() || (bytes <= instead && !atomic_read(&keeper->retired)))
 		return 0;
-	if (atomic_long_add_return(bytes, &keeper->bytes) - instead <= limit())
-		return 0;
-	/*
-	 * Who has too much already, since there was more to be had, may have less; once what the
-	 * last such change took out of force is gone.
-	 */
-	if (bytes <= instead && !atomic_read(&keeper->retired))
-		return 0;
-	atomic_long_sub(bytes, &keeper->bytes);
 	pr_info_ratelimited("the tables of one user would take more than %lu MiB\n",
 			    limit() >> 20);
 	return -ENOMEM;
+}
+
+int bpfilter_keeper_charge(struct bpfilter_keeper *keeper, unsigned long bytes,
+			   unsigned long instead)
+{
+	int error;
+
+	if (!keeper)
+		return 0;
+	error = fits(keeper, atomic_long_add_return(bytes, &keeper->bytes), bytes, instead);
+	if (error)
+		atomic_long_sub(bytes, &keeper->bytes);
+	return error;
+}
+
+int bpfilter_keeper_room(const struct bpfilter_keeper *keeper, unsigned long bytes,
+			 unsigned long instead)
+{
+	if (!keeper)
+		return 0;
+	return fits(keeper, atomic_long_read(&keeper->bytes) + bytes, bytes, instead);
+}
+
+void bpfilter_keeper_add(struct bpfilter_keeper *keeper, unsigned long bytes)
+{
+	if (keeper)
+		atomic_long_add(bytes, &keeper->bytes);
 }
 
 void bpfilter_charge_retire(struct bpfilter_charge *charge)

@@ -39,6 +39,11 @@ int bpfilter_keeper_charge(struct bpfilter_keeper *keeper, unsigned long bytes,
 void bpfilter_charge_retire(struct bpfilter_charge *charge);
 /* It is gone. */
 void bpfilter_charge_end(const struct bpfilter_charge *charge);
+/* The same, but only asked for. */
+int bpfilter_keeper_room(const struct bpfilter_keeper *keeper, unsigned long bytes,
+			 unsigned long instead);
+/* He has them, whatever he may have. */
+void bpfilter_keeper_add(struct bpfilter_keeper *keeper, unsigned long bytes);
 /* One more link at XDP, of which a user may have so many in all his namespaces. */
 bool bpfilter_keeper_take_link(struct bpfilter_keeper *keeper);
 void bpfilter_keeper_drop_link(struct bpfilter_keeper *keeper);

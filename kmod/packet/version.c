@@ -13,6 +13,7 @@
 
 #include "base/compat.h"
 #include "base/keep.h"
+#include "base/stake.h"
 #include "packet/instance.h"
 #include "packet/nat.h"
 #include "packet/quirk.h"
@@ -293,27 +294,64 @@ static unsigned long memory_of(const struct bpfilter_version *version)
 }
 
 /* What many tables share is on nobody's account: of the first that is kept counts its part. */
-static unsigned long memory_of_records(const struct bpfilter_version *version, u32 share)
+static unsigned long memory_of_records(struct bpfilter_version *version, u32 share)
 {
-	unsigned long bytes = 0;
+	unsigned long bytes;
 	u32 i;
 
-	for (i = 0; i < version->kept_count; i++) {
-		const unsigned long all = memory_of_map(version->kept[i]->private_data);
+	if (!version->kept_count)
+		return 0;
+	version->share = min_t(unsigned long, memory_of_map(version->kept[0]->private_data), share);
+	bytes = version->share;
+	for (i = 1; i < version->kept_count; i++)
+		bytes += memory_of_map(version->kept[i]->private_data);
+	return bytes;
+}
 
-		bytes += i ? all : min_t(unsigned long, all, share);
+/* What the helper that made it has once for all such tables, and who has only this of it. */
+static unsigned long memory_of_helper(const struct bpfilter_version *version)
+{
+	unsigned long bytes = memory_of_map(version->kept[0]->private_data) +
+			      memory_of_map(version->context_map);
+	u32 i, j;
+
+	for (i = 0; i < BPFILTER_HOOKS_MAX; i++) {
+		for (j = 0; j < i && version->program[j] != version->program[i]; j++)
+			;
+		if (j == i && version->program[i])
+			bytes += bpfilter_memory_of_program(version->program[i]);
 	}
 	return bytes;
+}
+
+/* In an arena, of which he may be the last one to have a table there. */
+static int take_stake(struct bpfilter_version *version, struct bpfilter_keeper *keeper)
+{
+	if (!keeper || !version->element_size || !version->kept_count)
+		return 0;
+	version->stake = bpfilter_stake_take(keeper, version->kept[0]->private_data,
+					     memory_of_helper(version), version->share);
+	return version->stake ? 0 : -ENOMEM;
+}
+
+unsigned long bpfilter_version_account(const struct bpfilter_version *version)
+{
+	return version ? version->charge.bytes + bpfilter_stake_rest(version->stake) : 0;
 }
 
 int bpfilter_version_charge(struct bpfilter_version *version, struct bpfilter_keeper *keeper,
 			    unsigned long more, const struct bpfilter_version *old)
 {
 	const unsigned long bytes = version->charge.bytes + more;
-	int error = bpfilter_keeper_charge(keeper, bytes, old ? old->charge.bytes : 0);
+	int error = bpfilter_keeper_charge(keeper, bytes, bpfilter_version_account(old));
 
 	if (error)
 		return error;
+	error = take_stake(version, keeper);
+	if (error) {
+		bpfilter_keeper_uncharge(keeper, bytes);
+		return error;
+	}
 	version->charge.bytes = bytes;
 	version->charge.keeper = bpfilter_keeper_share(keeper);
 	return 0;
@@ -385,6 +423,8 @@ void bpfilter_version_put(struct bpfilter_version *version)
 
 	if (!version || !refcount_dec_and_test(&version->refs))
 		return;
+	/* While the arena is still this one. */
+	version->charge.bytes += bpfilter_stake_leave(version->stake, version->share);
 	for (i = 0; i < BPFILTER_HOOKS_MAX; i++)
 		if (version->program[i])
 			put_fixed(version->program[i]);

@@ -17,11 +17,14 @@
 struct bpf_map;
 struct bpf_prog;
 struct bpfilter_instances;
+struct bpfilter_stake;
 struct file;
 
 struct bpfilter_version {
 	refcount_t refs;
 	struct bpfilter_charge charge; /* for its programs, maps, payload and instances */
+	struct bpfilter_stake *stake; /* in the arena that it is in, or NULL */
+	unsigned long share; /* of that arena, for which it is charged */
 	struct bpf_prog *program[BPFILTER_HOOKS_MAX]; /* by hook number */
 	struct bpf_map *context_map; /* or NULL */
 	struct bpfilter_context __percpu *context; /* element 0 of it */
@@ -72,6 +75,8 @@ int bpfilter_version_charge(struct bpfilter_version *version, struct bpfilter_ke
 bool bpfilter_version_pin(const struct bpfilter_version *old, const struct bpfilter_version *new);
 void bpfilter_version_unpin(const struct bpfilter_version *old,
 			    const struct bpfilter_version *new);
+/* What goes from the account with it, if nothing takes its place. */
+unsigned long bpfilter_version_account(const struct bpfilter_version *version);
 struct bpfilter_version *bpfilter_version_get(struct bpfilter_version *version);
 /* A grace period behind the moment it went out of force, its instances go. Sleeps. */
 void bpfilter_version_end(struct bpfilter_version *version);

@@ -8,6 +8,7 @@
 #include <linux/workqueue.h>
 
 #include "base/settings.h"
+#include "base/stake.h"
 #include "packet/table.h"
 #include "pipe/helper.h"
 #include "pipe/image.h"
@@ -208,6 +209,8 @@ static int start_session(void)
 	if (!session)
 		return -ENOMEM;
 	session->image = image;
+	/* Arenas that there are now are nobody's. */
+	bpfilter_stake_orphan();
 	error = attach_and_execute(session);
 	bpfilter_session_put(session);
 	return error;
