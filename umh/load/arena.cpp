@@ -23,6 +23,9 @@ constexpr std::uint32_t bits_max = 29; // a place is less than 2^29 from a point
 constexpr std::uint32_t slack = 4096;  // behind the end: a walker reads on a little
 constexpr std::uint32_t lead = 64;     // for the number of the layout
 constexpr std::size_t large = 8 << 20; // a table of so many bytes has an arena for itself
+// When their helper is dead, the last table in one keeps all of it. No less than for two tables.
+constexpr std::uint32_t shared_bits_max = 25;
+static_assert(2 * large + lead <= std::size_t{1} << shared_bits_max);
 
 // A few kinds of programs, not one for each set of parts: that for nothing, and with or without
 // names of devices those for addresses (and for the protocol, which IPv4 has beside them) and for
@@ -235,7 +238,7 @@ Result<> Arenas::grow(std::size_t size)
     const std::size_t wanted = std::max(2 * size + lead, taken / 2);
     const std::uint32_t bits =
         std::max(first_bits_, static_cast<std::uint32_t>(std::bit_width(wanted - 1)));
-    auto arena = Arena::make(elements_, std::min(bits, bits_max));
+    auto arena = Arena::make(elements_, std::min(bits, shared_bits_max));
     if (!arena)
         return fail(std::move(arena.error()));
     arenas_.push_back(std::move(*arena));

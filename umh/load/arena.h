@@ -131,6 +131,8 @@ public:
 
     // ENOMEM: more than an arena can be.
     Result<Block> take(std::size_t size);
+    // Block::account() of what that gives.
+    static std::size_t account(std::size_t size);
     [[nodiscard]] int elements() const { return elements_.map.get(); }
     [[nodiscard]] std::size_t count();
     // Those in which nothing is left go now, not with the next table.

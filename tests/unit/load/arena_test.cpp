@@ -65,6 +65,18 @@ TEST_F(ArenaTest, DoesNotGrowWithReplaces)
     EXPECT_EQ(in_force->arena().bits(), bits);
 }
 
+// When its helper is dead, all of an arena stays for the last table in it, however small.
+TEST_F(ArenaTest, NoneThatIsSharedIsHuge)
+{
+    std::vector<Block> blocks;
+    for (int i = 0; i < 11; ++i) {
+        auto block = arenas.take(7 << 20);
+        ASSERT_TRUE(block);
+        EXPECT_LE(block->arena().bits(), 25U);
+        blocks.push_back(std::move(*block));
+    }
+}
+
 // It shares none, is on its user's account as a whole, and leaves nothing behind.
 TEST_F(ArenaTest, ALargeTableIsAlone)
 {
