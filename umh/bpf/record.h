@@ -55,7 +55,7 @@ struct bpfilter_record {
 
 struct bpfilter_jump {
 	__u32 slot;   /* * 16 */
-	__u32 target; /* a record */
+	__u32 target; /* a record; of the other way, so much further */
 	__u32 unused[2];
 };
 
@@ -138,6 +138,6 @@ enum bpfilter_odd {
 };
 
 /* The first number in an arena. Whoever finds another one knows nothing of what is in it. */
-#define BPFILTER_ARENA_LAYOUT 2
+#define BPFILTER_ARENA_LAYOUT 3
 
 #endif /* UMH_BPF_RECORD_H */

@@ -271,7 +271,7 @@ INLINE int walk(struct __sk_buff *skb, u8 *e)
 			count(e, WORD(p, JUMP(slot)));
 			if (operation == BPFILTER_OP_JUMP && push(e, off + 32))
 				goto drop;
-			off = WORD(p, JUMP(target));
+			off = WORD(p, JUMP(target)) + WORD(e, element_way);
 			continue;
 		}
 		p = IN_ARENA(word & ~15U);

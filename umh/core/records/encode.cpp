@@ -35,7 +35,7 @@ std::uint32_t place_of(std::uint32_t first, Position position)
     return first + static_cast<std::uint32_t>(position) * record_size;
 }
 
-// What a rule does, on one way. Records of that way begin at `first`.
+// What a rule does, on either way. Records of the first begin at `first`.
 class VerdictWriter {
 public:
     VerdictWriter(Writer &writer, std::uint32_t first, Slot slot)
@@ -88,9 +88,7 @@ public:
         const std::uint32_t usual = take_records();
         const bool twice = is_written_twice(wants_);
         const std::uint32_t exact = twice ? take_records() : usual;
-        write(Way::usual, usual);
-        if (twice)
-            write(Way::exact, exact);
+        write(usual, exact);
         for (std::size_t i = 0; i < ir::hook_count; ++i) {
             if (!table_.hooks[i])
                 continue;
@@ -107,22 +105,31 @@ private:
     // And one behind them, which is never asked unless the rules end without a verdict.
     std::uint32_t take_records() { return writer_.take((table_.rules.size() + 1) * record_size); }
 
-    void write(Way way, std::uint32_t first)
+    void write(std::uint32_t usual, std::uint32_t exact)
     {
-        for (const ir::Rule &rule : table_.rules) {
-            const Word word =
-                std::visit(VerdictWriter(writer_, first, Slot{rule.id}), rule.verdict);
-            writer_.write(place_of(first, Position{rule.id}),
-                          make_record(writer_, rule.conditions, way_of(rule, way), word));
-        }
+        for (const ir::Rule &rule : table_.rules)
+            write(usual, exact, rule);
         const Position end{static_cast<std::uint32_t>(table_.rules.size())};
-        writer_.write(place_of(first, end), make_record(writer_, {}, way, BPFILTER_OP_CUT_OFF));
+        const bpfilter_record behind = make_record(writer_, {}, BPFILTER_OP_CUT_OFF);
+        writer_.write(place_of(usual, end), behind);
+        writer_.write(place_of(exact, end), behind);
     }
 
-    // One that asks for no header is the same on both.
-    static Way way_of(const ir::Rule &rule, Way way)
+    void write(std::uint32_t usual, std::uint32_t exact, const ir::Rule &rule)
     {
-        return requires_headers(rule.conditions) ? way : Way::usual;
+        const Word word = std::visit(VerdictWriter(writer_, usual, Slot{rule.id}), rule.verdict);
+        const Position position{rule.id};
+        // One that asks for no header is the same on both.
+        if (exact != usual && requires_headers(rule.conditions)) {
+            const RecordOfWays records = make_records(writer_, rule.conditions, word);
+            writer_.write(place_of(usual, position), records.usual);
+            writer_.write(place_of(exact, position), records.exact);
+            return;
+        }
+        const bpfilter_record record = make_record(writer_, rule.conditions, word);
+        writer_.write(place_of(usual, position), record);
+        if (exact != usual)
+            writer_.write(place_of(exact, position), record);
     }
 
     bpfilter_root root(std::size_t hook, std::uint32_t usual, std::uint32_t exact,
@@ -147,16 +154,32 @@ private:
 
 } // namespace
 
+namespace {
+
+// At most so many bytes. For one that is not near it is several times of what it will be.
+std::size_t most(const ir::Table &table, bool twice)
+{
+    const std::size_t ways = twice ? 2 : 1;
+    std::size_t size = (table.rules.size() + 1) * ways * record_size;
+    for (const ir::Rule &rule : table.rules)
+        size += ways * size_behind(rule.conditions) + act_size;
+    return size + ir::hook_count * sizeof(bpfilter_root);
+}
+
+// From here on it pays to know.
+constexpr std::size_t large = 64 << 10;
+
+} // namespace
+
 Size size_of(const ir::Table &table, const HookWants &wants)
 {
-    std::size_t size = (table.rules.size() + 1) * record_size;
-    for (const ir::Rule &rule : table.rules)
-        size += size_behind(rule.conditions) + act_size;
-    if (is_written_twice(wants))
-        size *= 2;
+    std::size_t rules = most(table, is_written_twice(wants));
+    if (rules >= large) {
+        Writer nowhere;
+        rules = Encoder(table, wants, nowhere).run({}).used;
+    }
     const std::size_t counters = table.rules.size() * slot_size;
-    return {.rules = size + ir::hook_count * sizeof(bpfilter_root),
-            .counters = (counters + line_size - 1) / line_size * line_size};
+    return {.rules = rules, .counters = (counters + line_size - 1) / line_size * line_size};
 }
 
 Encoded encode(const ir::Table &table, const HookWants &wants, std::span<std::byte> to,

@@ -3,9 +3,11 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <netinet/in.h>
 #include <optional>
 #include <ranges>
+#include <span>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -49,16 +51,26 @@ std::optional<ir::Range> near_range(const ir::Condition &condition)
     return std::nullopt;
 }
 
+// Was it asked for before? Behind that it is there.
+bool is_known(std::vector<Field> &known, const ir::Require &require)
+{
+    if (std::ranges::find(known, require.state) != known.end())
+        return true;
+    known.push_back(require.state);
+    return false;
+}
+
 // Where no header is cut off the order does not matter, but for what the kernel is asked.
 Split split_usual(const ir::Conditions &conditions)
 {
     Split split;
+    std::vector<Field> known{Field::transport}; // which is there or cut off
     bool asked = false;
     for (const ir::Condition &condition : conditions) {
         asked = asked || std::holds_alternative<ir::Kernel>(condition);
         const auto *require = std::get_if<ir::Require>(&condition);
-        if (require != nullptr && require->state == Field::transport)
-            continue; // which is there or cut off
+        if (require != nullptr && is_known(known, *require))
+            continue;
         const std::optional<ir::Range> range = near_range(condition);
         if (range && !asked)
             split.ranges.push_back(*range);
@@ -79,8 +91,12 @@ Split split_exact(const ir::Conditions &conditions)
             break;
         split.ranges.push_back(*range);
     }
-    for (; condition != conditions.end(); ++condition)
-        split.behind.push_back(*condition);
+    std::vector<Field> known;
+    for (; condition != conditions.end(); ++condition) {
+        const auto *require = std::get_if<ir::Require>(&*condition);
+        if (require == nullptr || !is_known(known, *require))
+            split.behind.push_back(*condition);
+    }
     return split;
 }
 
@@ -150,19 +166,75 @@ bpfilter_record with_ranges(const std::vector<ir::Range> &ranges)
 
 } // namespace
 
-bpfilter_record make_record(Writer &writer, const ir::Conditions &conditions, Way way, Word word)
+namespace {
+
+// What stands behind a record, from the end on: the words that lead to the last condition, to the
+// last two, and so on, behind that of what the rule does.
+using Words = std::vector<Word>;
+
+Words write_behind(Writer &writer, std::span<const ir::Condition> behind, Way way, Word word)
 {
-    Split split = way == Way::usual ? split_usual(conditions) : split_exact(conditions);
-    if (way == Way::usual)
-        join_ports(split.ranges);
+    Words words{word};
+    words.reserve(behind.size() + 1);
+    for (const ir::Condition &condition : behind | std::views::reverse)
+        words.push_back(write_condition(writer, condition, way, words.back()));
+    return words;
+}
+
+// How many there are at the end of both, and mean the same there.
+std::size_t common(std::span<const ir::Condition> usual, std::span<const ir::Condition> exact)
+{
+    std::size_t count = 0;
+    for (; count < std::min(usual.size(), exact.size()); ++count) {
+        const ir::Condition &condition = exact[exact.size() - 1 - count];
+        if (std::holds_alternative<ir::Require>(condition) ||
+            condition != usual[usual.size() - 1 - count])
+            break;
+    }
+    return count;
+}
+
+// Of the usual way, behind its record: of ranges the first three are in it.
+std::vector<ir::Condition> make_usual(Split &split)
+{
+    join_ports(split.ranges);
     order(split.ranges);
-    for (const ir::Condition &condition : split.behind | std::views::reverse)
-        word = write_condition(writer, condition, way, word);
+    std::vector<ir::Condition> behind;
     for (const ir::Range &range : split.ranges | std::views::drop(BPFILTER_RANGES))
-        word = write_condition(writer, range, way, word);
-    bpfilter_record record = with_ranges(split.ranges);
+        behind.emplace_back(range);
+    std::ranges::reverse(behind);
+    std::ranges::move(split.behind, std::back_inserter(behind));
+    return behind;
+}
+
+bpfilter_record record_of(const std::vector<ir::Range> &ranges, Word word)
+{
+    bpfilter_record record = with_ranges(ranges);
     record.word = word;
     return record;
+}
+
+} // namespace
+
+bpfilter_record make_record(Writer &writer, const ir::Conditions &conditions, Word word)
+{
+    Split split = split_usual(conditions);
+    const std::vector<ir::Condition> behind = make_usual(split);
+    return record_of(split.ranges, write_behind(writer, behind, Way::usual, word).back());
+}
+
+RecordOfWays make_records(Writer &writer, const ir::Conditions &conditions, Word word)
+{
+    Split usual = split_usual(conditions);
+    Split exact = split_exact(conditions);
+    const std::vector<ir::Condition> behind = make_usual(usual);
+    order(exact.ranges);
+    const Words words = write_behind(writer, behind, Way::usual, word);
+    const std::size_t shared = common(behind, exact.behind);
+    const auto rest = std::span(exact.behind).first(exact.behind.size() - shared);
+    return {.usual = record_of(usual.ranges, words.back()),
+            .exact = record_of(exact.ranges,
+                               write_behind(writer, rest, Way::exact, words[shared]).back())};
 }
 
 std::size_t size_behind(const ir::Conditions &conditions)

@@ -8,10 +8,17 @@
 
 namespace bpfilter::records {
 
-// `word`: of what the rule does.
-bpfilter_record make_record(Writer &writer, const ir::Conditions &conditions, Way way, Word word);
+// `word`: of what the rule does. On the usual way.
+bpfilter_record make_record(Writer &writer, const ir::Conditions &conditions, Word word);
 
-// The most bytes that it writes behind the record, whichever the way.
+// Of both. What stands behind the last header that is asked for stands there once.
+struct RecordOfWays {
+    bpfilter_record usual;
+    bpfilter_record exact;
+};
+RecordOfWays make_records(Writer &writer, const ir::Conditions &conditions, Word word);
+
+// The most bytes that one of them has behind it.
 std::size_t size_behind(const ir::Conditions &conditions);
 
 } // namespace bpfilter::records

@@ -30,11 +30,14 @@ std::string range_text(std::uint32_t low, std::uint32_t span)
 
 class Printer {
 public:
-    Printer(std::span<const std::byte> bytes, std::uint32_t place) : bytes_(bytes), place_(place) {}
-
-    std::string way(std::uint32_t first, std::size_t rules)
+    // `usual`: where the records of that way are, which jumps lead to.
+    Printer(std::span<const std::byte> bytes, std::uint32_t place, std::uint32_t usual)
+        : bytes_(bytes), place_(place), usual_(usual)
     {
-        first_ = first;
+    }
+
+    std::string way(std::uint32_t first, std::size_t rules) const
+    {
         std::string text;
         for (std::size_t i = 0; i < rules; ++i)
             text +=
@@ -97,7 +100,7 @@ private:
 
     std::string jump(std::string_view kind, const bpfilter_jump &act) const
     {
-        return fmt::format("{} {} count {}", kind, (act.target - first_) / sizeof(bpfilter_record),
+        return fmt::format("{} {} count {}", kind, (act.target - usual_) / sizeof(bpfilter_record),
                            act.slot / 16);
     }
 
@@ -137,7 +140,7 @@ private:
 
     std::span<const std::byte> bytes_;
     std::uint32_t place_;
-    std::uint32_t first_ = 0;
+    std::uint32_t usual_;
 };
 
 } // namespace
@@ -145,7 +148,7 @@ private:
 std::string text(std::span<const std::byte> bytes, std::uint32_t place, const Encoded &encoded,
                  std::size_t rules)
 {
-    Printer printer(bytes, place);
+    const Printer printer(bytes, place, encoded.usual);
     std::string text = "usual\n" + printer.way(encoded.usual, rules);
     if (encoded.exact != encoded.usual)
         text += "exact\n" + printer.way(encoded.exact, rules);

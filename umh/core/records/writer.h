@@ -17,12 +17,14 @@ namespace bpfilter::records {
 class Writer {
 public:
     Writer(std::span<std::byte> to, std::uint32_t place) : to_(to), place_(place) {}
+    // Nowhere: to learn what it takes.
+    Writer() : only_counts_(true) {}
 
     // Where the next `size` bytes will be.
     std::uint32_t take(std::size_t size)
     {
         const std::size_t aligned = (size + 15) / 16 * 16;
-        if (aligned > to_.size() - used_)
+        if (!only_counts_ && aligned > to_.size() - used_)
             throw std::length_error("a table is larger in the arena than it was thought to be");
         const auto place = place_ + static_cast<std::uint32_t>(used_);
         used_ += aligned;
@@ -31,14 +33,8 @@ public:
 
     template <typename T> void write(std::uint32_t place, const T &value)
     {
-        std::memcpy(to_.data() + (place - place_), &value, sizeof(value));
-    }
-
-    template <typename T> T read(std::uint32_t place) const
-    {
-        T value;
-        std::memcpy(&value, to_.data() + (place - place_), sizeof(value));
-        return value;
+        if (!only_counts_)
+            std::memcpy(to_.data() + (place - place_), &value, sizeof(value));
     }
 
     template <typename T> std::uint32_t add(const T &value)
@@ -52,8 +48,9 @@ public:
 
 private:
     std::span<std::byte> to_;
-    std::uint32_t place_;
+    std::uint32_t place_ = 0;
     std::size_t used_ = 0;
+    bool only_counts_ = false;
 };
 
 } // namespace bpfilter::records

@@ -108,6 +108,41 @@ TEST(Records, AFieldFarAwayAndAListStandBehindIt)
               "1: -> drop 1\n");
 }
 
+// As many bytes as it comes to be are taken of an arena, not as it might be: a large one is counted.
+TEST(Records, ALargeTableIsCounted)
+{
+    std::vector<std::pair<ir::Conditions, ir::Verdict>> rules;
+    for (std::uint32_t i = 0; i < 1000; ++i)
+        rules.push_back({{ir::Range{Field::source, i, 0}, ir::Range{Field::protocol, 6, 0},
+                          ir::Require{Field::tcp}, ir::Range{Field::destination_port, i, 0},
+                          ir::Range{Field::hop_option_0, i, 0}},
+                         ir::Jump{1000}});
+    rules.push_back({{}, ir::Drop{}});
+    const ir::Table table = table_of(std::move(rules));
+    const HookWants wants = wants_of(table);
+    const Size size = size_of(table, wants);
+    std::vector<std::byte> bytes(size.rules);
+    EXPECT_EQ(encode(table, wants, bytes, 4096, {}).used, size.rules);
+}
+
+// The same header asked for again and again, and what stands behind that on both ways, are there
+// once: rules of 800 matches, each of which asks for it, took sixteen times their bytes.
+TEST(Records, WhatIsAskedBehindAHeaderStandsThereOnce)
+{
+    constexpr std::uint32_t matches = 800;
+    ir::Conditions conditions;
+    for (std::uint32_t i = 0; i < matches; ++i) {
+        conditions.push_back(ir::Require{Field::hop});
+        conditions.push_back(ir::Range{Field::hop_option_0, i, 0});
+    }
+    const ir::Table table = table_of({{conditions, ir::Jump{1}}, {{}, ir::Drop{}}});
+    const HookWants wants = wants_of(table);
+    std::vector<std::byte> bytes(std::size_t{matches} * 200);
+    const Encoded encoded = encode(table, wants, bytes, 4096, {});
+    constexpr std::size_t beside = 512; // roots, records, the header itself
+    EXPECT_LE(encoded.used, matches * sizeof(bpfilter_test) + beside);
+}
+
 TEST(Records, JumpsStayOnTheirWay)
 {
     const ir::Require asks{Field::tcp};
