@@ -43,7 +43,7 @@
  *   older module does not know is ENOTTY.
  *     2.0  IOC_COMMIT_RECORDS and IOC_CHECK; settings have a rate and a form. What came with
  *          1.1 to 1.3 is there without being asked for.
- *     2.1  INIT tells what this kernel is lax about.
+ *     2.1  INIT tells what this kernel is lax about; IOC_ROOM.
  *
  * ORDER AND LIFETIME
  *   Ids are unique for the life of the module, never 0. Requests may be answered in any
@@ -379,6 +379,17 @@ struct bpfilter_give {
 	__s32 fd[BPFILTER_GIFTS_MAX]; /* or -1 */
 };
 
+/*
+ * IOC_ROOM: would a COMMIT for this request, of whose maps so many bytes were on the account of
+ * whoever stands behind the namespace, find room there? To be asked before they are made.
+ * Nothing is kept for him. Errors: ENOMEM (it would not), EINVAL (another request than those
+ * that may commit), ENOENT.
+ */
+struct bpfilter_room {
+	__u64 id; /* of the request */
+	__u64 bytes;
+};
+
 #define BPFILTER_IOC_MAGIC 0xbf
 #define BPFILTER_IOC_COMMIT _IOW(BPFILTER_IOC_MAGIC, 1, struct bpfilter_commit)
 #define BPFILTER_IOC_KEPT _IOWR(BPFILTER_IOC_MAGIC, 2, struct bpfilter_kept)
@@ -397,6 +408,7 @@ struct bpfilter_give {
 #define BPFILTER_IOC_GIVE _IOW(BPFILTER_IOC_MAGIC, 5, struct bpfilter_give)
 #define BPFILTER_IOC_COMMIT_RECORDS _IOW(BPFILTER_IOC_MAGIC, 6, struct bpfilter_commit_records)
 #define BPFILTER_IOC_CHECK _IOW(BPFILTER_IOC_MAGIC, 7, struct bpfilter_check)
+#define BPFILTER_IOC_ROOM _IOW(BPFILTER_IOC_MAGIC, 10, struct bpfilter_room)
 
 /*
  * The next request, if it is as long as this, fails with ENOMEM: there is no memory to read it.

@@ -176,6 +176,22 @@ static unsigned long bytes_of(const struct bpfilter_request *request)
 	return request->body_length + request->instance_bytes;
 }
 
+int bpfilter_commit_room(struct bpfilter_request *request, unsigned long bytes)
+{
+	const char *name = bpfilter_request_table(request);
+	const struct bpfilter_version *old;
+	struct bpfilter_table *table;
+	int error;
+
+	mutex_lock(&bpfilter_tables_mutex);
+	table = bpfilter_table_find(request->net, request->header.family, name);
+	old = table ? bpfilter_table_version_of(table) : NULL;
+	error = bpfilter_keeper_room(bpfilter_net(request->net)->keeper, bytes + bytes_of(request),
+				     bpfilter_version_account(old));
+	mutex_unlock(&bpfilter_tables_mutex);
+	return error;
+}
+
 int bpfilter_commit(struct bpfilter_request *request,
 		    const struct bpfilter_commit_records *records)
 {

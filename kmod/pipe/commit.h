@@ -9,6 +9,8 @@
 struct bpfilter_commit_records;
 struct bpfilter_request;
 
+/* IOC_ROOM, for a request that is held, which is about a table. */
+int bpfilter_commit_room(struct bpfilter_request *request, unsigned long bytes);
 /* IOC_COMMIT, with an element_size of 0, or IOC_COMMIT_RECORDS, for a request that is held. */
 int bpfilter_commit(struct bpfilter_request *request,
 		    const struct bpfilter_commit_records *records);

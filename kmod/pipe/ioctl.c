@@ -46,6 +46,20 @@ static bool is_commit_valid(const struct bpfilter_commit *commit)
 	       strnlen(commit->table, sizeof(commit->table)) < sizeof(commit->table);
 }
 
+/* Is it about a table that may come into force for it? */
+static bool may_commit(const struct bpfilter_request *request)
+{
+	switch (request->header.opcode) {
+	case BPFILTER_OP_GET_INFO:
+	case BPFILTER_OP_GET_ENTRIES:
+	case BPFILTER_OP_ADD_COUNTERS:
+	case BPFILTER_OP_REPLACE:
+		return true;
+	default:
+		return false;
+	}
+}
+
 static bool can_commit(const struct bpfilter_request *request,
 		       const struct bpfilter_commit_records *records)
 {
@@ -54,15 +68,7 @@ static bool can_commit(const struct bpfilter_request *request,
 	/* What was checked is called by programs that walk records, only where it is at home. */
 	if (request->header.flags & BPFILTER_REQUEST_CHECKED && !bpfilter_place_is_right(commit))
 		return false;
-	switch (request->header.opcode) {
-	case BPFILTER_OP_GET_INFO:
-	case BPFILTER_OP_GET_ENTRIES:
-	case BPFILTER_OP_ADD_COUNTERS:
-	case BPFILTER_OP_REPLACE:
-		return !strcmp(bpfilter_request_table(request), commit->table);
-	default:
-		return false;
-	}
+	return may_commit(request) && !strcmp(bpfilter_request_table(request), commit->table);
 }
 
 static long commit(struct bpfilter_session *session, const struct bpfilter_commit_records *records)
@@ -103,6 +109,23 @@ static long ioctl_commit_records(struct bpfilter_session *session, void __user *
 	if (!records.element_size)
 		return -EINVAL;
 	return commit(session, &records);
+}
+
+static long ioctl_room(struct bpfilter_session *session, void __user *argument)
+{
+	struct bpfilter_request *request;
+	struct bpfilter_room room;
+	int error = -EINVAL;
+
+	if (copy_from_user(&room, argument, sizeof(room)))
+		return -EFAULT;
+	request = bpfilter_queue_hold(session, room.id);
+	if (IS_ERR(request))
+		return PTR_ERR(request);
+	if (may_commit(request))
+		error = bpfilter_commit_room(request, min_t(u64, room.bytes, LONG_MAX));
+	bpfilter_queue_release(session, request);
+	return error;
 }
 
 static long ioctl_check(struct bpfilter_session *session, void __user *argument)
@@ -328,6 +351,8 @@ long bpfilter_pipe_ioctl(struct file *file, unsigned int command, unsigned long 
 		return ioctl_commit(session, pointer);
 	case BPFILTER_IOC_COMMIT_RECORDS:
 		return ioctl_commit_records(session, pointer);
+	case BPFILTER_IOC_ROOM:
+		return ioctl_room(session, pointer);
 	case BPFILTER_IOC_CHECK:
 		return ioctl_check(session, pointer);
 	case BPFILTER_IOC_KEPT:

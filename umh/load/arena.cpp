@@ -180,6 +180,21 @@ std::uint32_t Block::account() const
     return alone_ ? std::uint32_t{1} << arena_->bits() : size_;
 }
 
+namespace {
+
+// Of the arena that such a table has for itself.
+std::uint32_t bits_alone(std::size_t size)
+{
+    return static_cast<std::uint32_t>(std::bit_width(size + lead - 1));
+}
+
+} // namespace
+
+std::size_t Arenas::account(std::size_t size)
+{
+    return size < large ? size : std::size_t{1} << bits_alone(size);
+}
+
 Result<Block> Arenas::take(std::size_t size)
 {
     if (size > (std::size_t{1} << bits_max) - lead)
@@ -207,8 +222,7 @@ Result<Block> Arenas::take_shared(std::size_t size)
 
 Result<Block> Arenas::take_alone(std::size_t size)
 {
-    auto arena =
-        Arena::make(elements_, static_cast<std::uint32_t>(std::bit_width(size + lead - 1)));
+    auto arena = Arena::make(elements_, bits_alone(size));
     if (!arena)
         return fail(std::move(arena.error()));
     const auto bytes = static_cast<std::uint32_t>(size);

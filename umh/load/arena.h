@@ -120,10 +120,10 @@ private:
 };
 
 // All of them. Most tables share some: one, until it is full; then another one beside it, by which
-// there is half as much again at least, or room for the table that did not fit and the next one
-// like it. So they take no more than some four times what is in them at the most, which is on
-// accounts; and those in which nothing is left go. A large table has an arena for itself, which is
-// on its account, and goes with it.
+// there is half as much again, if that is no more than 32 MiB, or room for the table that did not
+// fit and the next one like it. So they take no more than some four times what is in them at the
+// most, which is on accounts; and those in which nothing is left go. A large table has an arena for
+// itself, which is on its account, and goes with it.
 class Arenas {
 public:
     // `l3`: see Elements. `bits`: the size of the first one.

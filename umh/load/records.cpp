@@ -30,7 +30,7 @@ Result<> add_programs(WrittenTable &written, const ir::Table &table,
 
 } // namespace
 
-Result<WrittenTable> write_table(Arenas &arenas, const ir::Table &table, LoadDeadline deadline)
+Result<TablePlan> plan_table(const ir::Table &table)
 {
     const int cpus = libbpf_num_possible_cpus();
     if (cpus < 1)
@@ -38,27 +38,34 @@ Result<WrittenTable> write_table(Arenas &arenas, const ir::Table &table, LoadDea
     if (const auto depth = ir::stack_need(table); depth >= element_stack_max)
         return fail(ENOMEM, "chains may be nested " + std::to_string(depth) + " deep, more than " +
                                 std::to_string(element_stack_max - 1));
-    const records::HookWants wants = records::wants_of(table);
-    const records::Size size = records::size_of(table, wants);
-    const std::size_t counters = size.counters * static_cast<std::size_t>(cpus);
+    TablePlan plan;
+    plan.wants = records::wants_of(table);
+    plan.size = records::size_of(table, plan.wants);
+    plan.cpus = static_cast<std::uint32_t>(cpus);
+    return plan;
+}
 
-    auto block = arenas.take(counters + size.rules);
+Result<WrittenTable> write_table(Arenas &arenas, const ir::Table &table, const TablePlan &plan,
+                                 LoadDeadline deadline)
+{
+    auto block = arenas.take(plan.bytes());
     if (!block)
         return fail(std::move(block.error()));
     WrittenTable written;
     written.block = std::move(*block);
-    written.cpus = static_cast<std::uint32_t>(cpus);
-    written.counting = {written.block.place(), static_cast<std::uint32_t>(size.counters)};
+    written.cpus = plan.cpus;
+    written.counting = {written.block.place(), static_cast<std::uint32_t>(plan.size.counters)};
 
+    const std::size_t counters = plan.size.counters * plan.cpus;
     const auto bytes = written.block.bytes();
     std::ranges::fill(bytes.first(counters), std::byte{});
     const records::Encoded encoded = records::encode(
-        table, wants, bytes.subspan(counters),
+        table, plan.wants, bytes.subspan(counters),
         written.block.place() + static_cast<std::uint32_t>(counters), written.counting);
     written.block.shrink(static_cast<std::uint32_t>(counters + encoded.used));
     for (std::size_t i = 0; i < ir::hook_count; ++i)
         written.hooks[i].root = encoded.roots[i];
-    if (auto added = add_programs(written, table, wants, deadline); !added)
+    if (auto added = add_programs(written, table, plan.wants, deadline); !added)
         return fail(std::move(added.error()));
     return written;
 }

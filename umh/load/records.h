@@ -26,8 +26,20 @@ struct WrittenTable {
     std::array<WrittenHook, ir::hook_count> hooks; // of those that the table has
 };
 
+// What a table will take of an arena, known before anything is made.
+struct TablePlan {
+    records::HookWants wants;
+    records::Size size;
+    std::uint32_t cpus = 0;
+
+    [[nodiscard]] std::size_t bytes() const { return size.counters * cpus + size.rules; }
+};
+
+// ENOMEM: its chains are nested too deep.
+Result<TablePlan> plan_table(const ir::Table &table);
+
 // Its counters are zero. ENOMEM: there is no memory for it, or it is larger than an arena can be.
-Result<WrittenTable> write_table(Arenas &arenas, const ir::Table &table,
+Result<WrittenTable> write_table(Arenas &arenas, const ir::Table &table, const TablePlan &plan,
                                  LoadDeadline deadline = usual_deadline());
 
 } // namespace bpfilter

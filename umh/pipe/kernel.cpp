@@ -32,6 +32,15 @@ template <typename T> __u64 address_of(std::span<T> values)
 
 } // namespace
 
+Result<> PipeKernel::room(std::uint64_t request, std::uint64_t bytes)
+{
+    const bpfilter_room room{.id = request, .bytes = bytes};
+    // A module that cannot be asked says it when it comes to the commit.
+    if (ioctl(fd_, BPFILTER_IOC_ROOM, &room) < 0 && errno != ENOTTY)
+        return refused("room for a table");
+    return {};
+}
+
 Result<> PipeKernel::commit(const bpfilter_commit &commit)
 {
     if (ioctl(fd_, BPFILTER_IOC_COMMIT, &commit) < 0)

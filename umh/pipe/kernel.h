@@ -29,6 +29,9 @@ class Kernel {
 public:
     virtual ~Kernel() = default;
 
+    // ENOMEM: a commit for this request, of maps with so many bytes, would be refused for it.
+    virtual Result<> room(std::uint64_t request, std::uint64_t bytes) = 0;
+
     // Put a table in force; see BPFILTER_IOC_COMMIT. ECANCELED: the caller is gone.
     virtual Result<> commit(const bpfilter_commit &commit) = 0;
 
@@ -63,6 +66,7 @@ class PipeKernel final : public Kernel {
 public:
     explicit PipeKernel(int fd) : fd_(fd) {}
 
+    Result<> room(std::uint64_t request, std::uint64_t bytes) override;
     Result<> commit(const bpfilter_commit &commit) override;
     Result<> commit_records(const bpfilter_commit_records &commit) override;
     Result<> check(std::uint64_t request, std::span<const bpfilter_check_entry> entries,

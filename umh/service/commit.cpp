@@ -141,10 +141,10 @@ Result<TableState> put_code_in_force(blob::DecodedTable decoded, const pipe::Req
 }
 
 // The parts of the key that are asked for, of all hooks.
-ir::Parts parts_of_hooks(const ir::Table &table)
+ir::Parts parts_of_hooks(const records::HookWants &all)
 {
     ir::Parts parts;
-    for (const auto &wants : records::wants_of(table))
+    for (const auto &wants : all)
         parts |= wants.parts;
     return parts;
 }
@@ -179,8 +179,15 @@ Result<Tally> make_tally(const ir::Table &table, const WrittenTable &written)
     return made;
 }
 
-bpfilter_commit_records describe_records(const ir::Table &table, const WrittenTable &written,
-                                         const Tally &tally)
+// At least so much of it will be on its user's account.
+std::size_t account_of(const ir::Table &table, const TablePlan &plan)
+{
+    return Arenas::account(plan.bytes()) +
+           tally_size(static_cast<std::uint32_t>(table.rules.size()));
+}
+
+bpfilter_commit_records describe_records(const ir::Table &table, const TablePlan &plan,
+                                         const WrittenTable &written, const Tally &tally)
 {
     std::vector<HookProgram> hooks;
     bpfilter_commit_records records{};
@@ -194,7 +201,7 @@ bpfilter_commit_records describe_records(const ir::Table &table, const WrittenTa
     if (tally.early)
         kept.push_back(tally.early.get());
     records.commit = describe(table, hooks, kept);
-    records.commit.flags |= context_flags(codegen::use_of(parts_of_hooks(table)));
+    records.commit.flags |= context_flags(codegen::use_of(parts_of_hooks(plan.wants)));
     records.element_size = element_size;
     records.bytes = written.block.account();
     return records;
@@ -205,13 +212,19 @@ bpfilter_commit_records describe_records(const ir::Table &table, const WrittenTa
 Result<TableState> put_data_in_force(blob::DecodedTable decoded, const pipe::Request &request,
                                      pipe::Kernel &kernel, Arenas &arenas)
 {
-    auto written = write_table(arenas, decoded.table, load_deadline(request));
+    const auto plan = plan_table(decoded.table);
+    if (!plan)
+        return fail(plan.error());
+    // An arena is memory that is taken, and written to, whatever comes of the commit.
+    if (auto room = kernel.room(request.header.id, account_of(decoded.table, *plan)); !room)
+        return fail(std::move(room.error()));
+    auto written = write_table(arenas, decoded.table, *plan, load_deadline(request));
     if (!written)
         return fail(std::move(written.error()));
     const auto tally = make_tally(decoded.table, *written);
     if (!tally)
         return fail(tally.error());
-    bpfilter_commit_records records = describe_records(decoded.table, *written, *tally);
+    bpfilter_commit_records records = describe_records(decoded.table, *plan, *written, *tally);
     records.commit.id = request.header.id;
     records.commit.context_fd = arenas.elements();
     TableState state(std::move(decoded), tally->counting, std::move(written->block));

@@ -13,6 +13,7 @@
 #include <cstring>
 #include <deque>
 #include <filesystem>
+#include <fstream>
 #include <iostream>
 #include <iterator>
 #include <string>
@@ -32,6 +33,14 @@ using test::Rule;
 // Keeps what is committed as the module does.
 class NotingKernel final : public pipe::Kernel {
 public:
+    Result<> room(std::uint64_t, std::uint64_t bytes) override
+    {
+        asked_room.push_back(bytes);
+        if (bytes > room_left)
+            return fail(ENOMEM);
+        return {};
+    }
+
     Result<> commit(const bpfilter_commit &commit) override
     {
         if (refuse != 0)
@@ -90,6 +99,8 @@ public:
     }
 
     std::vector<std::string> looked_for;
+    std::vector<std::uint64_t> asked_room;
+    std::uint64_t room_left = UINT64_MAX;
     int refuse = 0;
     bool give_retired = false;
     std::vector<bpfilter_commit> commits;
@@ -349,6 +360,46 @@ TEST_P(ServiceCompatTest, ASuccessorKnowsFirstContents)
     ASSERT_TRUE(ask(successor, BPFILTER_OP_REPLAY, pipe::bytes_of(name), 1, compat));
     EXPECT_EQ(compat_entries(successor, 620).value(), before);
     EXPECT_TRUE(get_entries(successor, 632));
+}
+
+// Of tables as data.
+class ServiceRoomTest : public ServiceTest {
+protected:
+    // How many arenas, and what else of that kind, this process has.
+    static std::size_t mapped()
+    {
+        std::ifstream maps("/proc/self/maps");
+        std::size_t count = 0;
+        for (std::string line; std::getline(maps, line);)
+            count += line.ends_with("bpf-map") ? 1 : 0;
+        return count;
+    }
+};
+
+// An arena is memory that is taken, and written to, before the module refuses the table.
+TEST_P(ServiceRoomTest, NothingIsMadeForWhatFindsNoRoom)
+{
+    const std::size_t before = mapped();
+    kernel.room_left = 100;
+    EXPECT_EQ(get_info().error().code, ENOMEM);
+    EXPECT_EQ(mapped(), before);
+    EXPECT_TRUE(kernel.commits.empty());
+    kernel.room_left = UINT64_MAX;
+    EXPECT_TRUE(get_info());
+    EXPECT_GT(mapped(), before) << "what tells an arena";
+}
+
+// No less than will be on the account: the module would refuse later what it was asked for.
+TEST_P(ServiceRoomTest, AsMuchIsAskedForAsIsTaken)
+{
+    info();
+    Blob blob;
+    for (int i = 0; i < 1000; ++i)
+        blob.rule("INPUT", Rule());
+    ASSERT_TRUE(replace(blob));
+    ASSERT_EQ(kernel.asked_room.size(), 2u);
+    EXPECT_GE(kernel.asked_room.back(), kernel.records.back().bytes + 1000u * 32);
+    EXPECT_LE(kernel.asked_room.back(), kernel.records.back().bytes + 1000u * 64);
 }
 
 // A table with something of the kernel's: REPLACE asks it first, and comes again.
@@ -727,6 +778,8 @@ std::string form_name(const testing::TestParamInfo<bpfilter_form> &info)
 {
     return info.param == BPFILTER_FORM_DATA ? "data" : "code";
 }
+INSTANTIATE_TEST_SUITE_P(Data, ServiceRoomTest, ::testing::Values(BPFILTER_FORM_DATA));
+
 INSTANTIATE_TEST_SUITE_P(Forms, AutoFormTest, testing::Values(BPFILTER_FORM_AUTO));
 INSTANTIATE_TEST_SUITE_P(Forms, ServiceTest, forms, form_name);
 INSTANTIATE_TEST_SUITE_P(Forms, ServiceCompatTest, forms, form_name);

@@ -32,7 +32,7 @@ template <typename T> T need(Result<T> result)
 Written::Written(Arenas &arenas, const ir::Table &table)
     : rules_(table.rules.size()),
       ether_type_(table.family == ir::Family::ipv6 ? ETH_P_IPV6 : ETH_P_IP),
-      written_(need(write_table(arenas, table))),
+      written_(need(write_table(arenas, table, need(plan_table(table))))),
       elements_(
           need(Mapping::of(arenas.elements(), 0,
                            std::size_t{element_size} * BPFILTER_NESTING * written_.cpus, true)))

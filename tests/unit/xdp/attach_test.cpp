@@ -81,6 +81,8 @@ public:
         return names;
     }
 
+    Result<> room(std::uint64_t, std::uint64_t) override { return fail(EINVAL); }
+
     Result<pipe::Look> look(std::uint64_t, std::span<const std::string> names) override
     {
         pipe::Look seen;
