@@ -103,16 +103,22 @@ struct Attachments::Round {
     }
 };
 
-// By itself only where nobody is harmed, and only as long as it is of use.
+// By itself only where nobody is harmed.
+bool Attachments::can_decide(const Round &round, const bpfilter_look_device &seen)
+{
+    if (round.look->hidden || seen.unfit != BPFILTER_FIT)
+        return false;
+    return round.mode != BPFILTER_XDP_AUTO || (seen.flags & BPFILTER_DEVICE_GENTLE) != 0;
+}
+
+// And only as long as it is of use.
 bpfilter_xdp_mode Attachments::wanted(const Round &round, const bpfilter_look_device &seen,
                                       const std::vector<ir::Rule> &lead)
 {
-    if (seen.unfit != BPFILTER_FIT || lead.empty())
+    if (lead.empty())
         return BPFILTER_XDP_OFF;
     if (round.mode != BPFILTER_XDP_AUTO)
         return round.mode;
-    if ((seen.flags & BPFILTER_DEVICE_GENTLE) == 0)
-        return BPFILTER_XDP_OFF;
     const auto dropped = dropped_by(lead, round.source);
     const bool flooded =
         dropped &&
@@ -296,7 +302,7 @@ std::vector<std::string> Attachments::bring_in_line(const Round &asked)
 {
     std::vector<std::string> sentences;
     finished_ = true;
-    const std::vector<ir::Rule> lead = find_lead(asked.source.table, ir::Hook::local_in);
+    const auto lead = leading_rules(asked.source.table, ir::Hook::local_in);
     std::vector<std::string> names;
     if (asked.mode != BPFILTER_XDP_OFF)
         names = lead_devices(lead);
@@ -322,10 +328,11 @@ std::vector<std::string> Attachments::bring_in_line(const Round &asked)
 
     std::set<std::uint32_t> served;
     for (const bpfilter_look_device &seen : look->devices) {
+        if (!can_decide(round, seen))
+            continue;
         const Device device = device_of(seen);
         const std::vector<ir::Rule> special = specialise(lead, device.name);
-        const bpfilter_xdp_mode how =
-            look->hidden ? BPFILTER_XDP_OFF : wanted(round, seen, special);
+        const bpfilter_xdp_mode how = wanted(round, seen, special);
         if (how == BPFILTER_XDP_OFF)
             continue;
         if (LoadDeadline::clock::now() > round.until) {

@@ -56,6 +56,7 @@ private:
     };
     struct Round; // one update
 
+    static bool can_decide(const Round &round, const bpfilter_look_device &seen);
     bpfilter_xdp_mode wanted(const Round &round, const bpfilter_look_device &seen,
                              const std::vector<ir::Rule> &lead);
     Result<> serve(const Round &round, const bpfilter_look_device &seen,

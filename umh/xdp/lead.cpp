@@ -135,8 +135,7 @@ bool may_hotdrop(const ir::Condition &condition)
 // that is asked before it may have dropped the packet on the spot: then the rule stays.
 std::optional<ir::Rule> specialise_rule(const ir::Rule &rule, std::string_view device)
 {
-    ir::Rule result = rule;
-    result.conditions.clear();
+    ir::Rule result{.id = rule.id, .conditions = {}, .verdict = rule.verdict, .text = rule.text};
     for (const ir::Condition &condition : rule.conditions) {
         const std::optional<bool> answer = std::visit(Known(device), condition);
         if (!answer)
@@ -168,19 +167,13 @@ std::span<const ir::Rule> leading_rules(const ir::Table &table, ir::Hook hook)
     return all.first(count);
 }
 
-std::vector<ir::Rule> find_lead(const ir::Table &table, ir::Hook hook)
-{
-    const auto rules = leading_rules(table, hook);
-    return {rules.begin(), rules.end()};
-}
-
 bool names_device(std::span<const ir::Rule> lead)
 {
     return std::ranges::any_of(
         lead, [](const ir::Rule &rule) { return is_drop(rule) && exact_name(rule); });
 }
 
-std::vector<std::string> lead_devices(const std::vector<ir::Rule> &lead)
+std::vector<std::string> lead_devices(std::span<const ir::Rule> lead)
 {
     std::set<std::string> names;
     for (const ir::Rule &rule : lead) {
@@ -192,7 +185,7 @@ std::vector<std::string> lead_devices(const std::vector<ir::Rule> &lead)
     return {names.begin(), names.end()};
 }
 
-std::vector<ir::Rule> specialise(const std::vector<ir::Rule> &lead, std::string_view device)
+std::vector<ir::Rule> specialise(std::span<const ir::Rule> lead, std::string_view device)
 {
     std::vector<ir::Rule> result;
     for (const ir::Rule &rule : lead) {

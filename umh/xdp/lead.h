@@ -21,20 +21,18 @@
 namespace bpfilter::xdp {
 
 // The lead, in order. Empty for IPv6, for a table without that hook, or without such rules. An
-// unconditional verdict ends it and is included.
-std::vector<ir::Rule> find_lead(const ir::Table &table, ir::Hook hook);
-
-// The same, where they are.
+// unconditional verdict ends it and is included. Where they are in the table: there may be a
+// million.
 std::span<const ir::Rule> leading_rules(const ir::Table &table, ir::Hook hook);
 
 // Is there a device of which lead_devices() would tell?
 bool names_device(std::span<const ir::Rule> lead);
 
 // The devices that the lead's DROP rules name, sorted, each once.
-std::vector<std::string> lead_devices(const std::vector<ir::Rule> &lead);
+std::vector<std::string> lead_devices(std::span<const ir::Rule> lead);
 
 // The lead for packets that come in on this device, to this machine. Rules behind the last
 // DROP are gone too: they change nothing. Empty: nothing can be dropped here.
-std::vector<ir::Rule> specialise(const std::vector<ir::Rule> &lead, std::string_view device);
+std::vector<ir::Rule> specialise(std::span<const ir::Rule> lead, std::string_view device);
 
 } // namespace bpfilter::xdp

@@ -4,6 +4,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <span>
 
 namespace bpfilter {
 namespace {
@@ -12,7 +13,7 @@ using namespace test;
 using testing::ElementsAre;
 using testing::IsEmpty;
 
-std::vector<ir::RuleId> ids(const std::vector<ir::Rule> &rules)
+std::vector<ir::RuleId> ids(std::span<const ir::Rule> rules)
 {
     std::vector<ir::RuleId> result;
     for (const ir::Rule &rule : rules)
@@ -27,8 +28,17 @@ TEST(Lead, GoesOnToThePolicy)
         .rule({in("eth0"), from("10.0.0.1")}, ir::Drop{})
         .count({protocol(6)});
     const ir::Table table = builder.build();
-    EXPECT_THAT(ids(xdp::find_lead(table, ir::Hook::local_in)), ElementsAre(0, 1, 2));
-    EXPECT_THAT(xdp::find_lead(table, ir::Hook::forward), IsEmpty());
+    EXPECT_THAT(ids(xdp::leading_rules(table, ir::Hook::local_in)), ElementsAre(0, 1, 2));
+    EXPECT_THAT(xdp::leading_rules(table, ir::Hook::forward), IsEmpty());
+}
+
+// There may be a million of them, and they are looked at once a second.
+TEST(Lead, IsNotCopied)
+{
+    TableBuilder builder;
+    builder.chain("INPUT", ir::Hook::local_in, ir::Accept{}).rule({in("eth0")}, ir::Drop{});
+    const ir::Table table = builder.build();
+    EXPECT_EQ(std::span(xdp::leading_rules(table, ir::Hook::local_in)).data(), table.rules.data());
 }
 
 TEST(Lead, EndsAtWhatCannotBeDecided)
@@ -46,7 +56,7 @@ TEST(Lead, EndsAtWhatCannotBeDecided)
             .rule({protocol(6)}, verdict)
             .rule({in("eth1")}, ir::Drop{});
         const ir::Table table = builder.build();
-        EXPECT_THAT(ids(xdp::find_lead(table, ir::Hook::local_in)), ElementsAre(0))
+        EXPECT_THAT(ids(xdp::leading_rules(table, ir::Hook::local_in)), ElementsAre(0))
             << verdict.index();
     }
 }
@@ -61,7 +71,7 @@ TEST(Lead, EndsAtWhatTheKernelIsAsked)
             .rule({in("eth1")}, ir::Drop{});
         ir::Table table = builder.build();
         table.rules[1].conditions.push_back(condition);
-        EXPECT_THAT(ids(xdp::find_lead(table, ir::Hook::local_in)), ElementsAre(0));
+        EXPECT_THAT(ids(xdp::leading_rules(table, ir::Hook::local_in)), ElementsAre(0));
     }
 }
 
@@ -71,7 +81,8 @@ TEST(Lead, EndsWithAnUnconditionalVerdict)
     builder.chain("INPUT", ir::Hook::local_in, ir::Accept{})
         .rule({}, ir::Drop{})
         .rule({in("eth1")}, ir::Drop{});
-    EXPECT_THAT(ids(xdp::find_lead(builder.build(), ir::Hook::local_in)), ElementsAre(0));
+    const ir::Table table = builder.build();
+    EXPECT_THAT(ids(xdp::leading_rules(table, ir::Hook::local_in)), ElementsAre(0));
 }
 
 TEST(Lead, DevicesAreExactNamesOfDropRules)
@@ -85,7 +96,8 @@ TEST(Lead, DevicesAreExactNamesOfDropRules)
         .rule({in("eth2", true)}, ir::Drop{})
         .rule({in("eth3")}, ir::Accept{})
         .count({in("eth4")});
-    const auto lead = xdp::find_lead(builder.build(), ir::Hook::local_in);
+    const ir::Table table = builder.build();
+    const auto lead = xdp::leading_rules(table, ir::Hook::local_in);
     EXPECT_THAT(xdp::lead_devices(lead), ElementsAre("eth0", "eth1"));
 }
 
@@ -100,7 +112,8 @@ TEST(Lead, IsSpecialisedForADevice)
         .rule({out("eth0"), protocol(5)}, ir::Drop{})      // 4: INPUT has no such device
         .rule({in("eth0"), protocol(6)}, ir::Drop{})       // 5
         .rule({protocol(7)}, ir::Accept{});                // 6: changes nothing
-    const auto lead = xdp::find_lead(builder.build(), ir::Hook::local_in);
+    const ir::Table table = builder.build();
+    const auto lead = xdp::leading_rules(table, ir::Hook::local_in);
     const auto special = xdp::specialise(lead, "eth0");
     EXPECT_THAT(ids(special), ElementsAre(1, 2, 5));
     for (const ir::Rule &rule : special)
@@ -113,7 +126,8 @@ TEST(Lead, IsNothingWithoutADrop)
     builder.chain("INPUT", ir::Hook::local_in, ir::Accept{})
         .rule({in("eth0")}, ir::Accept{})
         .rule({in("eth0")}, ir::Drop{});
-    const auto lead = xdp::find_lead(builder.build(), ir::Hook::local_in);
+    const ir::Table table = builder.build();
+    const auto lead = xdp::leading_rules(table, ir::Hook::local_in);
     EXPECT_THAT(xdp::specialise(lead, "eth0"), IsEmpty());
 }
 
@@ -123,7 +137,8 @@ TEST(Lead, KeepsARuleThatMayDropBeforeItsDeviceIsAsked)
     builder.chain("INPUT", ir::Hook::local_in, ir::Accept{})
         .rule({test::Udp{}, in("eth1")}, ir::Accept{})
         .rule({in("eth0")}, ir::Drop{});
-    const auto lead = xdp::find_lead(builder.build(), ir::Hook::local_in);
+    const ir::Table table = builder.build();
+    const auto lead = xdp::leading_rules(table, ir::Hook::local_in);
     const auto special = xdp::specialise(lead, "eth0");
     ASSERT_THAT(ids(special), ElementsAre(0, 1));
     EXPECT_TRUE(std::holds_alternative<ir::Never>(special[0].conditions.unpacked().back()));

@@ -50,7 +50,7 @@ public:
             need(set_local(local_.get(), prefix));
         guard_ = need(create_guard_map());
         set_guard(true);
-        const auto lead = xdp::find_lead(table, ir::Hook::local_in);
+        const auto lead = xdp::leading_rules(table, ir::Hook::local_in);
         const xdp::Device device{1, "eth0", mac, loopback};
         const codegen::Program program = need(xdp::generate(xdp::specialise(lead, "eth0"), device));
         program_ = need(load_program(program, {.context = context_.get(),
@@ -308,7 +308,7 @@ TEST_F(XdpProgram, AgreesWithTheReferenceOnRandomLeads)
     for (std::uint64_t i = 0; i < 150; ++i) {
         Generator generator(first + i);
         const BuiltTable table = generator.table();
-        const auto lead = xdp::find_lead(table, ir::Hook::local_in);
+        const auto lead = xdp::leading_rules(table, ir::Hook::local_in);
         if (xdp::specialise(lead, "eth0").empty())
             continue;
         const LoadedDevice device(table, i % 2 == 0);
