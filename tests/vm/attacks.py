@@ -14,7 +14,7 @@ import subprocess
 import time
 from typing import Callable
 
-from lib import attack, blob, cgroup, helper, module, system
+from lib import attack, blob, calls, cgroup, helper, module, system
 from lib.attack import Attackers, Say
 from lib.check import expect, expect_equal, main, test, wait_for
 from lib.family import HOOKS_OF, V4, V6
@@ -248,6 +248,106 @@ def what_a_user_keeps() -> None:
             expect_equal(other.words(), {"OK": 1}, "what another user was told")
             expect_equal(administrator.failures, [], "the administrator's commands that failed")
             wait_for(lambda: len(module.objects("prog")) <= before, "his programs to go", 120)
+
+
+def watching(say: Say) -> None:
+    """A table, rules of which a device may decide: it is looked at once a second."""
+    rule = blob.entry(blob.verdict(blob.DROP), family=V4)
+    rule[16:19] = b"d0\0"
+    rule[48:51] = b"\xff" * 3
+    while True:
+        unshare(CLONE_NEWNET)
+        stay.append(os.open("/proc/self/ns/net", os.O_RDONLY))
+        with blob.raw_socket(V4) as opened:
+            say(blob.of_table("filter", {1: [rule]}, family=V4).commit(opened))
+        if len(stay) == WATCHED:
+            return
+
+
+stay: list[int] = []  # namespaces
+WATCHED = size(70, 1000)
+
+
+@test
+def a_table_that_finds_no_room() -> None:
+    """What it will take is asked for before it is made: the helper has no more than it needs to look at it."""
+    system.only_ours()
+    payload = attack.many_matches(100, 800)
+    mebibytes = len(payload) >> 20
+    with module.parameter("user_memory", 2 * mebibytes):
+        attackers = Attackers()
+        attackers.start(UID, again_and_again(payload))
+        words = judged(f"tables of {mebibytes} MiB, {2 * mebibytes} allowed", attackers, 3, peak_max=5 * mebibytes + 8)
+    only(words, "ENOMEM")
+
+
+@test
+def what_small_tables_take() -> None:
+    """Counters of a table without rules take two pages, which are on his account."""
+    system.only_ours()
+    payload = attack.plain(1)
+    attackers = Attackers()
+    with module.parameter("user_memory", 1), module.parameter("form", "data"):
+        attackers.start(UID, as_many_as_may_be(payload, 1000))
+        try:
+            wait_for(lambda: "ENOMEM" in attackers.words(), "a table that is one too many", 300)
+            words = attackers.words()
+        finally:
+            attackers.end()
+    print(f"# 1 MiB, tables of {payload.count} entries: {words}", flush=True)
+    expect(10 <= words["OK"] <= (1 << 20) // (2 * 4096), f"{words['OK']} tables of two pages or more in 1 MiB")
+
+
+@test
+def what_dead_helpers_leave() -> None:
+    """An arena belongs to the tables in it as soon as its helper is dead, and that to their user."""
+    system.only_ours()
+    payload = attack.plain(1)
+    attackers = Attackers()
+    with module.parameter("user_memory", 8), module.parameter("form", "data"):
+        try:
+            while "ENOMEM" not in attackers.words():
+                count = attackers.count()
+                expect(count < 16, f"as many tables as one likes, each in an arena of its own: {attackers.words()}")
+                attackers.start(UID, as_many_as_may_be(payload, 1))
+                wait_for(lambda: attackers.count() > count, "an answer", 120)  # pylint: disable=cell-var-from-loop
+                pid = helper.one()
+                helper.kill()
+                wait_for(lambda: pid not in helper.all_alive(), "the helper to go", 60)  # pylint: disable=cell-var-from-loop
+                helper.one()
+            words = attackers.words()
+        finally:
+            attackers.end()
+        print(f"# 8 MiB, a table for each helper: {words}", flush=True)
+        expect(words.get("OK", 0) >= 2, f"what he was told: {words}")
+        # And when they go it is his again.
+        again = Attackers()
+        try:
+            again.start(UID, as_many_as_may_be(payload, 3))
+            wait_for(lambda: again.count() >= 3 or "ENOMEM" in again.words(), "answers", 120)
+            expect_equal(again.words(), {"OK": 3}, "what he is told then")
+        finally:
+            again.end()
+
+
+@test
+def tables_that_are_watched() -> None:
+    """Others have their turn while all of them are looked at; and some may go meanwhile."""
+    system.only_ours()
+    attackers = Attackers()
+    attackers.start(UID, watching)
+    wait_for(lambda: attackers.count() >= WATCHED, f"{WATCHED} tables: {attackers.words()}", 600)
+    try:
+        only(attackers.words(), "OK")
+        administrator = Administrator()
+        with calls.held("__cond_resched") as wait:
+            wait()
+            administrator.work()
+            attackers.end()
+    finally:
+        attackers.end()
+    expect_equal(administrator.failures, [], "the administrator's commands that failed")
+    print(f"# {WATCHED} tables: the longest command took {max(administrator.times):.2f} s", flush=True)
 
 
 @test

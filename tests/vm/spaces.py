@@ -27,11 +27,15 @@ from lib.family import BOTH, V4, Family
 from lib.iptables import must
 from lib.netns import CLONE_NEWNET, CLONE_NEWUSER, Namespace, unshare
 from lib.packet import UDP
+from lib.process import said_by_child
 
 fork = multiprocessing.get_context("fork")
 SPACES = 200
 WORKERS = 4
 PACKETS = 5
+# 10,000 take minutes where a grace period takes long: LONG=1 in the environment has them.
+REFUSED = 10000 if os.environ.get("LONG") else 300
+REFUSED_KIB = REFUSED * 430 // 1024 // 2
 LOCAL = {4: "127.0.0.1", 6: "::1"}
 XT_UDP = struct.pack("=4HB3x", 0, 65535, 9, 9, 0)
 
@@ -158,6 +162,33 @@ def two_hundred_come_and_go() -> None:
         # Said, not asked: what the kernel itself keeps (chunks of per-CPU memory, caches) differs by version.
         print(f"# memory: {memory} KiB available before, {available()} KiB after", flush=True)
     home.delete()
+
+
+def be_refused(count: int) -> None:
+    """In so many namespaces, one after the other, with nothing else in them."""
+    def ask() -> str:
+        for _ in range(count):
+            unshare(CLONE_NEWNET)
+            with blob.raw_socket() as opened:
+                expect_equal(blob.info(opened, "nosuch").status, "ENOENT", "GET_INFO")
+        return ""
+
+    said_by_child(ask)
+
+
+@test
+def who_was_refused_is_forgotten() -> None:
+    """The helper knew nothing of them but that they were there: a word for each would be 430 bytes."""
+    be_refused(50)
+    pids = helper.all_alive()
+    before, begun = sum(map(resident, pids)), time.monotonic()
+    be_refused(REFUSED)
+    asked = time.monotonic() - begun
+    expect_equal(helper.all_alive(), pids, "the helper")
+    # It is told of the end of each by and by.
+    wait_for(lambda: sum(map(resident, pids)) < before + REFUSED_KIB, f"{REFUSED_KIB} KiB more than {before}", 900)
+    print(f"# {REFUSED} namespaces in {asked:.1f} s, forgotten {time.monotonic() - begun - asked:.1f} s later: "
+          f"{before} KiB before, {sum(map(resident, pids))} behind", flush=True)
 
 
 @test
