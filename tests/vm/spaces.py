@@ -179,6 +179,7 @@ def be_refused(count: int) -> None:
 @test
 def who_was_refused_is_forgotten() -> None:
     """The helper knew nothing of them but that they were there: a word for each would be 430 bytes."""
+    system.only_ours()
     be_refused(50)
     pids = helper.all_alive()
     before, begun = sum(map(resident, pids)), time.monotonic()
