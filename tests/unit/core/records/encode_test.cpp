@@ -108,7 +108,8 @@ TEST(Records, AFieldFarAwayAndAListStandBehindIt)
               "1: -> drop 1\n");
 }
 
-// As many bytes as it comes to be are taken of an arena, not as it might be: a large one is counted.
+// As many bytes as it comes to be are taken of an arena, not as it might be: a large one is
+// counted.
 TEST(Records, ALargeTableIsCounted)
 {
     std::vector<std::pair<ir::Conditions, ir::Verdict>> rules;
