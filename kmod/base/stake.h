@@ -6,8 +6,8 @@
  * everybody who has any there pays for the whole, once, until his last one is gone. So who makes
  * helpers die has no more of it than he may keep.
  */
-#ifndef KMOD_STAKE_H
-#define KMOD_STAKE_H
+#ifndef KMOD_BASE_STAKE_H
+#define KMOD_BASE_STAKE_H
 
 struct bpf_map;
 struct bpfilter_keeper;
@@ -15,7 +15,7 @@ struct bpfilter_stake;
 
 /*
  * Of one more table: so many bytes of it are on the account already. `size`: of the arena, and
- * what is only there for it. NULL: no memory. Under the mutex of table.c.
+ * what is only there for it. NULL: no memory. Under the mutex of tables.
  */
 struct bpfilter_stake *bpfilter_stake_take(struct bpfilter_keeper *keeper,
 					   const struct bpf_map *arena, unsigned long size,
@@ -30,4 +30,4 @@ unsigned long bpfilter_stake_rest(const struct bpfilter_stake *stake);
 /* The helper that made all arenas that there are is dead, and another one not there yet. */
 void bpfilter_stake_orphan(void);
 
-#endif /* KMOD_STAKE_H */
+#endif /* KMOD_BASE_STAKE_H */
