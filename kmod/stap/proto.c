@@ -105,15 +105,29 @@ static int connect(struct sock *sk, struct sockaddr *address, int size)
 }
 
 /*
- * With the socket locked. A listener's is also called for children that it forgets. Whoever has
- * other functions for the system call than ours (see release_newborn()) gets them now.
+ * Whoever has other functions for the system call than ours (see release_newborn()) gets them now.
+ * What ours would have refused to set, those did not: in repair the next connection would be one
+ * that nobody at the other end knows of, with what this one puts into its own queue.
  */
+static void put_on_again(struct sock *sk)
+{
+	struct tcp_sock *tp = tcp_sk(sk);
+
+	put_on(sk);
+	tp->fastopen_connect = 0;
+	if (tp->repair) {
+		tp->repair = 0;
+		sk->sk_reuse = SK_NO_REUSE; /* as TCP does when it ends */
+	}
+}
+
+/* With the socket locked. A listener's is also called for children that it forgets. */
 static int disconnect(struct sock *sk, int flags)
 {
 	struct stap *tap = stap_of(sk);
 
 	if (sk->sk_socket && stap_is_ours(sk))
-		put_on(sk);
+		put_on_again(sk);
 	if (tap && stap_is_ours(sk)) {
 		stap_send_forget(tap);
 		tap->started = false;
