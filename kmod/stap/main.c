@@ -157,6 +157,16 @@ static int callers(struct sock *sk)
 	return sk->sk_state == TCP_LISTEN ? 0 : stap_callers(sk);
 }
 
+/*
+ * Who found it listening may be about to call its data_ready() without its lock; what has listened
+ * has this flag for ever. If it does so later, connect() waits: see proto.c.
+ */
+static void await_who_found_it_listening(struct sock *sk)
+{
+	if (sk->sk_state != TCP_LISTEN && sock_flag(sk, SOCK_RCU_FREE))
+		synchronize_rcu();
+}
+
 /* With the socket locked, and a reference to the module. */
 static int attach(struct sock *sk, struct stap_programs *programs)
 {
@@ -173,8 +183,7 @@ static int attach(struct sock *sk, struct stap_programs *programs)
 		return -ENOMEM;
 	if (programs)
 		stap_programs_install(tap, programs);
-	/* It may have listened if it has, or had, a port. */
-	tap->listened = sk->sk_state == TCP_CLOSE && inet_sk(sk)->inet_sport;
+	await_who_found_it_listening(sk);
 	stap_make_ours(sk, tap);
 	adopt_children(sk);
 	stap_proto_put_on(sk);

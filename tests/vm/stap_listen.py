@@ -10,6 +10,7 @@ import threading
 from typing import Callable
 
 from lib import bpf, diag, tap
+from lib.calls import held
 from lib.check import expect, expect_equal, main, test, wait_for
 from lib.children import KEPT, WHOLE, by_splice, connected, drops_d, drops_d_natively, expect_tapped
 from lib.process import Child, waits_in
@@ -188,6 +189,30 @@ def ended_in_a_flood_and_connected() -> None:
             finally:
                 flood.end()
             disconnect(one)
+
+
+def ended(listener: socket.socket) -> None:
+    listener.shutdown(socket.SHUT_RD)
+
+
+@test
+def tapped_when_it_is_connected_again() -> None:
+    """Who listened before there was a tap. TCP may still be about to tell it of a child, without its lock, so there
+    is none before all are through that found it listening."""
+    for end in (ended, disconnect):
+        with listening() as other, socket.socket() as one:
+            one.bind(("127.0.0.1", 0))
+            one.listen()
+            end(one)
+            one.settimeout(60)
+            one.connect(other.getsockname())
+            with other.accept()[0] as peer:
+                with held("synchronize_rcu", caller="stap") as until_it_waits:
+                    thread = threading.Thread(target=drops_d, args=(one,))
+                    thread.start()
+                    until_it_waits()
+                thread.join()
+                expect_tapped(one, peer, f"after {end.__name__}()")
 
 
 @test
