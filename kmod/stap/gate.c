@@ -136,18 +136,6 @@ static void await(struct stap *tap)
 		stap_fail(tap, EMSGSIZE);
 }
 
-/* Who waits in recv() may wait for more than there can be now. It is no event for poll(). */
-static void nudge(struct sock *sk)
-{
-	struct socket_wq *queue;
-
-	rcu_read_lock();
-	queue = rcu_dereference(sk->sk_wq);
-	if (skwq_has_sleeper(queue))
-		wake_up_interruptible_poll(&queue->wait, EPOLLMSG);
-	rcu_read_unlock();
-}
-
 /* The message at the gate; whether there may be another. */
 static bool next(struct stap *tap, bool *moved)
 {
@@ -183,7 +171,8 @@ static bool next(struct stap *tap, bool *moved)
 		return found.length < there;
 	case STAP_DROP:
 		WRITE_ONCE(tap->drop, found.length);
-		nudge(tap->sk);
+		/* Who waits in recv() may wait for more than there can be now. It is no event for poll(). */
+		stap_tell(tap->sk, EPOLLMSG);
 		return true;
 	default:
 		stap_fail(tap, ECONNABORTED);

@@ -54,27 +54,72 @@ static void bring_end(struct stap *tap)
 	mutex_unlock(&tap->ends);
 }
 
+static bool is_locked(struct sock *sk)
+{
+	bool locked;
+
+	spin_lock_bh(&sk->sk_lock.slock);
+	locked = sock_owned_by_user(sk);
+	spin_unlock_bh(&sk->sk_lock.slock);
+	return locked;
+}
+
+/* It does not wait for who has the socket locked, as others' ends would wait behind this one. */
 static void abort_connection(struct work_struct *work)
 {
 	struct stap *tap = container_of(work, struct stap, abort);
 	struct sock *sk = tap->sk;
 
-	bring_end(tap);
+	if (!is_locked(sk))
+		bring_end(tap);
 	stap_free(tap);
 	sock_put(sk);
+}
+
+static void queue_end(struct stap *tap)
+{
+	sock_hold(tap->sk);
+	refcount_inc(&tap->references);
+	/* It may still be to come, if only for the connection before, and sees that it is due. */
+	if (!queue_work(abort_queue, &tap->abort)) {
+		stap_free(tap);
+		sock_put(tap->sk);
+	}
+}
+
+void stap_tell(struct sock *sk, __poll_t what)
+{
+	struct socket_wq *queue;
+
+	rcu_read_lock();
+	queue = rcu_dereference(sk->sk_wq);
+	if (skwq_has_sleeper(queue))
+		wake_up_interruptible_poll(&queue->wait, what);
+	rcu_read_unlock();
 }
 
 void stap_end(struct stap *tap)
 {
 	if (!READ_ONCE(tap->error) || cmpxchg(&tap->ending, STAP_GOES_ON, STAP_DUE) != STAP_GOES_ON)
 		return;
-	sock_hold(tap->sk);
-	refcount_inc(&tap->references);
-	/* It may still be to come for the connection before this one, and sees that it is due. */
-	if (!queue_work(abort_queue, &tap->abort)) {
-		stap_free(tap);
-		sock_put(tap->sk);
-	}
+	queue_end(tap);
+}
+
+void stap_end_again(struct stap *tap)
+{
+	if (READ_ONCE(tap->ending) != STAP_DUE)
+		return;
+	queue_end(tap);
+	stap_tell(tap->sk, EPOLLERR);
+}
+
+bool stap_end_unless_locked(struct stap *tap)
+{
+	stap_end(tap);
+	if (READ_ONCE(tap->ending) != STAP_DUE || is_locked(tap->sk))
+		return false;
+	bring_end(tap);
+	return true;
 }
 
 void stap_end_now(struct stap *tap)
@@ -85,7 +130,8 @@ void stap_end_now(struct stap *tap)
 
 /*
  * What nobody has accepted must not be locked by anybody but its listener (that is a WARN in
- * inet_csk_listen_stop()). It ends when somebody first uses it, or with the listener.
+ * inet_csk_listen_stop()). It ends when somebody first uses it, or with the listener. Who waits
+ * for anything of it is told, and brings the end himself, if that has not come by then.
  */
 void stap_fail(struct stap *tap, int error)
 {
@@ -93,8 +139,10 @@ void stap_fail(struct stap *tap, int error)
 		return;
 	WRITE_ONCE(tap->error, error);
 	smp_mb(); /* who gets the socket after this sees the error */
-	if (READ_ONCE(tap->sk->sk_socket))
-		stap_end(tap);
+	if (!READ_ONCE(tap->sk->sk_socket))
+		return;
+	stap_end(tap);
+	stap_tell(tap->sk, EPOLLERR);
 }
 
 /* A test has it fail, wherever it is called from: tests/kmod/no_memory. */

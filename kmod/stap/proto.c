@@ -84,8 +84,10 @@ static void release_cb(struct sock *sk)
 {
 	struct stap *tap = stap_of(sk);
 
-	if (tap)
+	if (tap) {
+		stap_end_again(tap);
 		stap_gate_go_on(tap);
+	}
 	stap_base(sk)->release_cb(sk);
 }
 
@@ -184,8 +186,9 @@ static __poll_t poll(struct file *file, struct socket *sock, struct poll_table_s
 	__poll_t mask = stap_base_ops(sock->sk)->poll(file, sock, table);
 	struct sock *sk = sock->sk;
 
-	if (stap_of(sk))
-		stap_end(stap_of(sk));
+	/* Who fails after that looks for waiters, of which this is one now. */
+	if (stap_of(sk) && stap_end_unless_locked(stap_of(sk)))
+		mask = stap_base_ops(sk)->poll(file, sock, NULL);
 	if (!(mask & (EPOLLIN | EPOLLRDNORM)) || !is_gated(sk) || sk->sk_err ||
 	    (sk->sk_shutdown & RCV_SHUTDOWN))
 		return mask;

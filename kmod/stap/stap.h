@@ -143,6 +143,13 @@ void stap_end(struct stap *tap);
  * sockets, and this one must not wait for that. Without the lock.
  */
 void stap_end_now(struct stap *tap);
+/* The same for who must not wait, unless somebody has the socket locked, who tells when he is through. */
+bool stap_end_unless_locked(struct stap *tap);
+/* With the spinlock of the lock, by who has had that. */
+void stap_end_again(struct stap *tap);
+
+/* Whoever waits on the socket looks again; those that poll if they care for one of these. */
+void stap_tell(struct sock *sk, __poll_t what);
 
 /*
  * Both take the reference if they succeed, and lock the socket. ECONNABORTED if it has no tap,

@@ -5,6 +5,7 @@
 import contextlib
 import errno
 import os
+import select
 import socket
 import subprocess
 import threading
@@ -18,7 +19,7 @@ from lib.process import SETSOCKOPT, waits_in
 from lib.tap import DISCONNECT, OK, Programs, load
 from lib.tcp import LIMIT, connect, connection, ending, error_of, listening, prefixed, receive
 
-SENDTO = 44  # number of the system call
+SENDTO, RECVFROM = 44, 45  # numbers of system calls
 MAX_MESSAGE = "/sys/module/stap/parameters/max_message"
 
 
@@ -204,6 +205,20 @@ def while_many_others_cannot() -> None:
             thread.join()
         mine, _ = stack.enter_context(connection())
         on_x(mine)
+        polled, peer = stack.enter_context(connection())
+        on_x(polled)
+        poller = stack.enter_context(select.epoll())
+        poller.register(polled, select.EPOLLIN | select.EPOLLET)
+        expect_equal(poller.poll(0), [], "events of one of mine")
+        peer.sendall(prefixed(b"x"))
+        events = poller.poll(LIMIT)
+        waited, peer = stack.enter_context(connection())
+        on_x(waited)
+        waited.settimeout(None)
+        begin(lambda: error_of(lambda: waited.recv(1)), RECVFROM, waited.fileno())
+        peer.sendall(prefixed(b"x"))
+        threads[-1].join(LIMIT)
+        was_told = not threads[-1].is_alive()
         expect_equal(error_of(lambda: mine.sendall(prefixed(b"x"))), "ECONNABORTED", "the end of one of mine")
         reader = threading.Thread(target=lambda: error_of(lambda: mine.recv(1)))
         reader.start()
@@ -214,6 +229,9 @@ def while_many_others_cannot() -> None:
             thread.join()
     os.sched_setaffinity(0, allowed)
     expect(came_back, "recv() of mine waits for the others' locks")
+    expect(was_told, "who waits in recv() is not told")
+    failed = select.EPOLLERR | select.EPOLLHUP
+    expect(events and events[0][1] & failed == failed, f"events of what is only polled: {events}")
 
 
 if __name__ == "__main__":
