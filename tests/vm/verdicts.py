@@ -41,6 +41,10 @@ SIOCETHTOOL, ETHTOOL_SSG = 0x8946, 0x19
 SENT_DROPS, RECEIVED_DROPS, MANY_DROPS, ENDS = 7, 11, 2, 251
 
 SENDERS = 3
+# A long run has longer streams, not only more of them, or it would mostly make connections and end them.
+LONGER = max(1, min(10, MESSAGES // 100_000))
+OFFSETS = 1 << 16
+
 TCP_NOTSENT_LOWAT = 25
 
 
@@ -231,7 +235,9 @@ class Reader(threading.Thread):
 def messages_of(rng: random.Random, count: int) -> list[bytes]:
     """Of any bytes, of which the first is never the one that ends it all."""
     sizes = rng.choices(list(SIZES), list(SIZES.values()), k=count)
-    return [bytes((rng.randrange(ENDS),)) + rng.randbytes(size - 1) for size in sizes]
+    text = memoryview(rng.randbytes(OFFSETS + max(SIZES)))
+    return [b"%c%b" % (first, text[at:at + size - 1])
+            for first, at, size in zip(rng.choices(range(ENDS), k=count), rng.choices(range(OFFSETS), k=count), sizes)]
 
 
 def stream_of(messages: list[bytes]) -> bytes:
@@ -369,8 +375,8 @@ def on(quality: str, linear: bool = False) -> None:
     network = Network(quality, linear)
     done = 0
     while done < MESSAGES // (len(NETWORKS) + 1):
-        done += a_stream(network, rng, rng.randrange(200, 2000))
-        done += several_senders(network, rng, 200)
+        done += a_stream(network, rng, rng.randrange(200 * LONGER, 2000 * LONGER))
+        done += several_senders(network, rng, 200 * LONGER)
         done += disconnected_by_the_receiver(network, rng, 200)
         done += disconnected_by_the_sender(network, rng, 200)
     print(f"# seed {SEED}, netem {quality}{', linear' * linear}: {done} messages", flush=True)
