@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <linux/rcupdate.h>
+#include <linux/jiffies.h>
 #include <linux/sched/signal.h>
 #include <linux/tcp.h>
 #include <net/tcp.h>
@@ -182,20 +183,25 @@ static bool next(struct stap *tap, bool *moved)
 
 /*
  * A segment may have a message in each of its bytes. So many are judged before somebody else gets
- * the processor, and the socket.
+ * the processor, and the socket; and so many by who calls, who may not want to wait.
  */
 #define GO 256
+#define TURN (64 * GO)
 
 static struct workqueue_struct *goers;
 
-/*
- * Whether anybody may be waiting for what has changed. A process may find any amount there; what
- * it leaves when it is killed is judged for whoever else has the socket.
- */
+/* What comes with an end is judged first. Then nothing else tells of it. */
+static bool has_ended(const struct sock *sk)
+{
+	return (sk->sk_shutdown & RCV_SHUTDOWN) || sk->sk_err;
+}
+
+/* Whether anybody may be waiting for what has changed. What is left is for who comes next. */
 static bool move(struct stap *tap, bool is_process)
 {
+	const bool was_unfinished = tap->unfinished;
 	bool moved = false, unfinished = false;
-	u32 left = GO;
+	u32 left = is_process ? TURN : GO;
 
 	sock_owned_by_me(tap->sk);
 	if (!tap->started && !start(tap)) {
@@ -209,18 +215,15 @@ static bool move(struct stap *tap, bool is_process)
 	do {
 		if (tap->error || (tap->drop && !eat(tap)))
 			break;
-		if (is_process && fatal_signal_pending(current)) {
-			unfinished = true;
-			break;
-		}
 		if (is_process)
 			cond_resched();
-		else if (!left--)
+		if (!left--)
 			unfinished = true;
 	} while (!unfinished && next(tap, &moved));
 	/* Until now it stands: whoever reads meanwhile waits for the lock, and finds all of it. */
 	WRITE_ONCE(tap->unfinished, unfinished);
-	return moved && stap_gate_readable(tap);
+	return (moved && stap_gate_readable(tap)) ||
+	       (was_unfinished && !unfinished && has_ended(tap->sk));
 }
 
 /*
@@ -289,10 +292,24 @@ static void advance(struct stap *tap)
 }
 
 /* Or what came in one segment would be read in pieces, which applications are not used to. */
-void stap_gate_finish(struct stap *tap)
+void stap_gate_finish(struct stap *tap, long *timeo)
 {
-	while (READ_ONCE(tap->unfinished) && !signal_pending(current))
+	while (READ_ONCE(tap->unfinished) && !signal_pending(current)) {
+		const unsigned long begin = jiffies;
+
 		advance(tap);
+		if (*timeo != MAX_SCHEDULE_TIMEOUT)
+			*timeo -= min_t(unsigned long, *timeo, jiffies - begin);
+		if (!*timeo)
+			break;
+	}
+}
+
+u64 stap_gate_turns(const struct stap *tap)
+{
+	const struct stap_direction *recv = &tap->recv;
+
+	return (READ_ONCE(recv->messages) + READ_ONCE(recv->dropped)) / TURN;
 }
 
 void stap_gate_look(struct stap *tap)
@@ -348,7 +365,7 @@ void stap_gate_data_ready(struct sock *sk)
 	 * SO_RCVLOWAT what was too little may be enough now, as there is no room for more.
 	 */
 	if (tap && (is_listener(tap) || !stap_is_tapped(&tap->recv) || has_come(tap) ||
-		    (sk->sk_shutdown & RCV_SHUTDOWN) || sk->sk_err ||
+		    has_ended(sk) ||
 		    (sk->sk_rcvlowat > 1 && stap_gate_readable(tap))))
 		tap->data_ready(sk);
 	rcu_read_unlock();

@@ -40,12 +40,17 @@ u32 stap_gate_allow(struct stap *tap, u32 skip);
 /* Something has been read. Without the lock. */
 void stap_gate_was_read(struct stap *tap);
 
-/* Moves the gate as far as it goes. With the socket locked. */
+/* Moves the gate as far as it goes, or a turn. With the socket locked. */
 void stap_gate_advance(struct stap *tap);
 /* If it was left where it could be moved on: that it goes on. With the spinlock of the lock. */
 void stap_gate_go_on(struct stap *tap);
-/* Without the lock, by who reads: what was left. Not for who has a signal. */
-void stap_gate_finish(struct stap *tap);
+/*
+ * Without the lock, by who reads: what was left, as long as there is time, but for a turn. Not for
+ * who has a signal.
+ */
+void stap_gate_finish(struct stap *tap, long *timeo);
+/* A number that grows with each turn of messages that are judged. */
+u64 stap_gate_turns(const struct stap *tap);
 /* If TCP may have had no reason to: when it is first looked at, or SO_RCVLOWAT is not reached. */
 void stap_gate_look(struct stap *tap);
 

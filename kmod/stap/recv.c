@@ -56,7 +56,7 @@ static int wait(struct stap *tap, u32 skip, u32 least, long *timeo)
 		over = is_over(sk);
 		if (over)
 			advance(tap);
-		stap_gate_finish(tap);
+		stap_gate_finish(tap, timeo);
 		result = stap_gate_is_ready(tap, skip, least);
 		if (result)
 			break;
@@ -64,7 +64,7 @@ static int wait(struct stap *tap, u32 skip, u32 least, long *timeo)
 			stap_end_now(tap);
 			break;
 		}
-		if (over)
+		if (over && !READ_ONCE(tap->unfinished))
 			break;
 		if (!*timeo) {
 			result = -EAGAIN;
@@ -141,6 +141,7 @@ static int read_all(struct stap *tap, struct msghdr *message, size_t size, int f
 	const bool peek = flags & MSG_PEEK, all = flags & MSG_WAITALL;
 	const int target = sock_rcvlowat(tap->sk, all, size);
 	const struct kvec control = { message->msg_control, message->msg_controllen };
+	const u64 turns = stap_gate_turns(tap);
 	long timeo = sock_rcvtimeo(tap->sk, flags & MSG_DONTWAIT);
 	int copied = 0, result;
 
@@ -149,7 +150,7 @@ static int read_all(struct stap *tap, struct msghdr *message, size_t size, int f
 		const u32 skip = peeked(tap->sk, flags);
 		const u32 least = peek ? skip + target : all || copied ? 1 : target;
 
-		stap_gate_finish(tap);
+		stap_gate_finish(tap, &timeo);
 		/* Not even a lock, if it is there. */
 		if (stap_gate_is_ready(tap, skip, least)) {
 			result = read_more(tap, message, size - copied, flags, addr_len, &control);
@@ -163,6 +164,9 @@ static int read_all(struct stap *tap, struct msghdr *message, size_t size, int f
 			 */
 			if (copied >= target ||
 			    (copied && (peek || (!all && !stap_gate_readable(tap)))))
+				break;
+			/* Each of these may be a message, or many that are dropped. */
+			if (copied && !timeo && stap_gate_turns(tap) > turns + 1)
 				break;
 			if (result > 0)
 				continue;
@@ -211,7 +215,7 @@ ssize_t stap_splice_read(struct socket *sock, loff_t *position, struct pipe_inod
 	for (;;) {
 		u32 there;
 
-		stap_gate_finish(tap);
+		stap_gate_finish(tap, &timeo);
 		mutex_lock(&tap->reader);
 		there = stap_gate_allow(tap, 0);
 		if (there)

@@ -5,22 +5,24 @@ rest is, whoever waits for it."""
 
 import contextlib
 import os
+import select
 import socket
 from typing import Callable, Iterator
 
 from lib import bpf, tap
 from lib.check import expect, expect_equal, main, test, wait_for
 from lib.children import by_splice, connected
-from lib.process import Child
 from lib.tap import DROP, OK, Programs, load
-from lib.tcp import arrived, connect, connection, listening, readable, receive, wait_for_data
+from lib.tcp import (LIMIT, arrived, connect, connection, error_of, listening, readable, receive, unread,
+                     wait_for_data)
 
 STATS = "/proc/sys/kernel/bpf_stats_enabled"
 SO_RCVBUFFORCE = 33
 COUNT = 60_000  # of one segment of loopback's
 ONE_GO = 1000  # at the most
 MIXED = bytes(number % 7 for number in range(COUNT))  # with those of 3 dropped
-UNREAD = 1_000_000
+UNREAD = 400_000
+A_READ = 10_000
 LEFT = MIXED.replace(b"\3", b"")
 
 
@@ -128,27 +130,87 @@ def whoever_reads_gets_it() -> None:
                                f"{len(data)} bytes, not {len(LEFT)}, or others")
 
 
-@test
-def killed_while_it_attaches() -> None:
-    """To a socket with any amount unread: who is killed does not go on to the end."""
+@contextlib.contextmanager
+def before_its_tap(verdict: int, ended: bool = False) -> Iterator[tuple[socket.socket, int]]:
+    """Who is tapped when so much is unread as nobody judges in one go; and the parser."""
     with contextlib.ExitStack() as stack:
-        stack.enter_context(counted())
         listener, parse = stack.enter_context(listening()), stack.enter_context(parser())
-        listener.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 4 * UNREAD)
+        listener.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 8 * UNREAD)
         one, other = (stack.enter_context(end) for end in connect(listener))
         one.sendall(b"x" * UNREAD)
+        if ended:
+            one.shutdown(socket.SHUT_WR)
+        arrived(one)
+        judge = bpf.load(bpf.constant(verdict))
+        tap.tap(other, Programs(-1, -1, parse, judge))
+        os.close(judge)
+        other.settimeout(None)
+        yield other, parse
+
+
+@test
+def who_attaches_does_not_judge_all() -> None:
+    with counted(), before_its_tap(OK) as (other, parse):
+        runs = bpf.runs_of(parse)
+        expect(runs < UNREAD, f"{runs} messages were looked at before it was there")
+        wait_for(lambda: tap.info(other)[1].messages == UNREAD, "the rest to be judged")
+
+
+def when_there(opened: socket.socket) -> bytes:
+    try:
+        return opened.recv(A_READ, socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return b""
+
+
+@test
+def who_would_not_wait_does_not_judge_all() -> None:
+    """And is told of the rest, if he wants to know at each edge only, and stops at a short read."""
+    with before_its_tap(OK) as (other, _), select.epoll() as poller:
+        poller.register(other, select.EPOLLIN | select.EPOLLET)
+        data = other.recv(UNREAD, socket.MSG_DONTWAIT)
+        expect(0 < len(data) < UNREAD, f"{len(data)} bytes of {UNREAD} were judged for one recv()")
+        while len(data) < UNREAD:
+            expect(poller.poll(LIMIT), f"nobody says that there is more than {len(data)} bytes")
+            while len(some := when_there(other)) == A_READ:
+                data += some
+            data += some
+        expect_equal(data, b"x" * UNREAD, "what is read")
+    with before_its_tap(OK) as (other, _):
+        expect(unread(other) < UNREAD, "all was judged for an ioctl()")
         wait_for_data(other, UNREAD)
 
-        def attach() -> str:
-            tap.tap(other, Programs(-1, -1, parse, -1))
-            return "done"
 
-        child = Child(attach)
-        wait_for(lambda: bpf.runs_of(parse), "it to begin")
-        child.kill()
-        runs = bpf.runs_of(parse)
-        expect(runs < UNREAD, f"{runs} messages were looked at before it ended")
-        wait_for(lambda: tap.info(other)[1].messages == UNREAD, "the rest to be judged for whoever else has it")
+@test
+def the_end_behind_what_is_not_judged_yet() -> None:
+    """It is none before the rest has been judged, for who would not wait; and then he is told of it."""
+    with before_its_tap(DROP, ended=True) as (other, _), select.epoll() as poller:
+        poller.register(other, select.EPOLLIN | select.EPOLLET)
+        how = error_of(lambda: other.recv(1, socket.MSG_DONTWAIT))
+        expect_equal(how, "EAGAIN", "recv() before all is judged")
+        while how == "EAGAIN":
+            expect(poller.poll(LIMIT), "nobody tells of the end")
+            how = error_of(lambda: other.recv(1, socket.MSG_DONTWAIT))
+        expect_equal(how, "OK", "the end")
+        expect_equal(tap.info(other)[1].dropped, UNREAD, "messages dropped before it")
+    with before_its_tap(DROP, ended=True) as (other, _):
+        expect_equal(other.recv(1), b"", "who waits: the end")
+        expect_equal(tap.info(other)[1].dropped, UNREAD, "messages dropped before it")
+
+
+def readable_first(opened: socket.socket, size: int) -> bytes:
+    expect(readable(opened, LIMIT), "nobody says that it is readable")
+    data = opened.recv(size)
+    expect(len(data) >= size // 2, f"{len(data)} bytes are fewer than it wants")
+    return data + receive(opened, size - len(data))
+
+
+@test
+def at_low_water() -> None:
+    for read in (readable_first, at_once):
+        with before_its_tap(OK) as (other, _):
+            other.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, UNREAD // 2)
+            expect_equal(read(other, UNREAD), b"x" * UNREAD, f"what is read, {read.__name__}")
 
 
 if __name__ == "__main__":
