@@ -207,11 +207,14 @@ def tapped_when_it_is_connected_again() -> None:
             one.settimeout(60)
             one.connect(other.getsockname())
             with other.accept()[0] as peer:
+                def attach() -> str:
+                    drops_d(one)  # pylint: disable=cell-var-from-loop
+                    return "done"
+
                 with held("synchronize_rcu", caller="stap") as until_it_waits:
-                    thread = threading.Thread(target=drops_d, args=(one,))
-                    thread.start()
+                    child = Child(attach)
                     until_it_waits()
-                thread.join()
+                child.said()
                 expect_tapped(one, peer, f"after {end.__name__}()")
 
 
