@@ -144,6 +144,12 @@ static int can_send(struct stap *tap)
 		stap_end(tap);
 		return -tap->error;
 	}
+	/*
+	 * Whoever was on his way into TCP's setsockopt() may get through after all. What is sent in
+	 * repair may be for the receive queue, which copies what in give.c is not there to be copied.
+	 */
+	if (unlikely(tcp_sk(sk)->repair))
+		return -EOPNOTSUPP;
 	return sk->sk_err || (sk->sk_shutdown & SEND_SHUTDOWN) || !is_connected(sk) ? -EPIPE : 0;
 }
 

@@ -4,13 +4,17 @@
 
 import mmap
 import socket
+import struct
+import threading
 
 from lib import bpf, tap
 from lib.check import expect, expect_equal, main, test
+from lib.fault import Fault, set_from
 from lib.tap import DROP, OK, Programs, load
 from lib.tcp import connect, connection, disconnect, error_of, fast_open, listening, prefixed, readable, receive, wait_for_data
 
 TCP_REPAIR, TCP_FASTOPEN, TCP_FASTOPEN_CONNECT, TCP_ZEROCOPY_RECEIVE = 19, 23, 30, 35
+TCP_REPAIR_QUEUE, TCP_RECV_QUEUE = 20, 1
 MSG_FASTOPEN = 0x20000000
 
 
@@ -96,6 +100,25 @@ def repairing() -> None:
         drops_d(one)
         expect_equal(error_of(lambda: one.setsockopt(socket.SOL_TCP, TCP_REPAIR, 1)), "EOPNOTSUPP", "TCP_REPAIR")
         goes_on(one, other)
+
+
+@test
+def repairing_by_who_had_begun() -> None:
+    """He is in TCP's setsockopt() when the socket is tapped, so he is not refused. What is sent then would be for
+    the receive queue, and is not even copied there."""
+    with connection() as (one, other):
+        number = Fault()
+        thread = threading.Thread(target=set_from, args=(one.fileno(), socket.SOL_TCP, TCP_REPAIR, number))
+        thread.start()
+        wait_for(number.is_met, "the option to be read")
+        drops_d(one)
+        number.go_on_with(struct.pack("=i", 1))
+        thread.join()
+        expect_equal(one.getsockopt(socket.SOL_TCP, TCP_REPAIR), 1, "in repair")
+        one.setsockopt(socket.SOL_TCP, TCP_REPAIR_QUEUE, TCP_RECV_QUEUE)
+        for size in (1, 1000):
+            expect_equal(error_of(lambda: one.send(prefixed(b"x" * size))),  # pylint: disable=cell-var-from-loop
+                         "EOPNOTSUPP", f"{size} bytes into its own queue")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _libc.mmap.restype = ctypes.c_void_p
 _libc.mmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long)
 _USERFAULTFD = 323  # x86_64
-_API, _REGISTER, _ZEROPAGE, _MISSING = 0xC018AA3F, 0xC020AA00, 0xC020AA04, 1
+_API, _REGISTER, _ZEROPAGE, _COPY, _MISSING = 0xC018AA3F, 0xC020AA00, 0xC020AA04, 0xC028AA03, 1
 _ATTACH_FILTER = 26
 SIZE = mmap.PAGESIZE
 
@@ -41,12 +41,23 @@ class Fault:
         fcntl.ioctl(self._fd, _ZEROPAGE, bytearray(struct.pack("=QQQq", self.address, SIZE, 0, 0)))
         os.close(self._fd)
 
+    def go_on_with(self, data: bytes) -> None:
+        """It is there, and begins with these."""
+        page = ctypes.create_string_buffer(data, SIZE)
+        fcntl.ioctl(self._fd, _COPY, bytearray(struct.pack("=QQQQq", self.address, ctypes.addressof(page), SIZE, 0, 0)))
+        os.close(self._fd)
+
 
 def set_option(fd: int, level: int, name: int, value: int) -> None:
     """setsockopt(), which in Python keeps all other threads waiting too."""
     number = ctypes.c_int(value)
     if _libc.setsockopt(fd, level, name, ctypes.byref(number), ctypes.sizeof(number)):
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+
+def set_from(fd: int, level: int, name: int, fault: Fault) -> int:
+    """setsockopt() of a number that is in the page; 0, or an errno."""
+    return ctypes.get_errno() if _libc.setsockopt(fd, level, name, ctypes.c_void_p(fault.address), 4) else 0
 
 
 def set_filter(fd: int, fault: Fault) -> int:
