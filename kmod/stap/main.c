@@ -35,21 +35,44 @@ void stap_free(struct stap *tap)
 /*
  * As `ss -K` would: a RST to the other side, the error to ours. It locks the socket itself, and
  * does nothing if both sides have ended it already; then the error is all that is left to do.
- * Whoever comes second waits until the first is through. Not if the socket was disconnected
- * meanwhile, and is another connection's.
  */
+static void abort_it(struct sock *sk, int error)
+{
+	if (!tcp_abort(sk, error))
+		return;
+	lock_sock(sk);
+	if (!sock_flag(sk, SOCK_DEAD)) {
+		WRITE_ONCE(sk->sk_err, error);
+		sk_error_report(sk);
+	}
+	release_sock(sk);
+}
+
+/*
+ * Its error, for who is to bring the end. The lock may be long in coming, and the socket have been
+ * disconnected by then, and be another connection's.
+ */
+static int take_over(struct stap *tap)
+{
+	int error = 0;
+
+	lock_sock(tap->sk);
+	if (cmpxchg(&tap->ending, STAP_DUE, STAP_ENDED) == STAP_DUE)
+		error = tap->error;
+	release_sock(tap->sk);
+	return error;
+}
+
+/* Whoever comes second waits until the first is through. */
 static void bring_end(struct stap *tap)
 {
-	struct sock *sk = tap->sk;
+	int error;
 
 	mutex_lock(&tap->ends);
-	if (cmpxchg(&tap->ending, STAP_DUE, STAP_ENDED) == STAP_DUE && tcp_abort(sk, tap->error)) {
-		lock_sock(sk);
-		if (!sock_flag(sk, SOCK_DEAD)) {
-			WRITE_ONCE(sk->sk_err, tap->error);
-			sk_error_report(sk);
-		}
-		release_sock(sk);
+	if (READ_ONCE(tap->ending) == STAP_DUE) {
+		error = take_over(tap);
+		if (error)
+			abort_it(tap->sk, error);
 	}
 	mutex_unlock(&tap->ends);
 }
