@@ -172,7 +172,7 @@ static bool next(struct stap *tap, bool *moved)
 		return found.length < there;
 	case STAP_DROP:
 		WRITE_ONCE(tap->drop, found.length);
-		/* Who waits in recv() may wait for more than there can be now. It is no event for poll(). */
+		/* Who waits in recv() may want more than there can be now; no event for poll(). */
 		stap_tell(tap->sk, EPOLLMSG);
 		return true;
 	default:

@@ -145,8 +145,8 @@ static int can_send(struct stap *tap)
 		return -tap->error;
 	}
 	/*
-	 * Whoever was on his way into TCP's setsockopt() may get through after all. What is sent in
-	 * repair may be for the receive queue, which copies what in give.c is not there to be copied.
+	 * Who was on his way into TCP's setsockopt() may get through after all. What is sent in
+	 * repair may be for the receive queue, into which is copied what give.c has not there.
 	 */
 	if (unlikely(tcp_sk(sk)->repair))
 		return -EOPNOTSUPP;

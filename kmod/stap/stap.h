@@ -143,7 +143,7 @@ void stap_end(struct stap *tap);
  * sockets, and this one must not wait for that. Without the lock.
  */
 void stap_end_now(struct stap *tap);
-/* The same for who must not wait, unless somebody has the socket locked, who tells when he is through. */
+/* The same for who must not wait, unless somebody has it locked, who tells when he is through. */
 bool stap_end_unless_locked(struct stap *tap);
 /* With the spinlock of the lock, by who has had that. */
 void stap_end_again(struct stap *tap);
