@@ -8,7 +8,7 @@ import struct
 import threading
 
 from lib import bpf, tap
-from lib.check import expect, expect_equal, main, test
+from lib.check import expect, expect_equal, main, test, wait_for
 from lib.fault import Fault, set_from
 from lib.tap import DROP, OK, Programs, load
 from lib.tcp import connect, connection, disconnect, error_of, fast_open, listening, prefixed, readable, receive, wait_for_data
