@@ -86,14 +86,15 @@ static int push_now(struct sock *sk, const struct stretch *stretch, u32 size, in
 	const u32 low_water = tcp_sk(sk)->notsent_lowat;
 	const u8 nagle = tcp_sk(sk)->nonagle;
 	const int limit = sk->sk_sndbuf;
+	bool at_once = false;
 	int result;
 
 	flags |= MSG_DONTWAIT | MSG_NOSIGNAL;
-	if (nagle & TCP_NAGLE_CORK || flags & MSG_MORE) {
-		if (leaves_no_room(sk, size)) {
-			tcp_sk(sk)->nonagle = TCP_NAGLE_OFF;
-			flags &= ~MSG_MORE;
-		}
+	if (nagle & TCP_NAGLE_CORK || flags & MSG_MORE)
+		at_once = leaves_no_room(sk, size);
+	if (at_once) {
+		tcp_sk(sk)->nonagle = TCP_NAGLE_OFF;
+		flags &= ~MSG_MORE;
 	}
 	WRITE_ONCE(sk->sk_sndbuf, INT_MAX);
 	WRITE_ONCE(tcp_sk(sk)->notsent_lowat, U32_MAX);
@@ -104,7 +105,8 @@ static int push_now(struct sock *sk, const struct stretch *stretch, u32 size, in
 		result = push_pending(sk, stretch, size, flags);
 		sk_forward_alloc_add(sk, max(result, 0) - (int)size);
 	}
-	tcp_sk(sk)->nonagle = nagle;
+	if (at_once) /* it was for what was queued before */
+		tcp_sk(sk)->nonagle = nagle & ~TCP_NAGLE_PUSH;
 	WRITE_ONCE(tcp_sk(sk)->notsent_lowat, low_water);
 	/* Short of memory it makes that smaller. */
 	WRITE_ONCE(sk->sk_sndbuf, min(sk->sk_sndbuf, limit));

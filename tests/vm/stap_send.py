@@ -13,7 +13,7 @@ from lib import bpf, tap
 from lib.check import expect, expect_equal, main, test, wait_for
 from lib.iovec import splice, splice_memory
 from lib.tap import DROP, OK, Programs, load
-from lib.tcp import connection, error_of, prefixed, receive, writable
+from lib.tcp import connection, error_of, kept_back, prefixed, receive, writable
 
 
 SO_TIMESTAMPING, FROM_TIMESTAMPING = 37, 4  # the latter in sock_extended_err
@@ -99,6 +99,23 @@ def times_of_what_is_sent() -> None:
 
             wait_for(enough, f"the times of {parts!r:.60}")
             expect_equal(seen, wanted, f"times of {parts!r:.60}")
+
+
+@test
+def corked_and_without_delay() -> None:
+    """TCP_NODELAY pushes what is there, but under TCP_CORK nothing that comes later, unless a timer does."""
+    for tapped in (False, True):
+        kept = []
+        while 2 not in kept and len(kept) < 20:
+            with connection() as (one, _):
+                if tapped:
+                    tap.tap_all(one, bpf.constant(1), bpf.constant(OK))
+                one.setsockopt(socket.SOL_TCP, socket.TCP_CORK, 1)
+                one.setsockopt(socket.SOL_TCP, socket.TCP_NODELAY, 1)
+                one.sendall(b"a")
+                one.sendall(b"b")
+                kept.append(kept_back(one))
+        expect(2 in kept, f"bytes of 2 that were kept back, tapped: {tapped}: {kept}")
 
 
 @test
