@@ -11,7 +11,8 @@ from lib import bpf, tap
 from lib.check import expect, expect_equal, main, test, wait_for
 from lib.fault import Fault, set_from
 from lib.tap import DROP, OK, Programs, load
-from lib.tcp import connect, connection, disconnect, error_of, fast_open, listening, prefixed, readable, receive, wait_for_data
+from lib.tcp import (connect, connection, disconnect, error_of, fast_open, listening, prefixed, readable, receive,
+                     setting, wait_for_data)
 
 TCP_REPAIR, TCP_FASTOPEN, TCP_FASTOPEN_CONNECT, TCP_ZEROCOPY_RECEIVE = 19, 23, 30, 35
 TCP_REPAIR_QUEUE, TCP_RECV_QUEUE = 20, 1
@@ -105,8 +106,8 @@ def repairing() -> None:
 @test
 def repairing_by_who_had_begun() -> None:
     """He is in TCP's setsockopt() when the socket is tapped, so he is not refused. What is sent then would be for
-    the receive queue, and is not even copied there."""
-    with connection() as (one, other):
+    the receive queue, and is not even copied there. (With SO_ULP at SOL_SOCKET the value is read before.)"""
+    with setting("/sys/module/stap/parameters/so_ulp", "N"), connection() as (one, _):
         number = Fault()
         thread = threading.Thread(target=set_from, args=(one.fileno(), socket.SOL_TCP, TCP_REPAIR, number))
         thread.start()
