@@ -16,8 +16,10 @@
 
 enum {
 	tcp_header = 20,
+	sctp_header = 12,
 	short_header = 8,
 	mobility_header = 6,
+	two_ports = 4,
 	tcp_options_max = 40,
 
 	protocol_tcp = 6,
@@ -130,13 +132,24 @@ INLINE void set_transport(u8 *e, u32 protocol, u32 tcp, u32 ports, u32 mobility)
 		WORD(e, element_odd) |= odd;
 }
 
+/* Of the scratch, if its bytes are there. */
+INLINE void set_beginnings(u8 *e, u32 pair, u32 ports, u32 sctp)
+{
+	WORD(e, key_pair) = pair;
+	WORD(e, key_sctp) = sctp;
+	if (sctp == cut_off)
+		WORD(e, element_odd) |= BPFILTER_ODD_SCTP;
+	WORD(e, key_word_0) = ports == present ? WORD_BE(e, element_scratch) : 0;
+	WORD(e, key_word_1) = ports == present ? WORD_BE(e, element_scratch + 4) : 0;
+}
+
 /* The ports of a header of which so many bytes are in the scratch. */
 INLINE void set_ports(u8 *e, u32 protocol, u32 size)
 {
 	u32 both = 0, has = size >= (protocol == protocol_tcp ? tcp_header : short_header);
 	u32 start = protocol << 17;
 
-	if (size >= short_header)
+	if (size >= two_ports)
 		both = WORD_BE(e, element_scratch);
 	WORD(e, key_source_port) = both >> 16;
 	WORD(e, key_destination_port) = both & 0xffff;
@@ -155,6 +168,8 @@ INLINE void set_no_transport(u8 *e, u32 protocol, u32 tcp, u32 others)
 	set_ports(e, protocol, 0);
 	WORD(e, key_mobility_type) = 0;
 	set_transport(e, protocol, tcp, others, IS_IPV6 ? others : absent);
+	if (NEEDS(beginnings))
+		set_beginnings(e, others, others, others);
 	if (NEEDS(tcp_options))
 		parse_tcp_options(0, e, 0, tcp);
 }
@@ -194,14 +209,20 @@ INLINE void parse_transport(struct __sk_buff *skb, u8 *e, u32 protocol, u32 l4, 
 	} else if (IS_IPV6 && left >= mobility_header) {
 		if (!LOAD(skb, l4, e, element_scratch, mobility_header))
 			size = mobility_header;
+	} else if (left >= two_ports) {
+		if (!LOAD(skb, l4, e, element_scratch, two_ports))
+			size = two_ports;
 	}
-	if (IS_IPV6 && size && BYTE(e, element_scratch) == protocol_none) {
+	if (IS_IPV6 && size >= mobility_header && BYTE(e, element_scratch) == protocol_none) {
 		mobility = present;
 		type = BYTE(e, element_scratch + 2);
 	}
 	WORD(e, key_mobility_type) = type;
 	set_ports(e, protocol, size);
 	set_transport(e, protocol, tcp, ports, mobility);
+	if (NEEDS(beginnings))
+		set_beginnings(e, size >= two_ports ? present : cut_off, ports,
+			       ports == present && left >= sctp_header ? present : cut_off);
 	if (NEEDS(tcp_options))
 		parse_tcp_options(skb, e, l4, tcp);
 }
@@ -234,6 +255,24 @@ INLINE void parse_connection(u8 *e)
 
 	WORD(e, key_connection) = connection & ~translated;
 	WORD(e, key_translation) = connection & translated;
+}
+
+/* PACKET_*, whose header is not one for BPF. */
+enum { packet_broadcast = 1, packet_multicast = 2, packet_loopback = 5 };
+
+/* `length`: as the IP header has it, or 0. As xt_pkttype has the type. */
+INLINE void parse_skb(struct __sk_buff *skb, u8 *e, u32 length)
+{
+	u32 type = skb->pkt_type;
+
+	if (type == packet_loopback) {
+		type = packet_broadcast;
+		if (IS_IPV6 || WORD(e, key_destination) >> 28 == 14)
+			type = packet_multicast;
+	}
+	WORD(e, key_total_length) = length ? length : WORD(e, key_length);
+	WORD(e, key_packet_type) = type;
+	WORD(e, key_cpu) = skb->cb[0] / BPFILTER_NESTING;
 }
 
 #endif /* UMH_BPF_PARSE_H */

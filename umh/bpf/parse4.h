@@ -33,6 +33,8 @@ INLINE int parse4(struct __sk_buff *skb, u8 *e)
 	WORD(e, key_fragment) = SHORT_BE(e, ipv4 + 6) & IP_OFFSET_MASK;
 	WORD(e, key_tos) = BYTE(e, ipv4 + 1);
 	WORD(e, key_ttl) = BYTE(e, ipv4 + 8);
+	if (NEEDS(skb))
+		parse_skb(skb, e, SHORT_BE(e, ipv4 + 2));
 	if (NEEDS(walk)) {
 		WORD(e, key_protocol) = BYTE(e, ipv4 + 9);
 		WORD(e, key_transport) = present;

@@ -503,6 +503,8 @@ INLINE int parse6(struct __sk_buff *skb, u8 *e)
 	WORD(e, key_fragment) = 0;
 	WORD(e, key_tos) = SHORT_BE(e, ipv6) >> 4 & 255;
 	WORD(e, key_ttl) = BYTE(e, ipv6 + 7);
+	if (NEEDS(skb))
+		parse_skb(skb, e, 0);
 	next = BYTE(e, ipv6 + 6);
 	version = BYTE(e, ipv6) >> 4;
 	if (NEEDS(walk)) {

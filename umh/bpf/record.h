@@ -135,6 +135,7 @@ enum bpfilter_odd {
 	BPFILTER_ODD_FRAG = 4096,
 	BPFILTER_ODD_AH = 8192,
 	BPFILTER_ODD_DST = 16384,
+	BPFILTER_ODD_SCTP = 32768, /* where beginnings are asked for */
 };
 
 /* The first number in an arena. Whoever finds another one knows nothing of what is in it. */

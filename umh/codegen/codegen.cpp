@@ -211,6 +211,8 @@ Result<std::uint32_t> context_size(const ir::Table &table)
 
 bool can_generate(const ir::Table &table)
 {
+    if (parts_of(table).has(ir::Part::skb))
+        return false;
     return std::ranges::none_of(table.rules, [](const ir::Rule &rule) {
         return asks_kernel(rule.conditions) || std::holds_alternative<ir::SetField>(rule.verdict) ||
                std::holds_alternative<ir::KernelTarget>(rule.verdict);

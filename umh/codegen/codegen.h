@@ -31,7 +31,8 @@ struct ContextUse {
 ContextUse use_of(ir::Parts parts);
 ContextUse context_use(const ir::Table &table);
 
-// Can this table be code? Not if it calls the kernel's own matches and targets, or changes packets.
+// Can this table be code? Not if it calls the kernel's own matches and targets, changes packets, or
+// asks what the kernel has noted of them.
 bool can_generate(const ir::Table &table);
 
 // The program of one hook, which the table must have. ENOMEM: larger than a program can be; EIO: it

@@ -161,6 +161,10 @@ Place place_of(Field field, ir::Family family)
         return packet(transport, 2);
     case Field::destination_port:
         return packet(transport + 2, 2);
+    case Field::word_0:
+        return packet(transport, 4);
+    case Field::word_1:
+        return packet(transport + 4, 4);
     case Field::flags:
         return packet(transport + 13, 1);
     case Field::mobility_type:
@@ -181,6 +185,10 @@ std::size_t state_offset(Field state)
         return offsetof(Key, l4.short_header);
     case Field::mobility:
         return offsetof(Key, l4.mobility);
+    case Field::pair:
+        return offsetof(Key, l4.pair);
+    case Field::sctp:
+        return offsetof(Key, l4.sctp);
     case Field::tcp_options:
         return offsetof(Key, l4.options);
     case Field::hop:

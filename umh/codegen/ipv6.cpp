@@ -73,15 +73,11 @@ void emit_walked_transport(Assembler &as, const Backend &backend, ir::Parts part
     as.jump(done);
 
     as.bind(elsewhere);
-    emit_state(as, offsetof(Key, l4.tcp), header_absent);
-    emit_state(as, offsetof(Key, l4.short_header), header_absent);
-    emit_state(as, offsetof(Key, l4.mobility), header_absent);
+    emit_transport_states(as, parts, header_absent);
     as.jump(done);
 
     as.bind(missing);
-    emit_state(as, offsetof(Key, l4.tcp), header_hotdrop);
-    emit_state(as, offsetof(Key, l4.short_header), header_hotdrop);
-    emit_state(as, offsetof(Key, l4.mobility), header_hotdrop);
+    emit_transport_states(as, parts, header_hotdrop);
     as.bind(done);
 }
 

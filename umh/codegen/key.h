@@ -32,6 +32,8 @@ struct Transport {
     std::uint32_t short_header;    // HeaderState of an 8-byte header
     std::uint32_t mobility;        // HeaderState of a 6-byte header
     std::uint32_t options;         // HeaderState of the TCP options: never absent
+    std::uint32_t pair;            // HeaderState of 4 bytes
+    std::uint32_t sctp;            // HeaderState of 12 bytes
     std::uint32_t unused;          // a multiple of 8
     std::uint32_t option_kinds[8]; // bit n: an option of kind n is there
 };

@@ -13,8 +13,10 @@ namespace bpfilter::codegen {
 namespace {
 
 constexpr std::int32_t tcp_header = 20;
+constexpr std::int32_t sctp_header = 12;
 constexpr std::int32_t short_header = 8; // UDP, ICMP
 constexpr std::int32_t mobility_header = 6;
+constexpr std::int32_t two_ports = 4;
 constexpr std::int32_t options_max = 40;
 static_assert(options_max < scratch_size);
 
@@ -108,6 +110,17 @@ void emit_state(Assembler &as, std::size_t offset, HeaderState state)
     as.emit(store(BPF_W, r7, static_cast<std::int32_t>(offset), static_cast<std::int32_t>(state)));
 }
 
+void emit_transport_states(Assembler &as, ir::Parts parts, HeaderState state)
+{
+    emit_state(as, offsetof(Key, l4.tcp), state);
+    emit_state(as, offsetof(Key, l4.short_header), state);
+    emit_state(as, offsetof(Key, l4.mobility), state);
+    if (parts.has(ir::Part::beginnings)) {
+        emit_state(as, offsetof(Key, l4.pair), state);
+        emit_state(as, offsetof(Key, l4.sctp), state);
+    }
+}
+
 void emit_l4_header(Assembler &as, const Backend &backend, ir::Parts parts, Label options)
 {
     const Label whole = as.label();
@@ -118,7 +131,7 @@ void emit_l4_header(Assembler &as, const Backend &backend, ir::Parts parts, Labe
     as.emit(from_network16(r8));
     as.emit(alu(BPF_AND, r8, IP_OFFMASK));
     as.jump_if(BPF_JEQ, r8, 0, whole);
-    emit_state(as, offsetof(Key, l4.short_header), header_absent);
+    emit_transport_states(as, parts, header_absent);
     emit_state(as, offsetof(Key, l4.tcp), header_hotdrop);
     as.jump_if(BPF_JEQ, r8, 1, done);
     emit_state(as, offsetof(Key, l4.tcp), header_absent);
@@ -136,23 +149,22 @@ void emit_transport(Assembler &as, const Backend &backend, ir::Parts parts, Labe
 {
     const Label only_short = as.label();
     const Label only_mobility = as.label();
+    const Label only_pair = as.label();
     const Label done = as.label();
-    constexpr std::size_t tcp = offsetof(Key, l4.tcp);
+    const bool beginnings = parts.has(ir::Part::beginnings);
     constexpr std::size_t short_state = offsetof(Key, l4.short_header);
     constexpr std::size_t mobility = offsetof(Key, l4.mobility);
+    constexpr std::size_t pair = offsetof(Key, l4.pair);
+    constexpr std::size_t sctp = offsetof(Key, l4.sctp);
 
-    emit_state(as, tcp, header_hotdrop);
-    emit_state(as, short_state, header_hotdrop);
-    emit_state(as, mobility, header_hotdrop);
+    emit_transport_states(as, parts, header_hotdrop);
     as.emit(load(BPF_W, r8, r7, offsetof(Key, length)));
     as.emit(alu(BPF_SUB, r8, r9));
-    as.jump_if(BPF_JSLT, r8, mobility_header, done);
+    as.jump_if(BPF_JSLT, r8, mobility_header, beginnings ? only_pair : done);
     as.jump_if(BPF_JSLT, r8, short_header, only_mobility);
     as.jump_if(BPF_JSLT, r8, tcp_header, only_short);
     emit_load_l4(as, backend, tcp_header, done);
-    emit_state(as, tcp, header_present);
-    emit_state(as, short_state, header_present);
-    emit_state(as, mobility, header_present);
+    emit_transport_states(as, parts, header_present);
     if (parts.has(ir::Part::tcp_options)) {
         as.emit(move(r1, r6));
         as.emit(move(r2, r7));
@@ -165,11 +177,24 @@ void emit_transport(Assembler &as, const Backend &backend, ir::Parts parts, Labe
     emit_load_l4(as, backend, short_header, done);
     emit_state(as, short_state, header_present);
     emit_state(as, mobility, header_present);
+    if (beginnings) {
+        emit_state(as, pair, header_present);
+        as.jump_if(BPF_JSLT, r8, sctp_header, done);
+        emit_state(as, sctp, header_present);
+    }
     as.jump(done);
 
     as.bind(only_mobility);
     emit_load_l4(as, backend, mobility_header, done);
     emit_state(as, mobility, header_present);
+    if (beginnings) {
+        emit_state(as, pair, header_present);
+        as.jump(done);
+        as.bind(only_pair);
+        as.jump_if(BPF_JSLT, r8, two_ports, done);
+        emit_load_l4(as, backend, two_ports, done);
+        emit_state(as, pair, header_present);
+    }
     as.bind(done);
 }
 

@@ -36,6 +36,9 @@ void emit_transport(Assembler &as, const Backend &backend, ir::Parts parts, Labe
 // Sets a HeaderState in the key.
 void emit_state(Assembler &as, std::size_t offset, HeaderState state);
 
+// The same of all states of the transport header that these parts ask for, but of its options.
+void emit_transport_states(Assembler &as, ir::Parts parts, HeaderState state);
+
 // int bf_tcp_options(context, key, offset of the TCP header in the packet from the IP header)
 void emit_options_function(Assembler &as, const Backend &backend, Label label);
 

@@ -28,8 +28,9 @@ constexpr std::uint32_t shared_bits_max = 25;
 static_assert(2 * large + lead <= std::size_t{1} << shared_bits_max);
 
 // A few kinds of programs, not one for each set of parts: that for nothing, and with or without
-// names of devices those for addresses (and for the protocol, which IPv4 has beside them) and for
-// transport headers; that for options of TCP, and that for all that IPv6 has.
+// names of devices those for addresses (and for the protocol, which IPv4 has beside them), for
+// transport headers, and for beginnings of these; that for options of TCP, and that for all that
+// IPv6 has.
 ir::Parts rounded(ir::Family family, ir::Parts parts)
 {
     using ir::Part;
@@ -37,7 +38,7 @@ ir::Parts rounded(ir::Family family, ir::Parts parts)
         return parts;
     const ir::Parts addresses = ir::complete(family == ir::Family::ipv4 ? Part::walk : Part::ip);
     ir::Parts result = addresses;
-    for (const Part part : {Part::devices, Part::mark, Part::connection}) {
+    for (const Part part : {Part::devices, Part::mark, Part::connection, Part::skb}) {
         if (parts.has(part))
             result |= part;
     }
@@ -46,9 +47,11 @@ ir::Parts rounded(ir::Family family, ir::Parts parts)
     result |= ir::complete(Part::transport);
     if (within(parts, result))
         return result;
-    result |= Part::devices;
-    result |= Part::mark;
-    result |= Part::connection;
+    result |= Part::beginnings;
+    if (within(parts, result))
+        return result;
+    for (const Part part : {Part::devices, Part::mark, Part::connection, Part::skb})
+        result |= part;
     result |= ir::complete(Part::tcp_options);
     if (family == ir::Family::ipv4 || within(parts, result))
         return result;

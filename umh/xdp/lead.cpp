@@ -24,7 +24,7 @@ bool is_final(const ir::Rule &rule)
 
 // What a device's program can find out of a packet (program.h).
 constexpr ir::Parts here = ir::Parts(ir::Part::ip) | ir::Part::devices | ir::Part::walk |
-                           ir::Part::transport | ir::Part::tcp_options;
+                           ir::Part::transport | ir::Part::beginnings | ir::Part::tcp_options;
 
 bool decidable(const ir::Rule &rule)
 {

@@ -32,6 +32,9 @@ const std::vector<Askable> askable4 = {
       Field::protocol, Field::in_0, Field::in_1, Field::in_2, Field::in_3, Field::out_0,
       Field::mark, Field::connection, Field::translation}},
     {{Field::ports}, {Field::source_port, Field::destination_port}},
+    {{Field::pair}, {Field::source_port, Field::destination_port}},
+    {{Field::ports}, {Field::word_0, Field::word_1}},
+    {{Field::sctp}, {Field::destination_port, Field::word_1}},
     {{Field::tcp}, {Field::flags, Field::source_port, Field::destination_port}},
     {{Field::tcp, Field::tcp_options}, {Field::tcp_option_kinds_0, Field::tcp_option_kinds_7}},
 };
@@ -43,6 +46,8 @@ const std::vector<Askable> askable6 = {
       Field::connection, Field::translation}},
     {{Field::transport}, {Field::protocol}},
     {{Field::ports}, {Field::source_port, Field::destination_port}},
+    {{Field::pair}, {Field::destination_port}},
+    {{Field::sctp}, {Field::source_port, Field::word_0}},
     {{Field::tcp}, {Field::flags}},
     {{Field::mobility}, {Field::mobility_type}},
     {{Field::hop}, {Field::hop_length, Field::hop_options}},

@@ -14,6 +14,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <linux/if_packet.h>
 #include <memory>
 
 namespace bpfilter {
@@ -478,8 +479,9 @@ TEST_P(RandomCalls, AreAsTheInterpreterHasThem)
         std::vector<ir::Counters> counters(table.rules.size());
         for (std::uint64_t n = 0; n < count; ++n) {
             const PacketBytes packet = generator->packet();
-            const ir::Surroundings around =
-                surroundings_of(generator->device_pair(), dice.below(4));
+            ir::Surroundings around = surroundings_of(generator->device_pair(), dice.below(4));
+            around.packet_type = dice.one_in(2) ? PACKET_HOST : PACKET_MULTICAST;
+            around.cpu = n % written.table().cpus;
             const auto hook = static_cast<ir::Hook>(1 + n % 3);
             Diced module(*generator, dice);
             const std::uint32_t verdict = written.run(

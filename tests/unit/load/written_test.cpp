@@ -14,6 +14,9 @@
 #include "umh/core/ir/evaluate.h"
 
 #include <gtest/gtest.h>
+
+#include <array>
+#include <linux/if_packet.h>
 #include <memory>
 
 namespace bpfilter {
@@ -73,6 +76,9 @@ protected:
     }
 };
 
+constexpr std::array<std::uint32_t, 3> packet_types{PACKET_HOST, PACKET_MULTICAST,
+                                                    PACKET_OTHERHOST};
+
 ir::Surroundings surroundings_of(const Devices &devices, const PacketBytes &frame)
 {
     ir::Surroundings around;
@@ -109,11 +115,13 @@ TEST_P(Walker, AgreesWithTheInterpreter)
         for (std::uint64_t n = 0; n < count; ++n) {
             const PacketBytes packet = generator->packet();
             const PacketBytes frame = ethernet(packet, {}, ether_type);
-            const ir::Surroundings around = surroundings_of(generator->device_pair(), frame);
+            ir::Surroundings around = surroundings_of(generator->device_pair(), frame);
+            const std::uint32_t cpu = n % written.table().cpus;
+            around.packet_type = packet_types[n / 2 % packet_types.size()];
+            around.cpu = cpu;
             const ir::Key key = ir::parse(GetParam(), packet, around);
             const auto hook = static_cast<ir::Hook>(1 + n % 3);
             const ir::Outcome outcome = evaluate(table, hook, key);
-            const std::uint32_t cpu = n % written.table().cpus;
             ASSERT_EQ(written.run(hook, packet, around, cpu), verdict_of(outcome.decision))
                 << "table " << i << ", packet " << n << ": " << describe(packet) << " in "
                 << around.in.data() << " out " << around.out.data() << "\n"

@@ -84,16 +84,17 @@ private:
             return field != ir::Field::fragment;
         const Part part = row(field).part;
         const bool first = field != ir::Field::mobility && field != ir::Field::mobility_type;
-        return first && (part == Part::ip || part == Part::devices || part == Part::mark ||
-                         part == Part::connection || part == Part::walk ||
-                         part == Part::transport || part == Part::tcp_options);
+        return first &&
+               (part == Part::ip || part == Part::devices || part == Part::mark ||
+                part == Part::connection || part == Part::skb || part == Part::walk ||
+                part == Part::transport || part == Part::beginnings || part == Part::tcp_options);
     }
 
     static bool is_state(ir::Field field)
     {
         using enum ir::Field;
-        const auto states = {transport, tcp, ports,   mobility, tcp_options, eui64,
-                             hop,       dst, routing, frag,     ah};
+        const auto states = {transport, tcp, ports, pair,    sctp, mobility, tcp_options,
+                             eui64,     hop, dst,   routing, frag, ah};
         return std::ranges::find(states, field) != states.end();
     }
 
@@ -161,6 +162,11 @@ private:
         if (family_ == ir::Family::ipv6)
             conditions.emplace_back(ir::Require{Field::transport});
         conditions.emplace_back(ir::Range{Field::protocol, is_tcp ? 6U : 17U, 0});
+        if (const bool both = dice_.one_in(4); both || dice_.one_in(3)) {
+            conditions.emplace_back(ir::Require{dice_.one_in(4) ? Field::sctp : Field::pair});
+            if (!both)
+                return;
+        }
         conditions.emplace_back(ir::Require{is_tcp ? Field::tcp : Field::ports});
         if (dice_.one_in(2))
             conditions.emplace_back(range(Field::destination_port));

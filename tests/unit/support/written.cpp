@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <cstring>
 #include <linux/if_ether.h>
+#include <linux/if_packet.h>
 #include <stdexcept>
 #include <string>
 
@@ -18,7 +19,25 @@ namespace bpfilter::test {
 
 namespace {
 
-constexpr std::array<std::byte, 6> some_device{std::byte{2}};
+// Where a frame goes to, for the test run to find this type of it: it is the loopback device that
+// has it, whose address is zero, and which has no broadcast.
+std::array<std::byte, 6> destination_of(std::uint32_t packet_type)
+{
+    std::array<std::byte, 6> address{};
+    switch (packet_type) {
+    case PACKET_HOST:
+        break;
+    case PACKET_MULTICAST:
+        address[0] = std::byte{1};
+        break;
+    case PACKET_OTHERHOST:
+        address[0] = std::byte{2};
+        break;
+    default:
+        throw std::runtime_error("a type that no test run gives a packet");
+    }
+    return address;
+}
 
 template <typename T> T need(Result<T> result)
 {
@@ -46,7 +65,8 @@ std::span<std::byte> Written::element(std::uint32_t number) const
 
 std::uint32_t Written::run_once(int program, std::uint32_t element, CalledPacket &packet)
 {
-    const PacketBytes frame = ethernet(packet.bytes, some_device, ether_type_);
+    const PacketBytes frame =
+        ethernet(packet.bytes, destination_of(packet.packet_type), ether_type_);
     __sk_buff context{};
     context.cb[0] = element;
     context.mark = packet.mark;
@@ -75,7 +95,7 @@ std::uint32_t Written::run(ir::Hook hook, const PacketBytes &packet, const ir::S
     context->quirks = around.quirks;
     context->connection = around.connection;
     context->root = place.root;
-    CalledPacket called{packet, around.mark};
+    CalledPacket called{packet, around.mark, around.packet_type};
     for (unsigned n = 0; n < runs_max; ++n) {
         const std::uint32_t result = run_once(place.program, number, called);
         if (result != BPFILTER_AGAIN && result != BPFILTER_CALL)

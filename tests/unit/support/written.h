@@ -26,6 +26,7 @@ inline constexpr std::uint32_t test_run_l3 = 14;
 struct CalledPacket {
     PacketBytes bytes;
     std::uint32_t mark = 0;
+    std::uint32_t packet_type = 0; // PACKET_HOST, PACKET_MULTICAST, PACKET_OTHERHOST
 };
 
 class Module {

@@ -34,11 +34,13 @@ struct Surroundings {
     using Name = std::array<char, 16>;
     Name in{};
     Name out{};
-    std::uint32_t link = 0;       // enum bpfilter_link
-    Bytes frame;                  // the Ethernet header, if link says that there is one
-    std::uint32_t quirks = 0;     // a set of enum bpfilter_quirk
-    std::uint32_t mark = 0;       // skb->mark
-    std::uint32_t connection = 0; // bpfilter_context.connection
+    std::uint32_t link = 0;        // enum bpfilter_link
+    Bytes frame;                   // the Ethernet header, if link says that there is one
+    std::uint32_t quirks = 0;      // a set of enum bpfilter_quirk
+    std::uint32_t mark = 0;        // skb->mark
+    std::uint32_t connection = 0;  // bpfilter_context.connection
+    std::uint32_t packet_type = 0; // skb->pkt_type
+    std::uint32_t cpu = 0;
 };
 
 // All parts of the key, of a packet that begins with its IP header, which is there. Written for

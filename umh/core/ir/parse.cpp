@@ -6,6 +6,7 @@
 
 #include <netinet/in.h> // before that of linux, which would define the same
 
+#include <linux/if_packet.h>
 #include <linux/netfilter/nf_conntrack_common.h>
 #include <linux/netfilter/xt_conntrack.h>
 
@@ -52,6 +53,7 @@ void ipv4(Key &key, const Packet &packet)
     key[Field::fragment] = packet.half(6) & 0x1fff;
     key[Field::tos] = packet.byte(1);
     key[Field::ttl] = packet.byte(8);
+    key[Field::total_length] = packet.half(2) != 0 ? packet.half(2) : key[Field::length];
     key[Field::protocol] = packet.byte(9);
     key.set(Field::transport, State::present);
     if (key[Field::fragment] == 0)
@@ -73,6 +75,15 @@ void no_extension_headers(Key &key)
         key.set(state, State::absent);
 }
 
+// As xt_pkttype has it.
+std::uint32_t packet_type(Family family, const Key &key, std::uint32_t type)
+{
+    if (type != PACKET_LOOPBACK)
+        return type;
+    const bool multicast = family == Family::ipv6 || key[Field::destination] >> 28 == 0xe;
+    return multicast ? PACKET_MULTICAST : PACKET_BROADCAST;
+}
+
 void with_protocol(Key &key)
 {
     const bool tcp = key[Field::protocol] == IPPROTO_TCP;
@@ -89,6 +100,8 @@ void no_transport(Key &key, State state)
     key.set(Field::tcp, state);
     key.set(Field::ports, state);
     key.set(Field::mobility, state);
+    key.set(Field::pair, state);
+    key.set(Field::sctp, state);
     key.set(Field::tcp_options, State::cut_off);
 }
 
@@ -99,11 +112,18 @@ void transport(Key &key, const Packet &packet, std::size_t at)
         key.set(Field::mobility, State::present);
         key[Field::mobility_type] = packet.byte(at + 2);
     }
+    if (packet.left(at) < 4)
+        return;
+    key.set(Field::pair, State::present);
+    key[Field::source_port] = packet.half(at);
+    key[Field::destination_port] = packet.half(at + 2);
     if (packet.left(at) < 8)
         return;
     key.set(Field::ports, State::present);
-    key[Field::source_port] = packet.half(at);
-    key[Field::destination_port] = packet.half(at + 2);
+    key[Field::word_0] = packet.word(at);
+    key[Field::word_1] = packet.word(at + 4);
+    if (packet.left(at) >= 12)
+        key.set(Field::sctp, State::present);
     if (packet.left(at) < 20)
         return;
     key.set(Field::tcp, State::present);
@@ -127,6 +147,8 @@ Key parse(Family family, Bytes bytes, const Surroundings &surroundings)
         ipv4(key, packet);
     }
     with_protocol(key);
+    key[Field::packet_type] = packet_type(family, key, surroundings.packet_type);
+    key[Field::cpu] = surroundings.cpu;
     return key;
 }
 

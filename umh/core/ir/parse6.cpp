@@ -237,6 +237,7 @@ void ipv6(Key &key, const Packet &packet, const Surroundings &surroundings)
     addresses(key, packet);
     key[Field::tos] = packet.half(0) >> 4 & 0xff;
     key[Field::ttl] = packet.byte(7);
+    key[Field::total_length] = key[Field::length];
 
     const Walked walked = walk(packet, surroundings.quirks);
     key.set(Field::transport, walked.protocol ? State::present : State::cut_off);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "umh/core/records/record.h"
 
+#include "umh/core/records/wants.h"
+
 #include <algorithm>
 #include <array>
 #include <iterator>
@@ -60,20 +62,31 @@ bool is_known(std::vector<Field> &known, const ir::Require &require)
     return false;
 }
 
+void add_once(std::vector<ir::Range> &ranges, const ir::Range &range)
+{
+    if (std::ranges::find(ranges, range) == ranges.end())
+        ranges.push_back(range);
+}
+
 // Where no header is cut off the order does not matter, but for what the kernel is asked.
 Split split_usual(const ir::Conditions &conditions)
 {
     Split split;
     std::vector<Field> known{Field::transport}; // which is there or cut off
     bool asked = false;
-    for (const ir::Condition &condition : conditions) {
+    std::optional<std::uint32_t> protocol;
+    for (ir::Condition condition : conditions) {
         asked = asked || std::holds_alternative<ir::Kernel>(condition);
-        const auto *require = std::get_if<ir::Require>(&condition);
+        if (!protocol)
+            protocol = asked_protocol(condition);
+        auto *require = std::get_if<ir::Require>(&condition);
+        if (require != nullptr)
+            require->state = usual_state(require->state, protocol);
         if (require != nullptr && is_known(known, *require))
             continue;
         const std::optional<ir::Range> range = near_range(condition);
         if (range && !asked)
-            split.ranges.push_back(*range);
+            add_once(split.ranges, *range);
         else
             split.behind.push_back(condition);
     }

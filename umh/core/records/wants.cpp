@@ -57,13 +57,11 @@ private:
     std::vector<std::size_t> todo_;
 };
 
-// The protocol that conditions ask for, if they ask for one.
 std::optional<std::uint32_t> protocol_of(std::span<const ir::Condition> conditions)
 {
     for (const ir::Condition &condition : conditions) {
-        const auto *range = std::get_if<ir::Range>(&condition);
-        if (range != nullptr && range->field == ir::Field::protocol && range->span == 0)
-            return range->low;
+        if (const auto protocol = asked_protocol(condition))
+            return protocol;
     }
     return {};
 }
@@ -80,7 +78,9 @@ bool requires_tcp(std::span<const ir::Condition> conditions)
 std::uint32_t odd_of(ir::Field state, std::span<const ir::Condition> before)
 {
     const auto protocol = protocol_of(before);
-    switch (state) {
+    if (state == ir::Field::sctp)
+        return BPFILTER_ODD_SCTP;
+    switch (usual_state(state, protocol)) {
     case ir::Field::transport:
         return BPFILTER_ODD_TRANSPORT;
     case ir::Field::tcp:
@@ -126,6 +126,21 @@ std::uint32_t odd_of(const ir::Conditions &conditions)
 }
 
 } // namespace
+
+std::optional<std::uint32_t> asked_protocol(const ir::Condition &condition)
+{
+    const auto *range = std::get_if<ir::Range>(&condition);
+    if (range == nullptr || range->field != ir::Field::protocol || range->span != 0)
+        return {};
+    return range->low;
+}
+
+ir::Field usual_state(ir::Field state, std::optional<std::uint32_t> protocol)
+{
+    if (state == ir::Field::pair && protocol == IPPROTO_TCP)
+        return ir::Field::tcp;
+    return state == ir::Field::pair || state == ir::Field::sctp ? ir::Field::ports : state;
+}
 
 HookWants wants_of(const ir::Table &table)
 {

@@ -68,6 +68,25 @@ TEST(Records, AHeaderOfAnotherProtocolIsAskedForItself)
                 "usual\n0: destination_port = 0x50, protocol = 0x6, ports = 0x0 -> accept"));
 }
 
+// On the usual way they are no more cut off than the header that has_ports is about.
+TEST(Records, AHeaderOfWhichLessOrMoreIsAskedIsThatRangeToo)
+{
+    const auto usual = [](std::uint32_t protocol, Field state) {
+        const std::string text =
+            encoded(table_of({{{ir::Range{Field::protocol, protocol, 0}, ir::Require{state},
+                                ir::Require{state}, ir::Range{Field::destination_port, 80, 0}},
+                               ir::Accept{}},
+                              {{}, ir::Drop{}}}));
+        return text.substr(0, text.find("1:"));
+    };
+    EXPECT_EQ(usual(IPPROTO_TCP, Field::pair),
+              "usual\n0: protocol_destination_port = 0xd0050 -> accept 0\n");
+    EXPECT_EQ(usual(IPPROTO_UDP, Field::pair),
+              "usual\n0: protocol_destination_port = 0x230050 -> accept 0\n");
+    EXPECT_EQ(usual(IPPROTO_SCTP, Field::sctp),
+              "usual\n0: protocol_destination_port = 0x1090050 -> accept 0\n");
+}
+
 TEST(Records, WhatIsNoRangeStandsBehindTheRecord)
 {
     EXPECT_EQ(
