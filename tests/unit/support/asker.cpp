@@ -47,6 +47,41 @@ Answer Asker::udp(const Udp &match, std::size_t l4) const
     return answer(port(l4 + 0, match.source) && port(l4 + 2, match.destination));
 }
 
+Answer Asker::multiport(const Multiport &match, std::size_t l4) const
+{
+    if (left(l4) < 4)
+        return Answer::hotdrop;
+    bool some = false;
+    for (const PortRange &range : match.list) {
+        some = some || (match.of != Multiport::Of::destination && port(l4 + 0, range));
+        some = some || (match.of != Multiport::Of::source && port(l4 + 2, range));
+    }
+    return answer(some != match.invert);
+}
+
+Answer Asker::sctp(const Sctp &match, std::size_t l4) const
+{
+    if (left(l4) < 12)
+        return Answer::hotdrop;
+    return answer(port(l4 + 0, match.source) && port(l4 + 2, match.destination));
+}
+
+Answer Asker::esp(const Esp &match, std::size_t l4) const
+{
+    if (left(l4) < 8)
+        return Answer::hotdrop;
+    const unsigned spi = word32(l4);
+    return answer((spi >= match.spi.min && spi <= match.spi.max) != match.spi.invert);
+}
+
+Answer Asker::ah(const Ah &match, std::size_t l4) const
+{
+    if (left(l4) < 12)
+        return Answer::hotdrop;
+    const unsigned spi = word32(l4 + 4);
+    return answer((spi >= match.spi.min && spi <= match.spi.max) != match.spi.invert);
+}
+
 bool Asker::port(std::size_t offset, const PortRange &range) const
 {
     const unsigned value = short16(offset);

@@ -59,6 +59,10 @@ protected:
     // Of the header at l4, which belongs to no later fragment.
     [[nodiscard]] Answer tcp(const Tcp &match, std::size_t l4) const;
     [[nodiscard]] Answer udp(const Udp &match, std::size_t l4) const;
+    [[nodiscard]] Answer multiport(const Multiport &match, std::size_t l4) const;
+    [[nodiscard]] Answer sctp(const Sctp &match, std::size_t l4) const;
+    [[nodiscard]] Answer esp(const Esp &match, std::size_t l4) const;
+    [[nodiscard]] Answer ah(const Ah &match, std::size_t l4) const;
 
     const PacketBytes &packet_;
     const Devices &devices_;

@@ -44,6 +44,26 @@ public:
         return fragment_offset() != 0 ? Answer::no : udp(match, l4());
     }
 
+    Answer operator()(const Multiport &match) const
+    {
+        return fragment_offset() != 0 ? Answer::no : multiport(match, l4());
+    }
+
+    Answer operator()(const Sctp &match) const
+    {
+        return fragment_offset() != 0 ? Answer::no : sctp(match, l4());
+    }
+
+    Answer operator()(const Esp &match) const
+    {
+        return fragment_offset() != 0 ? Answer::no : esp(match, l4());
+    }
+
+    Answer operator()(const Ah &match) const
+    {
+        return fragment_offset() != 0 ? Answer::no : ah(match, l4());
+    }
+
     Answer operator()(const Icmp &match) const
     {
         if (fragment_offset() != 0)

@@ -58,6 +58,21 @@ public:
         return of_whole_transport([&](std::size_t l4) { return udp(match, l4); });
     }
 
+    Answer operator()(const Multiport &match) const
+    {
+        return of_whole_transport([&](std::size_t l4) { return multiport(match, l4); });
+    }
+
+    Answer operator()(const Sctp &match) const
+    {
+        return of_whole_transport([&](std::size_t l4) { return sctp(match, l4); });
+    }
+
+    Answer operator()(const Esp &match) const
+    {
+        return of_whole_transport([&](std::size_t l4) { return esp(match, l4); });
+    }
+
     Answer operator()(const Icmp6 &match) const
     {
         return of_whole_transport([&](std::size_t l4) {

@@ -5,6 +5,11 @@
 #include "umh/core/blob/layout.h"
 #include "umh/core/extension/extension.h"
 
+using _Bool = bool; // NOLINT(bugprone-reserved-identifier): C, of which a header has some
+#include <linux/netfilter/xt_esp.h>
+#include <linux/netfilter/xt_multiport.h>
+#include <linux/netfilter/xt_sctp.h>
+#include <linux/netfilter_ipv4/ipt_ah.h>
 #include <linux/netfilter_ipv6/ip6t_ah.h>
 #include <linux/netfilter_ipv6/ip6t_frag.h>
 #include <linux/netfilter_ipv6/ip6t_hl.h>
@@ -115,6 +120,45 @@ public:
                                    flag(XT_UDP_INV_SRCPT, match.source.invert) |
                                    flag(XT_UDP_INV_DSTPT, match.destination.invert)),
                            });
+    }
+
+    ir::Conditions operator()(const Multiport &match) const
+    {
+        xt_multiport_v1 info{};
+        info.flags = static_cast<std::uint8_t>(match.of);
+        info.invert = flag(1, match.invert);
+        for (const PortRange &range : match.list) {
+            info.pflags[info.count] = flag(1, range.min != range.max);
+            info.ports[info.count++] = range.min;
+            if (range.min != range.max)
+                info.ports[info.count++] = range.max;
+        }
+        return read("multiport", info, 1);
+    }
+
+    ir::Conditions operator()(const Sctp &match) const
+    {
+        xt_sctp_info info{};
+        info.spts[0] = match.source.min;
+        info.spts[1] = match.source.max;
+        info.dpts[0] = match.destination.min;
+        info.dpts[1] = match.destination.max;
+        info.flags = XT_SCTP_SRC_PORTS | XT_SCTP_DEST_PORTS;
+        info.invflags = flag(XT_SCTP_SRC_PORTS, match.source.invert) |
+                        flag(XT_SCTP_DEST_PORTS, match.destination.invert);
+        return read("sctp", info);
+    }
+
+    ir::Conditions operator()(const Esp &match) const
+    {
+        return read("esp",
+                    xt_esp{{match.spi.min, match.spi.max}, flag(XT_ESP_INV_SPI, match.spi.invert)});
+    }
+
+    ir::Conditions operator()(const Ah &match) const
+    {
+        return read("ah",
+                    ipt_ah{{match.spi.min, match.spi.max}, flag(IPT_AH_INV_SPI, match.spi.invert)});
     }
 
     ir::Conditions operator()(const Icmp &match) const
@@ -240,9 +284,10 @@ private:
         return layout.ip_conditions(std::as_bytes(std::span(&part, 1)));
     }
 
-    template <typename T> ir::Conditions read(const char *name, const T &info) const
+    template <typename T>
+    ir::Conditions read(const char *name, const T &info, std::uint8_t revision = 0) const
     {
-        const auto row = extension::find_match(family_, name, 0);
+        const auto row = extension::find_match(family_, name, revision);
         if (!row)
             throw std::invalid_argument(row.error().message);
         auto meaning = (*row)->read(bytes_of(info));

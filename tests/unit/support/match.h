@@ -17,6 +17,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <variant>
+#include <vector>
 
 namespace bpfilter::test {
 
@@ -113,8 +114,37 @@ struct Icmp {
     bool operator==(const Icmp &) const = default;
 };
 
-using Match = std::variant<SourceAddress, DestinationAddress, InInterface, OutInterface, Protocol,
-                           Fragment, Never, Tcp, Udp, Icmp, Icmp6, Mobility, HopLimit, HeaderSet,
-                           FragmentHeader, Authentication, Options, Routing, Eui64>;
+// Fragments: no match. Fewer than 4 bytes: hotdrop. (one of them has the port) != invert
+struct Multiport {
+    enum class Of : std::uint8_t { source, destination, either };
+    Of of = Of::destination;
+    std::vector<PortRange> list; // none of which is inverted
+    bool invert = false;
+    bool operator==(const Multiport &) const = default;
+};
+
+// Fragments: no match. Fewer than 12 bytes: hotdrop.
+struct Sctp {
+    PortRange source;
+    PortRange destination;
+    bool operator==(const Sctp &) const = default;
+};
+
+// Fragments: no match. Fewer than 8 bytes: hotdrop. By the first four.
+struct Esp {
+    NumberRange spi;
+    bool operator==(const Esp &) const = default;
+};
+
+// IPv4's. Fragments: no match. Fewer than 12 bytes: hotdrop. By the second four.
+struct Ah {
+    NumberRange spi;
+    bool operator==(const Ah &) const = default;
+};
+
+using Match =
+    std::variant<SourceAddress, DestinationAddress, InInterface, OutInterface, Protocol, Fragment,
+                 Never, Tcp, Udp, Icmp, Icmp6, Mobility, HopLimit, HeaderSet, FragmentHeader,
+                 Authentication, Options, Routing, Eui64, Multiport, Sctp, Esp, Ah>;
 
 } // namespace bpfilter::test

@@ -167,10 +167,13 @@ protected:
 
     void l4_match(Matches &result)
     {
-        switch (dice_.below(5)) {
+        switch (dice_.below(6)) {
         case 0:
             result.push_back(protocol(IPPROTO_TCP));
             result.push_back(tcp());
+            break;
+        case 5:
+            beginning_match(result);
             break;
         case 1:
             result.push_back(protocol(IPPROTO_UDP));
@@ -186,6 +189,39 @@ protected:
         default: // no protocol asked first: only a hand-made blob, and codegen must not care
             result.push_back(dice_.one_in(2) ? Match(tcp()) : Match(icmp()));
         }
+    }
+
+    // What asks for another length of a header than the usual ones.
+    void beginning_match(Matches &result)
+    {
+        static const std::vector<std::uint16_t> some = {IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP,
+                                                        IPPROTO_ESP};
+        if (!dice_.one_in(8))
+            result.push_back(protocol(dice_.of(some)));
+        const NumberRange spi{port() << 16 | port(), ~dice_.below(0x1000000), dice_.one_in(3)};
+        switch (dice_.below(6)) {
+        case 0:
+            result.push_back(Sctp{ports(), ports()});
+            break;
+        case 1:
+            result.push_back(Esp{spi});
+            break;
+        case 2:
+            result.push_back(family() == ir::Family::ipv4 ? Match(Ah{spi}) : Match(Esp{spi}));
+            break;
+        default:
+            result.push_back(multiport());
+        }
+    }
+
+    Multiport multiport()
+    {
+        Multiport match{static_cast<Multiport::Of>(dice_.below(3)), {}, dice_.one_in(4)};
+        for (unsigned n = dice_.below(7); n > 0; --n) {
+            match.list.push_back(ports());
+            match.list.back().invert = false;
+        }
+        return match;
     }
 
     PortRange ports()
@@ -231,15 +267,30 @@ protected:
         return match;
     }
 
+    // As much as there may be of a header, or less than that.
+    void beginning(Packet &packet)
+    {
+        static const std::vector<std::uint8_t> some = {IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP,
+                                                       IPPROTO_ESP};
+        packet.udp(static_cast<std::uint16_t>(port()), static_cast<std::uint16_t>(port()));
+        PacketBytes bytes = packet.bytes();
+        bytes.erase(bytes.begin(), bytes.begin() + 20);
+        bytes.resize(dice_.below(16), static_cast<std::byte>(dice_.below(256)));
+        packet.protocol(dice_.of(some)).l4(bytes);
+    }
+
     void l4(Packet &packet)
     {
-        switch (dice_.below(4)) {
+        switch (dice_.below(6)) {
         case 0:
             packet.udp(static_cast<std::uint16_t>(port()), static_cast<std::uint16_t>(port()));
             return;
         case 1:
             packet.icmp(static_cast<std::uint8_t>(dice_.below(12)),
                         static_cast<std::uint8_t>(dice_.below(4)));
+            return;
+        case 2:
+            beginning(packet);
             return;
         default:
             packet.tcp(static_cast<std::uint16_t>(port()), static_cast<std::uint16_t>(port()))

@@ -137,9 +137,12 @@ private:
 
     void l4_match(Matches &result)
     {
-        switch (dice_.below(4)) {
+        switch (dice_.below(5)) {
         case 0:
             result.emplace_back(tcp());
+            return;
+        case 4:
+            beginning_match(result);
             return;
         case 1:
             result.emplace_back(Udp{ports(), ports()});

@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cerrno>
 
 namespace bpfilter::extension {
@@ -50,6 +51,10 @@ Result<> check_use(std::string_view kind, const Extension &extension, std::size_
                                   ir::hook_names(extension.hooks)));
     if (extension.protocol && (extension.protocol != use.protocol || use.protocol_inverted))
         return refuse("only valid for protocol " + ir::protocol_name(extension.protocol));
+    if (!extension.protocols.empty() &&
+        (use.protocol_inverted ||
+         std::ranges::find(extension.protocols, use.protocol) == extension.protocols.end()))
+        return refuse("not valid for this protocol");
     return {};
 }
 

@@ -30,9 +30,10 @@ struct Extension {
     std::size_t size = 0;                  // of its structure; the payload is that, aligned
     std::size_t user_size = 0;             // bytes that a listing gives back; 0: all of `size`
     std::uint16_t protocol = 0;            // needs -p this, not inverted; 0: none
-    std::uint32_t hooks = 0;               // only reachable from these (bit n: hook n); 0: all
-    std::string_view table = {};           // only in this one; empty: all
-    bool kernel_checks = false; // its check has effects: the kernel is to make it as well
+    std::span<const std::uint16_t> protocols = {}; // or one of these
+    std::uint32_t hooks = 0;     // only reachable from these (bit n: hook n); 0: all
+    std::string_view table = {}; // only in this one; empty: all
+    bool kernel_checks = false;  // its check has effects: the kernel is to make it as well
 
     // Where 32-bit callers have another structure (a pointer or a long in it): its size, and
     // how to make one of the other. Both are whole and aligned; what is written was zero.
