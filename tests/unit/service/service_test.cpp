@@ -20,6 +20,7 @@
 #include <vector>
 
 #include <fcntl.h>
+#include <linux/netfilter/xt_conntrack.h>
 #include <unistd.h>
 
 namespace bpfilter::service {
@@ -449,7 +450,7 @@ TEST_P(ServiceKernelTest, IsCheckedAndThenPutInForce)
 }
 
 // A rule that never matches asks no instance, but they are there.
-TEST_P(ServiceKernelTest, InstancesThatNobodyCallsAreRecordsToo)
+TEST_P(ServiceKernelTest, InstancesThatNobodyCallsMayBeOfCode)
 {
     info();
     const auto payload =
@@ -457,7 +458,24 @@ TEST_P(ServiceKernelTest, InstancesThatNobodyCallsAreRecordsToo)
     const std::size_t as_records = kernel.records.size();
     ASSERT_TRUE(replace(payload));
     ASSERT_TRUE(replace(payload, checked));
-    EXPECT_EQ(kernel.records.size(), as_records + 1);
+    EXPECT_EQ(kernel.records.size(), as_records + (GetParam() == BPFILTER_FORM_DATA ? 1 : 0));
+}
+
+TEST_P(ServiceKernelTest, ProgramsThatAskForTheConnectionAreToldOfIt)
+{
+    info();
+    xt_conntrack_mtinfo3 states{};
+    states.match_flags = XT_CONNTRACK_STATE;
+    states.state_mask = XT_CONNTRACK_STATE_BIT(IP_CT_ESTABLISHED);
+    const auto payload =
+        Blob()
+            .rule("INPUT", Rule().match("conntrack", 3, test::bytes_of(states)).accept())
+            .build(4)
+            .bytes;
+    EXPECT_EQ(kernel.commits.back().flags & BPFILTER_COMMIT_CONNECTION, 0u);
+    ASSERT_TRUE(replace(payload));
+    ASSERT_TRUE(replace(payload, checked));
+    EXPECT_NE(kernel.commits.back().flags & BPFILTER_COMMIT_CONNECTION, 0u);
 }
 
 TEST_P(ServiceKernelTest, WhatIsWrongBehindIsTheKernelsToSay)
