@@ -105,7 +105,7 @@ def times_of_what_is_sent() -> None:
 def corked_and_without_delay() -> None:
     """TCP_NODELAY pushes what is there, but under TCP_CORK nothing that comes later, unless a timer does."""
     for tapped in (False, True):
-        kept = []
+        kept: list[int] = []
         while 2 not in kept and len(kept) < 20:
             with connection() as (one, _):
                 if tapped:
