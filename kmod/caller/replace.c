@@ -47,23 +47,47 @@ static void drop(struct work_struct *work)
 }
 
 /*
- * The request is done: no helper looks at it any more. Files that a caller puts would wait for him
- * to be back from his system call.
+ * No helper looks at it any more. Files that a caller puts would wait for him to be back from his
+ * system call.
  */
-static void drop_version(struct bpfilter_request *request)
+static void drop_version(struct bpfilter_version **version)
 {
-	struct dropping dropping = { .version = request->version };
+	struct dropping dropping = { .version = *version };
 
 	INIT_WORK_ONSTACK(&dropping.work, drop);
 	queue_work(system_unbound_wq, &dropping.work);
 	flush_work(&dropping.work);
 	destroy_work_on_stack(&dropping.work);
-	request->version = NULL;
+	*version = NULL;
 }
 
 /*
- * What the table that went out of force had counted, to the caller's memory; zeros if
- * that cannot be known. A table that was made by this very request had counted nothing.
+ * What the table that went out of force had counted, in a request that is done. His memory may be
+ * of a kind that lets us wait, so nothing is kept for it then. ERR_PTR(): -EINTR: he was killed.
+ */
+static struct bpfilter_request *old_counters(struct bpfilter_request *replace, u32 count)
+{
+	struct bpfilter_request *request = new_old_counters(replace, count);
+	int error;
+
+	if (!request) {
+		drop_version(&replace->retired);
+		return ERR_PTR(-ENOMEM);
+	}
+	error = bpfilter_queue_perform(request);
+	if (!error && request->reply_length != count * sizeof(struct xt_counters))
+		error = -EIO;
+	if (error != -EINTR)
+		drop_version(&request->version);
+	if (!error)
+		return request;
+	bpfilter_request_put(request);
+	return ERR_PTR(error);
+}
+
+/*
+ * To the caller's memory; zeros if it cannot be known. A table that was made by this very request
+ * had counted nothing.
  */
 static int give_old_counters(struct bpfilter_request *replace, u32 count, void __user *to)
 {
@@ -72,15 +96,14 @@ static int give_old_counters(struct bpfilter_request *replace, u32 count, void _
 	int error = 0;
 
 	if (replace->retired) {
-		request = new_old_counters(replace, count);
-		error = request ? bpfilter_queue_perform(request) : -ENOMEM;
-		/* His memory may be of a kind that lets us wait; what is kept goes before. */
-		if (request && error != -EINTR)
-			drop_version(request);
-		if (!error && request->reply_length != size)
-			error = -EIO;
+		request = old_counters(replace, count);
+		error = PTR_ERR_OR_ZERO(request);
 	}
-	if (request && !error) {
+	if (error == -EINTR)
+		return error;
+	if (error)
+		request = NULL;
+	if (request) {
 		if (copy_to_user(to, request->reply, size))
 			error = -EFAULT;
 	} else if (clear_user(to, size)) {

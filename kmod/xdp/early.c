@@ -27,6 +27,9 @@ static const struct bpfilter_symbol harmless[] = {
  */
 #define RULES_MAX 64
 
+/* More are as good as that: names are looked for long, and anybody may have a thousand hooks. */
+#define FOUND_MAX 8
+
 /*
  * At LOCAL_IN: those before ours. At PRE_ROUTING there is none of ours for table filter. In RCU,
  * which protects the entries, but not the nf_hook_ops that they were made from.
@@ -35,7 +38,7 @@ static unsigned int count(const struct nf_hook_entries *entries)
 {
 	unsigned int i, found = 0;
 
-	for (i = 0; entries && i < entries->num_hook_entries; i++) {
+	for (i = 0; entries && i < entries->num_hook_entries && found < FOUND_MAX; i++) {
 		const struct nf_hook_entry *entry = &entries->hooks[i];
 
 		if (bpfilter_hook_is_of(entry, "filter"))
