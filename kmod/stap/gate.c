@@ -95,6 +95,9 @@ static bool eat(struct stap *tap)
 	struct sock *sk = tap->sk;
 	const struct tcp_sock *tp = tcp_sk(sk);
 
+	/* Somebody was in TCP when there was no tap, and has read more than was judged. */
+	if (after(tp->copied_seq, tap->limit))
+		stap_fail(tap, ECONNABORTED);
 	if (tp->copied_seq != tap->limit)
 		return false;
 	tap->cursor = NULL;

@@ -63,18 +63,47 @@ static int take_over(struct stap *tap)
 	return error;
 }
 
-/* Whoever comes second waits until the first is through. */
-static void bring_end(struct stap *tap)
+static void queue_end(struct stap *tap)
+{
+	sock_hold(tap->sk);
+	refcount_inc(&tap->references);
+	/* It may still be to come, if only for the connection before, and sees that it is due. */
+	if (!queue_work(abort_queue, &tap->abort)) {
+		stap_free(tap);
+		sock_put(tap->sk);
+	}
+}
+
+/* With the mutex, which it leaves. */
+static void end_it(struct stap *tap)
 {
 	int error;
 
-	mutex_lock(&tap->ends);
 	if (READ_ONCE(tap->ending) == STAP_DUE) {
 		error = take_over(tap);
 		if (error)
 			abort_it(tap->sk, error);
 	}
 	mutex_unlock(&tap->ends);
+	/* Who found it taken has not waited. */
+	if (READ_ONCE(tap->ending) == STAP_DUE)
+		queue_end(tap);
+}
+
+/* Whoever comes second waits until the first is through. */
+static void bring_end(struct stap *tap)
+{
+	mutex_lock(&tap->ends);
+	end_it(tap);
+}
+
+/* The first may wait for the socket as long as who has it pleases. */
+static bool try_to_bring_end(struct stap *tap)
+{
+	if (!mutex_trylock(&tap->ends))
+		return false;
+	end_it(tap);
+	return true;
 }
 
 static bool is_locked(struct sock *sk)
@@ -94,20 +123,9 @@ static void abort_connection(struct work_struct *work)
 	struct sock *sk = tap->sk;
 
 	if (!is_locked(sk))
-		bring_end(tap);
+		try_to_bring_end(tap);
 	stap_free(tap);
 	sock_put(sk);
-}
-
-static void queue_end(struct stap *tap)
-{
-	sock_hold(tap->sk);
-	refcount_inc(&tap->references);
-	/* It may still be to come, if only for the connection before, and sees that it is due. */
-	if (!queue_work(abort_queue, &tap->abort)) {
-		stap_free(tap);
-		sock_put(tap->sk);
-	}
 }
 
 void stap_tell(struct sock *sk, __poll_t what)
@@ -139,10 +157,7 @@ void stap_end_again(struct stap *tap)
 bool stap_end_unless_locked(struct stap *tap)
 {
 	stap_end(tap);
-	if (READ_ONCE(tap->ending) != STAP_DUE || is_locked(tap->sk))
-		return false;
-	bring_end(tap);
-	return true;
+	return READ_ONCE(tap->ending) == STAP_DUE && !is_locked(tap->sk) && try_to_bring_end(tap);
 }
 
 void stap_end_now(struct stap *tap)
