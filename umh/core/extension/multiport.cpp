@@ -32,7 +32,8 @@ bool has_broken_range(const xt_multiport_v1 &info)
     for (unsigned i = 0; i < info.count; ++i) {
         if (info.pflags[i] == 0)
             continue;
-        if (++i >= info.count || info.pflags[i] != 0 || info.ports[i - 1] > info.ports[i])
+        ++i;
+        if (i >= info.count || info.pflags[i] != 0 || info.ports[i - 1] > info.ports[i])
             return true;
     }
     return false;
@@ -100,7 +101,7 @@ void ask_any(ir::Conditions &to, std::span<const ir::Field> fields, std::span<co
     for (const ir::Field field : fields)
         for (const Ports &ports : list)
             any.groups.push_back({ir::Range{field, ports.min, ports.max - ports.min}});
-    to.emplace_back(std::move(any));
+    to.emplace_back(any);
 }
 
 // Fewer than four bytes: the packet is dropped. The kernel's is (listed) ^ invert, as numbers:
