@@ -6,6 +6,7 @@
 #include <net/tcp.h>
 
 #include "stap/compat.h"
+#include "stap/end.h"
 #include "stap/gate.h"
 #include "stap/incoming.h"
 #include "stap/program.h"

@@ -12,6 +12,7 @@
 #include "stap/base.h"
 #include "stap/child.h"
 #include "stap/compat.h"
+#include "stap/end.h"
 #include "stap/gate.h"
 #include "stap/program.h"
 #include "stap/proto.h"

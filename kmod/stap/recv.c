@@ -7,6 +7,7 @@
 
 #include "stap/base.h"
 #include "stap/compat.h"
+#include "stap/end.h"
 #include "stap/gate.h"
 #include "stap/recv.h"
 #include "stap/stap.h"

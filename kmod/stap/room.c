@@ -4,6 +4,7 @@
 #include <net/tcp.h>
 
 #include "stap/compat.h"
+#include "stap/end.h"
 #include "stap/room.h"
 #include "stap/stap.h"
 

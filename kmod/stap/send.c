@@ -6,6 +6,7 @@
 
 #include "stap/base.h"
 #include "stap/buffer.h"
+#include "stap/end.h"
 #include "stap/program.h"
 #include "stap/send.h"
 #include "stap/stap.h"

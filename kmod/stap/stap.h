@@ -134,23 +134,6 @@ static inline bool stap_is_tapped(const struct stap_direction *direction)
 
 extern unsigned int stap_max_message;
 
-/* With the socket locked. From now on nothing passes; the connection ends soon. */
-void stap_fail(struct stap *tap, int error);
-/* By who uses the socket: if it has failed, see to its end, which tap->abort brings. */
-void stap_end(struct stap *tap);
-/*
- * The same, and it has ended. What tap->abort does for others may wait for who has locked their
- * sockets, and this one must not wait for that. Without the lock.
- */
-void stap_end_now(struct stap *tap);
-/* The same for who must not wait, unless somebody has it locked, who tells when he is through. */
-bool stap_end_unless_locked(struct stap *tap);
-/* With the spinlock of the lock, by who has had that. */
-void stap_end_again(struct stap *tap);
-
-/* Whoever waits on the socket looks again; those that poll if they care for one of these. */
-void stap_tell(struct sock *sk, __poll_t what);
-
 /*
  * Both take the reference if they succeed, and lock the socket. ECONNABORTED if it has no tap,
  * for lack of memory; EBUSY if somebody is in the middle of a call who would go on without it.

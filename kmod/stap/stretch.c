@@ -4,6 +4,7 @@
 #include <net/tcp.h>
 
 #include "stap/buffer.h"
+#include "stap/end.h"
 #include "stap/give.h"
 #include "stap/program.h"
 #include "stap/stap.h"
