@@ -20,16 +20,22 @@ namespace {
 
 using SctpPackets = NeedsBpf;
 
-xt_sctp_info sctp(std::uint32_t flags, std::uint32_t inverted = 0)
+// T: xt_sctp_info or xt_dccp_info.
+template <typename T> T between(std::uint32_t flags, std::uint32_t inverted)
 {
-    xt_sctp_info info{};
+    T info{};
     info.spts[0] = 1;
     info.spts[1] = 2;
     info.dpts[0] = 3;
     info.dpts[1] = 4;
-    info.flags = flags;
-    info.invflags = inverted;
+    info.flags = static_cast<decltype(info.flags)>(flags);
+    info.invflags = static_cast<decltype(info.invflags)>(inverted);
     return info;
+}
+
+xt_sctp_info sctp(std::uint32_t flags, std::uint32_t inverted = 0)
+{
+    return between<xt_sctp_info>(flags, inverted);
 }
 
 Rule with(const xt_sctp_info &info)
@@ -37,16 +43,11 @@ Rule with(const xt_sctp_info &info)
     return Rule().protocol(IPPROTO_SCTP).match("sctp", 0, bytes_of(info));
 }
 
-Rule with_dccp(std::uint16_t flags, std::uint16_t inverted = 0)
+Rule with_dccp(std::uint32_t flags, std::uint32_t inverted = 0)
 {
-    xt_dccp_info info{};
-    info.spts[0] = 1;
-    info.spts[1] = 2;
-    info.dpts[0] = 3;
-    info.dpts[1] = 4;
-    info.flags = flags;
-    info.invflags = inverted;
-    return Rule().protocol(IPPROTO_DCCP).match("dccp", 0, bytes_of(info));
+    return Rule()
+        .protocol(IPPROTO_DCCP)
+        .match("dccp", 0, bytes_of(between<xt_dccp_info>(flags, inverted)));
 }
 
 TEST(Sctp, Asks)
