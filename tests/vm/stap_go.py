@@ -23,6 +23,7 @@ ONE_GO = 1000  # at the most
 MIXED = bytes(number % 7 for number in range(COUNT))  # with those of 3 dropped
 UNREAD = 400_000
 A_READ = 10_000
+TRIES = 20
 LEFT = MIXED.replace(b"\3", b"")
 
 
@@ -148,12 +149,19 @@ def before_its_tap(verdict: int, ended: bool = False) -> Iterator[tuple[socket.s
         yield other, parse
 
 
+def seen(what: str, attempt: Callable[[], bool]) -> None:
+    """Once is enough: on a busy machine the kernel's own thread may have judged all before we have called."""
+    expect(any(attempt() for _ in range(TRIES)), f"in {TRIES} tries: {what}")
+
+
 @test
 def who_attaches_does_not_judge_all() -> None:
-    with counted(), before_its_tap(OK) as (other, parse):
-        runs = bpf.runs_of(parse)
-        expect(runs < UNREAD, f"{runs} messages were looked at before it was there")
-        wait_for(lambda: tap.info(other)[1].messages == UNREAD, "the rest to be judged")
+    def attempt() -> bool:
+        with counted(), before_its_tap(OK) as (other, parse):
+            runs = bpf.runs_of(parse)
+            wait_for(lambda: tap.info(other)[1].messages == UNREAD, "the rest to be judged")
+            return runs < UNREAD
+    seen("all messages were looked at before the tap was there", attempt)
 
 
 def when_there(opened: socket.socket) -> bytes:
@@ -166,33 +174,43 @@ def when_there(opened: socket.socket) -> bytes:
 @test
 def who_would_not_wait_does_not_judge_all() -> None:
     """And is told of the rest, if he wants to know at each edge only, and stops at a short read."""
-    with before_its_tap(OK) as (other, _), select.epoll() as poller:
-        poller.register(other, select.EPOLLIN | select.EPOLLET)
-        data = other.recv(UNREAD, socket.MSG_DONTWAIT)
-        expect(0 < len(data) < UNREAD, f"{len(data)} bytes of {UNREAD} were judged for one recv()")
-        while len(data) < UNREAD:
-            expect(poller.poll(LIMIT), f"nobody says that there is more than {len(data)} bytes")
-            while len(some := when_there(other)) == A_READ:
+    def by_recv() -> bool:
+        with before_its_tap(OK) as (other, _), select.epoll() as poller:
+            poller.register(other, select.EPOLLIN | select.EPOLLET)
+            data = other.recv(UNREAD, socket.MSG_DONTWAIT)
+            first = len(data)
+            expect(first, "nothing was judged for one recv()")
+            while len(data) < UNREAD:
+                expect(poller.poll(LIMIT), f"nobody says that there is more than {len(data)} bytes")
+                while len(some := when_there(other)) == A_READ:
+                    data += some
                 data += some
-            data += some
-        expect_equal(data, b"x" * UNREAD, "what is read")
-    with before_its_tap(OK) as (other, _):
-        expect(unread(other) < UNREAD, "all was judged for an ioctl()")
-        wait_for_data(other, UNREAD)
+            expect_equal(data, b"x" * UNREAD, "what is read")
+            return first < UNREAD
+
+    def by_ioctl() -> bool:
+        with before_its_tap(OK) as (other, _):
+            first = unread(other)
+            wait_for_data(other, UNREAD)
+            return first < UNREAD
+    seen("all was judged for one recv()", by_recv)
+    seen("all was judged for an ioctl()", by_ioctl)
 
 
 @test
 def the_end_behind_what_is_not_judged_yet() -> None:
     """It is none before the rest has been judged, for who would not wait; and then he is told of it."""
-    with before_its_tap(DROP, ended=True) as (other, _), select.epoll() as poller:
-        poller.register(other, select.EPOLLIN | select.EPOLLET)
-        how = error_of(lambda: other.recv(1, socket.MSG_DONTWAIT))
-        expect_equal(how, "EAGAIN", "recv() before all is judged")
-        while how == "EAGAIN":
-            expect(poller.poll(LIMIT), "nobody tells of the end")
-            how = error_of(lambda: other.recv(1, socket.MSG_DONTWAIT))
-        expect_equal(how, "OK", "the end")
-        expect_equal(tap.info(other)[1].dropped, UNREAD, "messages dropped before it")
+    def attempt() -> bool:
+        with before_its_tap(DROP, ended=True) as (other, _), select.epoll() as poller:
+            poller.register(other, select.EPOLLIN | select.EPOLLET)
+            first = how = error_of(lambda: other.recv(1, socket.MSG_DONTWAIT))
+            while how == "EAGAIN":
+                expect(poller.poll(LIMIT), "nobody tells of the end")
+                how = error_of(lambda: other.recv(1, socket.MSG_DONTWAIT))
+            expect_equal(how, "OK", "the end")
+            expect_equal(tap.info(other)[1].dropped, UNREAD, "messages dropped before it")
+            return first == "EAGAIN"
+    seen("all was judged for one recv()", attempt)
     with before_its_tap(DROP, ended=True) as (other, _):
         expect_equal(other.recv(1), b"", "who waits: the end")
         expect_equal(tap.info(other)[1].dropped, UNREAD, "messages dropped before it")
