@@ -5,7 +5,6 @@
 #include "umh/core/blob/layout.h"
 #include "umh/core/extension/extension.h"
 
-using _Bool = bool; // NOLINT(bugprone-reserved-identifier): C, of which a header has some
 #include <linux/netfilter/xt_esp.h>
 #include <linux/netfilter/xt_multiport.h>
 #include <linux/netfilter/xt_sctp.h>

@@ -6,7 +6,6 @@
 #include "umh/core/extension/text.h"
 #include "umh/core/ir/lower.h"
 
-using _Bool = bool; // NOLINT(bugprone-reserved-identifier): C, of which the header has some
 #include <linux/in.h>
 #include <linux/netfilter/xt_dccp.h>
 #include <linux/netfilter/xt_sctp.h>

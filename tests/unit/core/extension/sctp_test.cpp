@@ -5,7 +5,6 @@
 #include "tests/unit/support/decoding.h"
 #include "tests/unit/support/packet6.h"
 
-using _Bool = bool; // NOLINT(bugprone-reserved-identifier): C, of which a header has some
 #include <linux/netfilter/xt_dccp.h>
 #include <linux/netfilter/xt_sctp.h>
 
