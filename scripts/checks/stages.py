@@ -96,16 +96,14 @@ def stock_suite(kernel: str) -> Step:
     guest = [f"{CACHE}/{part}" for part in ("userland/root.img", "qemu", f"kernels/{kernel}/vmlinuz",
                                             f"kernels/{kernel}/modules.img")]
     keys = [f"--file={path}" for path in
-            (*guest, CONFORMANCE_FILES,
-             *(f"{TREE}/{path}" for path in ("tests/vm", "tests/compat", "tests/demo", "tests/kmod/xt_hostile",
+            (*guest, *(f"{TREE}/{path}" for path in ("tests/vm", "tests/compat", "tests/demo", "tests/kmod/xt_hostile",
                                              "tests/rulesets", "scripts/vm", "scripts/guest")))]
     name = f"VM suite, {kernel}, ip_tables"
     return Step(name, once(name, keys, vm(kernel, "--no-modules", "--timeout", "2400", f"--add={TREE}/tests:/tests",
                                           "--add", f"{TREE}/build/sockopt32:{PROGRAMS}/sockopt32",
                                           "--add", f"{TREE}/build/xt_hostile-{kernel}.ko:{PROGRAMS}/xt_hostile.ko",
-                                          "--add", f"{CONFORMANCE_FILES}:{PROGRAMS}/iptables",
                                           "--", *ENVIRONMENT, "/tests/vm/run", "--stock")),
-                counts.guest, after=(CALLER32.name, CONFORMANCE.name))
+                counts.guest, after=(CALLER32.name,))
 
 
 def vm_unit(kernel: str, seed: str) -> Step:
