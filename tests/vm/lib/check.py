@@ -14,6 +14,8 @@ from typing import Any, Callable, TypeVar
 from . import deaths
 from .family import current
 
+SLOW = 4  # seconds, behind which it is said how long a test took
+
 _Value = TypeVar("_Value")
 _tests: list[Callable[[], None]] = []
 
@@ -76,6 +78,7 @@ def _run(suite: str, function: Callable[[], None]) -> bool:
     """A helper that dies without being told to has failed the test, whatever else was seen of it."""
     name = f"{suite}.{function.__name__}"
     skipped, problems = "", []
+    start = time.monotonic()
     try:
         function()
     except Skip as reason:
@@ -85,6 +88,8 @@ def _run(suite: str, function: Callable[[], None]) -> bool:
     except Exception as why:  # a broken test is a failed test
         traceback.print_exc()
         problems.append(f"{type(why).__name__}: {why}")
+    if (took := time.monotonic() - start) > SLOW:
+        print(f"# {name}: {took:.1f} s", flush=True)
     problems += deaths.judge(0 if problems else 20)
     if problems:
         print(f"not ok {name}: {_one_line('; '.join(problems))}", flush=True)
