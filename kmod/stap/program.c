@@ -68,10 +68,11 @@ static __always_inline int run(const struct bpf_prog *program, struct stap_view 
 	return bpf_prog_run(program, view->skb);
 }
 
+/* Beyond those that applications know are the kernel's own, one of which is a BUG() in VFS. */
 static int checked_length(int answer)
 {
 	if (answer < 0)
-		return answer >= -MAX_ERRNO ? answer : -EPROTO;
+		return answer >= -EHWPOISON ? answer : -EPROTO;
 	return answer > stap_max_message ? -EMSGSIZE : answer;
 }
 

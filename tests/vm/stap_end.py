@@ -88,7 +88,9 @@ def complete_at_the_end() -> None:
 
 @test
 def parser_errors() -> None:
-    for answer, name in ((-errno.EPROTO, "EPROTO"), (-errno.ENOSPC, "ENOSPC"), (-5000, "EPROTO"),
+    """What means something to the kernel alone, as -EIOCBQUEUED (529) and -ERESTARTSYS (512), it must not get."""
+    for answer, name in ((-errno.EPROTO, "EPROTO"), (-errno.ENOSPC, "ENOSPC"), (-5000, "EPROTO"), (-529, "EPROTO"),
+                         (-512, "EPROTO"), (-errno.ENOTRECOVERABLE, "ENOTRECOVERABLE"), (-134, "EPROTO"),
                          ((16 << 20) + 1, "EMSGSIZE")):
         with connection() as (one, other):
             tap.tap_all(other, bpf.constant(answer), bpf.constant(OK))
@@ -99,6 +101,13 @@ def parser_errors() -> None:
             tap.tap_all(one, bpf.constant(answer), bpf.constant(OK))
             expect_equal(error_of(lambda: one.sendall(b"x")), name, "sending")
             expect_equal(ending(other), (b"", "ECONNRESET"), "whom it goes to")
+        with connection() as (one, other):
+            tap.tap_all(other, bpf.constant(answer), bpf.constant(OK))
+            one.sendall(b"x")
+            expect_equal(error_of(lambda: os.read(other.fileno(), 1)), name, "read()")
+        with connection() as (one, other):
+            tap.tap_all(one, bpf.constant(answer), bpf.constant(OK))
+            expect_equal(error_of(lambda: os.write(one.fileno(), b"x")), name, "write()")
 
 
 @contextlib.contextmanager
