@@ -49,6 +49,23 @@ static void forget_mark(struct sock *sk)
 }
 
 /*
+ * With SO_OOBINLINE cleared, TCP takes an urgent byte that is next out of the stream when another
+ * one is announced: copied_seq is behind the mark, and there is a new one, but nobody has read it.
+ */
+static void look_at_mark(struct stap *tap)
+{
+	const struct tcp_sock *tp = tcp_sk(tap->sk);
+
+	if (likely(!tap->has_mark && !tp->urg_data))
+		return;
+	if (tap->has_mark && tp->urg_data && tp->urg_seq != tap->mark &&
+	    after(tp->copied_seq, tap->mark))
+		stap_fail(tap, ECONNABORTED);
+	tap->has_mark = tp->urg_data;
+	tap->mark = tp->urg_seq;
+}
+
+/*
  * TCP stops at an urgent byte; when it comes to it the next time and SO_OOBINLINE has been
  * cleared, it skips that byte and reads one more. So its mark goes when it is to be read. A mark
  * that is set later is of a byte that was not there, and so behind the gate.
@@ -60,7 +77,8 @@ static u32 up_to_mark(struct stap *tap, u32 skip)
 	s32 ahead;
 
 	lock_sock(tap->sk);
-	there = stap_gate_readable(tap);
+	look_at_mark(tap);
+	there = tap->error ? 0 : stap_gate_readable(tap);
 	there -= min(there, skip);
 	ahead = tp->urg_seq - tp->copied_seq - skip;
 	if (tp->urg_data && ahead <= 0)
@@ -126,6 +144,7 @@ static bool start(struct stap *tap)
 		return false;
 	WRITE_ONCE(tap->limit, tcp_sk(tap->sk)->copied_seq);
 	WRITE_ONCE(tap->incomplete, 0);
+	tap->has_mark = false;
 	smp_store_release(&tap->started, true); /* pairs with stap_gate_readable() */
 	return true;
 }
@@ -215,6 +234,7 @@ static bool move(struct stap *tap, bool is_process)
 	/* An application may clear it. Urgent data are in the stream, where they are judged. */
 	if (!sock_flag(tap->sk, SOCK_URGINLINE))
 		sock_set_flag(tap->sk, SOCK_URGINLINE);
+	look_at_mark(tap);
 	tap->cursor = NULL;
 	do {
 		if (tap->error || (tap->drop && !eat(tap)))
@@ -352,8 +372,12 @@ static bool is_listener(const struct stap *tap)
 /* It is left as it is if somebody is to go on. */
 static bool has_come(struct stap *tap)
 {
-	const bool moved = !tap->unfinished && move(tap, false);
+	bool moved = false;
 
+	if (tap->unfinished)
+		look_at_mark(tap);
+	else
+		moved = move(tap, false);
 	stap_gate_go_on(tap);
 	return moved;
 }

@@ -105,6 +105,8 @@ struct stap {
 	u32 incomplete; /* bytes there were of the message there when they did not suffice */
 	const struct sk_buff *cursor; /* where the last look began, while the gate moves; or NULL */
 	u32 cursor_at; /* with this sequence number */
+	bool has_mark; /* TCP's urgent byte was still to be read at the last look, */
+	u32 mark; /* at this sequence number */
 	bool unfinished; /* the gate was left where it could be moved on */
 	struct work_struct go_on;
 	struct mutex reader; /* one reader at a time spends what is between */

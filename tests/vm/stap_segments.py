@@ -155,6 +155,27 @@ def two_urgent_marks() -> None:
     expect_equal(error_of(lambda: opened.recv(100)), "ECONNABORTED", "a message without its first byte")
 
 
+@test
+def an_urgent_mark_behind_one_that_is_next() -> None:
+    """TCP takes the first urgent byte away, though it was judged with its message."""
+    for index in (0, 2):  # in which the application has read what is before it
+        for data in (Z, b""):
+            peer, opened = wire.connect()
+            drops(opened, "e")
+            peer.send(A, urgent=index)
+            peer.arrived()
+            if index:
+                expect_equal(opened.recv(100), A[:index], "up to the mark")
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 0)
+            peer.send(data, urgent=1)
+            if not data:
+                peer.send(Z)
+            peer.arrived()
+            expect_equal(error_of(lambda: opened.recv(100)), "ECONNABORTED",  # pylint: disable=cell-var-from-loop
+                         f"a message without byte {index}, next: {data!r}")
+            opened.close()
+
+
 def held_memory(size: int, buffer: int) -> None:
     """Always a byte is kept that may be read, and part of a message is behind it, until the window is closed."""
     peer, opened = wire.connect(buffer, size)
