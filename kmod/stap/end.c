@@ -32,8 +32,11 @@ static int take_over(struct stap *tap)
 	int error = 0;
 
 	lock_sock(tap->sk);
-	if (cmpxchg(&tap->ending, STAP_DUE, STAP_ENDED) == STAP_DUE)
+	/* Who said that it is due may have been late. Nothing else is set without the lock. */
+	if (READ_ONCE(tap->ending) == STAP_DUE) {
 		error = tap->error;
+		WRITE_ONCE(tap->ending, error ? STAP_ENDED : STAP_GOES_ON);
+	}
 	release_sock(tap->sk);
 	return error;
 }
@@ -60,6 +63,7 @@ static void end_it(struct stap *tap)
 			abort_it(tap->sk, error);
 	}
 	mutex_unlock(&tap->ends);
+	smp_mb(); /* who finds it taken from now on has set `ending` before */
 	/* Who found it taken has not waited. */
 	if (READ_ONCE(tap->ending) == STAP_DUE)
 		queue_end(tap);
