@@ -92,6 +92,7 @@ int bpfilter_request_error(int error)
 {
 	switch (-error) {
 	case ECHILD:
+	case EINTR:
 	case EPIPE:
 	case ENOPROTOOPT:
 		return -EIO;

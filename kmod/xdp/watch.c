@@ -107,7 +107,8 @@ static void look_at_table(struct bpfilter_table *table)
 		news = true;
 	news |= again && time_after(jiffies, again);
 	/* By itself nothing waits for them to go. */
-	if (settings.xdp != BPFILTER_XDP_AUTO || bpfilter_net_has_links(table->net))
+	if (bpfilter_table_is_early(table) &&
+	    (settings.xdp != BPFILTER_XDP_AUTO || bpfilter_net_has_links(table->net)))
 		news |= look_at_hooks(table->net);
 	if (news)
 		bpfilter_watch_mark(table->net);
