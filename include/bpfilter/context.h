@@ -33,10 +33,18 @@
  *
  * With the result BPFILTER_CALL it asks the module to call the instance `call` (pipe.h, IOC_CHECK)
  * of its table, and to be run again, as above; it must have set `again`. For a match `answer` tells
- * whether it matches; if it wants the packet dropped, that is done, and the program is not run
- * again. Nor is it if a target has a verdict. If it has none (XT_CONTINUE), the program goes on,
- * but what it knew of the packet may be different now. An instance that is not there, or is not
- * for this hook: the packet is dropped. Calls count as runs.
+ * whether it matches; if it wants the packet dropped, that is done, at once or behind the rule, if
+ * that matches, and the program is not run again. Nor is it if a target has a verdict. If it has
+ * none (XT_CONTINUE), the program goes on, but what it knew of the packet may be different now. An
+ * instance that is not there, or is not for this hook: the packet is dropped. Calls count as runs.
+ *
+ * With BPFILTER_STEP in ctx->cb[0] it is to stop as soon as a rule has counted, or has turned out
+ * not to match, or sooner, with the result that has it go on if there is more to do. It says in
+ * `counted` which one, or that it is within one. So the module prints the rules that a packet with
+ * nf_trace set matches, and drops, behind the rule, a packet that a match of it wants dropped
+ * though it matches. A program that does not walk records is never stopped: what it matched is seen
+ * by its counters, which must be the first that is kept, an array per CPU with a struct xt_counters
+ * for each rule.
  *
  * IPv6: an instance is told where the transport header is and of which part of a packet it is (the
  * fragment offset), as ip6_tables tells it: both as they were found for its rule, if that asks for
@@ -96,8 +104,17 @@ struct bpfilter_context {
 	 * INVALID, UNTRACKED and those of a connection, and if it is translated SNAT, DNAT.
 	 */
 	__u32 connection;
-	__u32 reserved;
+	/*
+	 * The program's: 16 times the place in the table of the last rule that counted, or more by
+	 * less than 16; or BPFILTER_WITHIN.
+	 */
+	__u32 counted;
 };
+
+/* In ctx->cb[0]. */
+#define BPFILTER_STEP 0x80000000U
+
+#define BPFILTER_WITHIN 0xfffffffeU
 
 enum bpfilter_verdict {
 	BPFILTER_DROP = 0, /* NF_DROP */

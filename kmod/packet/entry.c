@@ -91,3 +91,17 @@ void bpfilter_entry_prepare(void *bytes, u8 family, u32 hooks)
 	else
 		prepare_ipv6(bytes, hooks);
 }
+
+void bpfilter_entry_set_offsets(void *bytes, u8 family, u16 target, u16 next)
+{
+	struct ip6t_entry *ipv6 = bytes;
+	struct ipt_entry *ipv4 = bytes;
+
+	if (family == NFPROTO_IPV4) {
+		ipv4->target_offset = target;
+		ipv4->next_offset = next;
+	} else {
+		ipv6->target_offset = target;
+		ipv6->next_offset = next;
+	}
+}

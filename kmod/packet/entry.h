@@ -31,5 +31,7 @@ u32 bpfilter_entry_count(const void *bytes, u8 family);
  * flag that a protocol is asked it sets where there is one, but in kernels that are lax about it.
  */
 void bpfilter_entry_prepare(void *bytes, u8 family, u32 hooks);
+/* Where its target begins, and its end: at the same place in entries of 32-bit callers. */
+void bpfilter_entry_set_offsets(void *bytes, u8 family, u16 target, u16 next);
 
 #endif /* KMOD_PACKET_ENTRY_H */

@@ -27,6 +27,7 @@
 #include "packet/instance.h"
 #include "packet/nat.h"
 #include "packet/table.h"
+#include "packet/trace.h"
 #include "packet/version.h"
 
 static void write_name(char *to, const struct net_device *device)
@@ -126,26 +127,76 @@ static unsigned int call(const struct bpfilter_version *version, struct sk_buff 
 	return verdict;
 }
 
+/* No rule's, in the place of `counted`. */
+#define NONE_COUNTED U32_MAX
+
+static bool is_rule(u32 counted)
+{
+	return counted != NONE_COUNTED && counted != BPFILTER_WITHIN;
+}
+
+/* Only as far as a rule; what counted. A line says of the packet how it came to the rule. */
+static noinline u32 run_step(struct bpfilter_trace *trace, struct sk_buff *skb, u32 element,
+			     unsigned int *result)
+{
+	struct bpfilter_context *context = bpfilter_version_element(trace->version, element);
+	const u32 before = skb->mark;
+	u32 counted, after;
+
+	context->counted = NONE_COUNTED;
+	*result = run_walk(trace->version, skb, trace->state, element | BPFILTER_STEP);
+	counted = READ_ONCE(context->counted);
+	if (is_rule(counted) && bpfilter_is_traced(skb)) {
+		after = skb->mark;
+		skb->mark = before;
+		bpfilter_trace_rule(trace, counted / 16);
+		skb->mark = after;
+	}
+	return counted;
+}
+
+/* The packet is to be dropped behind the rule that it is in: it is no more. */
+static bool is_behind(unsigned int result, u32 counted)
+{
+	return result != BPFILTER_CALL && counted != BPFILTER_WITHIN;
+}
+
+/* What a target has taken is not ours to drop. */
+static unsigned int dropped(unsigned int verdict)
+{
+	return (verdict & NF_VERDICT_MASK) == NF_STOLEN ? verdict : NF_DROP;
+}
+
 /* The program has not decided yet. */
 static noinline unsigned int go_on(const struct bpfilter_version *version, struct sk_buff *skb,
 				   const struct nf_hook_state *state, u32 element,
 				   unsigned int result)
 {
 	struct bpfilter_context *context = bpfilter_version_element(version, element);
+	struct bpfilter_trace trace = { version, skb, state };
 	struct xt_action_param param;
 	unsigned int verdict, runs = 0;
+	u32 counted = NONE_COUNTED;
 
 	bpfilter_instances_begin(&param, skb, state);
 	while ((result == BPFILTER_AGAIN || result == BPFILTER_CALL) && ++runs < RUNS_MAX) {
 		if (result == BPFILTER_CALL) {
 			verdict = call(version, skb, &param, context);
+			if (unlikely(param.hotdrop && is_rule(counted)))
+				return dropped(verdict);
 			/* The packet may be somebody else's by now. */
 			if (verdict != XT_CONTINUE)
 				return verdict;
 			if (version->connection)
 				context->connection = connection_of(skb);
 		}
-		result = run_walk(version, skb, state, element);
+		if (unlikely(bpfilter_is_traced(skb) || param.hotdrop)) {
+			counted = run_step(&trace, skb, element, &result);
+			if (param.hotdrop && is_behind(result, counted))
+				return NF_DROP;
+		} else {
+			result = run_walk(version, skb, state, element);
+		}
 	}
 	return verdict_of(result);
 }
@@ -164,10 +215,34 @@ static unsigned int walk(const struct bpfilter_version *version, struct sk_buff 
 		fill(context, version, skb, state);
 	context->root = version->root[state->hook];
 	context->again = 0;
-	result = run_walk(version, skb, state, element);
+	if (unlikely(bpfilter_is_traced(skb)))
+		result = BPFILTER_AGAIN;
+	else
+		result = run_walk(version, skb, state, element);
 	if (unlikely(result >= BPFILTER_AGAIN))
 		return go_on(version, skb, state, element, result);
 	return verdict_of(result);
+}
+
+static __always_inline unsigned int run_code(const struct bpfilter_version *version,
+					     struct sk_buff *skb,
+					     const struct nf_hook_state *state)
+{
+	if (version->looks)
+		fill(this_cpu_ptr(version->context), version, skb, state);
+	return verdict_of(bpf_prog_run(version->program[state->hook], skb));
+}
+
+static noinline unsigned int run_code_traced(const struct bpfilter_version *version,
+					     struct sk_buff *skb,
+					     const struct nf_hook_state *state)
+{
+	struct bpfilter_trace trace = { version, skb, state };
+	struct bpfilter_trace_counts *counts = bpfilter_trace_begin(&trace);
+	const unsigned int verdict = run_code(version, skb, state);
+
+	bpfilter_trace_end(&trace, counts);
+	return verdict;
 }
 
 static unsigned int run(const struct bpfilter_version *version, struct sk_buff *skb,
@@ -175,9 +250,9 @@ static unsigned int run(const struct bpfilter_version *version, struct sk_buff *
 {
 	if (version->elements)
 		return walk(version, skb, state);
-	if (version->looks)
-		fill(this_cpu_ptr(version->context), version, skb, state);
-	return verdict_of(bpf_prog_run(version->program[state->hook], skb));
+	if (unlikely(bpfilter_is_traced(skb)))
+		return run_code_traced(version, skb, state);
+	return run_code(version, skb, state);
 }
 
 static bool is_drop(unsigned int verdict)

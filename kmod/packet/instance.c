@@ -392,12 +392,17 @@ static unsigned int note_transport(struct bpfilter_context *context, const struc
 	return param->hotdrop ? NF_DROP : XT_CONTINUE;
 }
 
-static void call_match(const struct instance *instance, struct bpfilter_context *context,
-		       const struct sk_buff *skb, struct xt_action_param *param)
+/* One that matches may want the packet dropped all the same: behind its rule. */
+static unsigned int call_match(const struct instance *instance, struct bpfilter_context *context,
+			       const struct sk_buff *skb, struct xt_action_param *param)
 {
+	bool answer;
+
 	param->match = instance->match->u.kernel.match;
 	param->matchinfo = instance->match->data;
-	context->answer = param->match->match(skb, param);
+	answer = param->match->match(skb, param);
+	context->answer = answer;
+	return param->hotdrop && !answer ? NF_DROP : XT_CONTINUE;
 }
 
 static unsigned int call_target(const struct instance *instance, struct sk_buff *skb,
@@ -431,6 +436,5 @@ unsigned int bpfilter_instances_call(const struct bpfilter_instances *instances,
 	}
 	if (instance->is_target)
 		return call_target(instance, skb, param);
-	call_match(instance, context, skb, param);
-	return param->hotdrop ? NF_DROP : XT_CONTINUE;
+	return call_match(instance, context, skb, param);
 }

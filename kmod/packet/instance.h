@@ -47,8 +47,9 @@ unsigned long bpfilter_instances_bytes(const struct bpfilter_instances *instance
 
 /*
  * Calls the one that the program asks for in its context; NULL: there is none. XT_CONTINUE: the
- * program goes on. Anything else is the verdict, and the packet may not be ours any more. `param`
- * is of the packet: as bpfilter_instances_begin() made it.
+ * program goes on; if param->hotdrop is set, no further than the end of the rule. Anything else is
+ * the verdict, and the packet may not be ours any more. `param` is of the packet: as
+ * bpfilter_instances_begin() made it.
  */
 unsigned int bpfilter_instances_call(const struct bpfilter_instances *instances,
 				     struct bpfilter_context *context, struct sk_buff *skb,

@@ -367,6 +367,7 @@ struct bpfilter_version *bpfilter_version_new(const struct bpfilter_commit_recor
 	if (!version)
 		return ERR_PTR(-ENOMEM);
 	refcount_set(&version->refs, 1);
+	strscpy(version->table, commit->table, sizeof(version->table));
 	version->pin = commit->flags & BPFILTER_COMMIT_PIN;
 	version->watch = commit->flags & BPFILTER_COMMIT_WATCH;
 	version->devices = !(commit->flags & BPFILTER_COMMIT_NO_DEVICES);

@@ -22,6 +22,7 @@ struct file;
 
 struct bpfilter_version {
 	refcount_t refs;
+	char table[BPFILTER_TABLE_NAME_LEN];
 	struct bpfilter_charge charge; /* for its programs, maps, payload and instances */
 	struct bpfilter_stake *stake; /* in the arena that it is in, or NULL */
 	unsigned long share; /* of that arena, for which it is charged */
@@ -47,7 +48,7 @@ struct bpfilter_version {
 	/* For REPLAY: the REPLACE that brought it. Nothing for first contents. */
 	void *payload; /* kvmalloc'ed */
 	u32 payload_length;
-	u16 request_flags; /* BPFILTER_REQUEST_COMPAT, _CHECKED */
+	u16 request_flags; /* BPFILTER_REQUEST_CHECKED */
 	unsigned int deaths; /* helpers that died of its replay */
 };
 

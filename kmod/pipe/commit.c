@@ -52,6 +52,14 @@ static void take_payload(struct bpfilter_version *version, struct bpfilter_reque
 	bpfilter_request_set_head(request, version->payload, BPFILTER_TABLE_NAME_LEN);
 }
 
+static void give_payload_back(struct bpfilter_version *version, struct bpfilter_request *request)
+{
+	if (request->header.opcode != BPFILTER_OP_REPLACE)
+		return;
+	swap(request->body, version->payload);
+	request->head_length = 0;
+}
+
 static struct bpfilter_table *new_table(struct bpfilter_request *request,
 					const struct bpfilter_commit *commit)
 {
@@ -73,6 +81,7 @@ static void undo_table(struct bpfilter_table *table, struct bpfilter_request *re
 {
 	synchronize_rcu();
 	move_instances(request, version);
+	give_payload_back(version, request);
 	bpfilter_queue_uncommit(request);
 	bpfilter_watch_mark(request->net);
 	bpfilter_version_unpin(version, NULL);
@@ -96,6 +105,7 @@ static int create_table(struct bpfilter_request *request, const struct bpfilter_
 	error = bpfilter_queue_commit(request);
 	if (error)
 		goto err_commit;
+	take_payload(version, request);
 	move_instances(request, version);
 	rcu_assign_pointer(table->version, version);
 	/* Its hooks may come before INPUT. */
@@ -106,7 +116,6 @@ static int create_table(struct bpfilter_request *request, const struct bpfilter_
 		*undo = table;
 		return error;
 	}
-	take_payload(version, request);
 	bpfilter_table_enter(table);
 	update_watch(request->net);
 	return 0;

@@ -6,18 +6,21 @@ The helper is tests/kmod/fake_helper: its programs call the instances of the fir
 the other, until a match does not. The match and the target are tests/kmod/xt_hostile.
 """
 
+import contextlib
 import errno
 import os
 import signal
 import socket
-from typing import Callable
+import struct
+import subprocess
+from typing import Callable, Iterator
 
-from lib import blob, deaths, fake, hostile, module
+from lib import blob, deaths, fake, hostile, iptables, module, system
 from lib.blob import entry, verdict
 from lib.caller import Child, fate, get_info, works
 from lib.check import expect, expect_equal, main, test, wait_for
 from lib.hostile import match, target
-from lib.netns import CLONE_NEWNET, CLONE_NEWUSER, Namespace, unshare
+from lib.netns import CLONE_NEWNET, CLONE_NEWUSER, Namespace, sysctl, unshare
 
 HOOKS = 0x0E
 INPUT, OUTPUT = 1 << 1, 1 << 3
@@ -193,6 +196,65 @@ def wrong_requests() -> None:
     order("WALK fail 5")
     expect_equal(put(rule()), "OK", "an error behind the commit")
     hostile.live(1, "an error behind the commit")
+    end()
+
+
+@contextlib.contextmanager
+def traced() -> Iterator[system.KernelLog]:
+    """What is sent here is; the kernel's log from now on."""
+    subprocess.run(["modprobe", "nf_log_syslog"], check=True)
+    iptables.must("nft", "-f", "-", stdin=(
+        "add table inet tracing\nadd chain inet tracing out { type filter hook output priority -400; }\n"
+        "add rule inet tracing out meta nftrace set 1\n"))
+    sysctl("net/netfilter/nf_log_all_netns", 1)
+    try:
+        with system.KernelLog() as log:
+            yield log
+    finally:
+        sysctl("net/netfilter/nf_log_all_netns", 0)
+        iptables.must("nft", "delete", "table", "inet", "tracing")
+
+
+def names(log: system.KernelLog) -> set[str]:
+    return {line.split()[1] for line in log.read() if line.startswith("TRACE:")}
+
+
+@test
+def lies_about_what_counted() -> None:
+    """Of a traced packet. What there is is called as ip_tables calls it, and of the rest no line says anything else."""
+    begin()
+    # INPUT has entries 0 and 1, FORWARD 2, OUTPUT 3; 4 is the last one.
+    nothing = "filter:ERROR:rule:0"
+    with traced() as log:
+        for number, expected in ((-1, set()), (-2, set()), (0, {nothing, "filter:INPUT:rule:1"}),
+                                 (3 * 16, {"filter:OUTPUT:policy:1", "filter:INPUT:policy:4"}),
+                                 *((number, {nothing}) for number in (4 * 16, 99 * 16, 2 ** 31 - 1, -16, -3))):
+            order(f"WALK counted {number}")
+            expect_equal(put(rule(match())), "OK", "replace")
+            expect_equal(fate(), "passes", f"counted {number}")
+            expect_equal(names(log), expected, f"counted {number}")
+    end()
+
+
+@test
+def entries_that_are_none() -> None:
+    """That a helper has taken all the same: the names end with what can be read, and within it."""
+    begin()
+    with traced() as log:
+        for what, at, value in (("a size of 0", 90, 0), ("a size beyond the end", 90, 0xFFF8),
+                                ("a target in the head", 88, 8), ("a target behind the end", 88, 0xFFF8),
+                                ("an odd target", 88, 113)):
+            order("CHECK count 1", "WALK counted 64")
+            bad = rule(match())
+            struct.pack_into("=H", bad, at, value)
+            expect_equal(put(rule(match()), bad), "OK", what)
+            expect_equal(fate(), "passes", what)
+            names(log)
+        order("WALK counted 32")
+        long = entry(blob.target(b"ERROR", b"x" * 32))
+        expect_equal(put(rule(match()), long, rule()), "OK", "a name without an end")
+        expect_equal(fate(), "passes", "a name without an end")
+        expect_equal(names(log), {"filter:ERROR:rule:0", f"filter:{'x' * 29}:rule:1"}, "a name without an end")
     end()
 
 

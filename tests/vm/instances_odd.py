@@ -57,6 +57,11 @@ def verdicts_and_counters() -> None:
             (rule(match(hostile.OTHER), to=verdict(DROP)), "passes", [0, 1]),
             (rule(match(), match(hostile.OTHER), match(hostile.HOTDROP), to=verdict(DROP)), "passes", [0, 1]),
             (rule(match(), match(hostile.HOTDROP), to=verdict(ACCEPT)), "dropped", [0, 0]),
+            # What wants a packet dropped and matches all the same lets its rule have its way first.
+            (rule(match(hostile.HOTDROP_TOO), to=verdict(ACCEPT)), "dropped", [1, 0]),
+            (rule(match(hostile.HOTDROP_TOO), match(), to=target(hostile.MOVE)), "dropped", [1, 0]),
+            (rule(match(hostile.HOTDROP_TOO), to=target(verdict=hostile.ACCEPT)), "dropped", [1, 0]),
+            (rule(match(hostile.HOTDROP_TOO), match(hostile.OTHER), to=verdict(ACCEPT)), "dropped", [0, 0]),
             (rule(match(hostile.OTHER), to=target(verdict=hostile.DROP)), "passes", [0, 1]),
             (rule(match(), to=target(verdict=hostile.DROP)), "dropped", [1, 0]),
             (rule(to=target(verdict=hostile.ACCEPT)), "passes", [1, 0]),

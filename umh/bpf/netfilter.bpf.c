@@ -44,5 +44,5 @@ ENTRY int bf_walk(struct __sk_buff *skb)
 	} else if (again == again_answer) {
 		take_answer(skb, e);
 	}
-	return walk(skb, e);
+	return walk(skb, e, skb->cb[0] & BPFILTER_STEP ? 1 : steps_max);
 }

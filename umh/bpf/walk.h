@@ -80,6 +80,7 @@ INLINE void count(u8 *e, u32 slot)
 
 	DOUBLE(counter, 0)++;
 	DOUBLE(counter, 8) += WORD(e, key_length);
+	CONTEXT(e, counted) = slot;
 }
 
 /* The word that follows from a struct bpfilter_test. */
@@ -211,13 +212,13 @@ INLINE int push(u8 *e, u32 off)
 	return 0;
 }
 
-/* From element_off on: a verdict, BPFILTER_AGAIN or BPFILTER_CALL. */
-INLINE int walk(struct __sk_buff *skb, u8 *e)
+/* From element_off on, that many steps: a verdict, BPFILTER_AGAIN or BPFILTER_CALL. */
+INLINE int walk(struct __sk_buff *skb, u8 *e, int steps)
 {
 	u32 off = WORD(e, element_off);
 	int i;
 
-	for (i = 0; i < steps_max; i++) {
+	for (i = steps_max - steps; i < steps_max; i++) {
 		u32 word, operation, found;
 		u8 *p;
 
@@ -300,6 +301,8 @@ INLINE int walk(struct __sk_buff *skb, u8 *e)
 	}
 	WORD(e, element_off) = off;
 	CONTEXT(e, again) = again_walk;
+	if (off & 2)
+		CONTEXT(e, counted) = BPFILTER_WITHIN;
 	return BPFILTER_AGAIN;
 drop:
 	CONTEXT(e, again) = again_new;

@@ -126,7 +126,8 @@ bool check_entries(const struct bpfilter_request_header *request, const void *pa
 
 /*
  * It calls as many instances as the upper half of `root` says, from the one in the lower half on,
- * until a match does not, and accepts; always the same one if it says 0.
+ * until a match does not, and accepts; always the same one if it says 0. Each time it says that what
+ * "WALK counted N" names has counted; or nothing has.
  */
 static int load_walk(int elements)
 {
@@ -137,6 +138,8 @@ static int load_walk(int elements)
 		{ BPF_LD | BPF_DW | BPF_IMM, 8, BPF_PSEUDO_MAP_VALUE, 0, elements },
 		{ 0, 0, 0, 0, 0 },
 		{ BPF_ALU64 | BPF_ADD | BPF_X, 8, 7, 0, 0 },
+		{ BPF_ST | BPF_W | BPF_MEM, 8, 0, offsetof(struct bpfilter_context, counted),
+		  told("counted") ? number : -1 },
 		{ BPF_LDX | BPF_W | BPF_MEM, 1, 8, offsetof(struct bpfilter_context, again), 0 },
 		{ BPF_LDX | BPF_W | BPF_MEM, 2, 8, offsetof(struct bpfilter_context, root), 0 },
 		{ BPF_ALU64 | BPF_MOV | BPF_X, 3, 2, 0, 0 },

@@ -27,6 +27,7 @@ enum hostile_act {
 	ACT_SEND, /* a copy of the packet, from within */
 	ACT_LEAVE_WORD, /* in skb->cb, for the next one */
 	ACT_FIND_WORD,
+	ACT_HOTDROP_TOO, /* and matches */
 };
 
 struct hostile_private {
@@ -170,7 +171,7 @@ static bool hostile_match(const struct sk_buff *skb, struct xt_action_param *par
 	const struct hostile_info *info = param->matchinfo;
 
 	enter(info);
-	if (info->act == ACT_HOTDROP)
+	if (info->act == ACT_HOTDROP || info->act == ACT_HOTDROP_TOO)
 		param->hotdrop = true;
 	if (info->act == ACT_FIND_WORD || info->act == ACT_LEAVE_WORD)
 		act((struct sk_buff *)skb, info, param->state);

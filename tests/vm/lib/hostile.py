@@ -12,7 +12,7 @@ MODULE = "/usr/lib/bpfilter-tests/xt_hostile.ko"
 PARAMETERS = "/sys/module/xt_hostile/parameters"
 SIZE, SHOWN = 35, 17  # bytes of a payload, and of those that a listing shows
 
-PLAIN, OTHER, HOTDROP, STEAL, MOVE, LONGER, SHORTER, SEND, LEAVE_WORD, FIND_WORD = range(10)
+PLAIN, OTHER, HOTDROP, STEAL, MOVE, LONGER, SHORTER, SEND, LEAVE_WORD, FIND_WORD, HOTDROP_TOO = range(11)
 DROP, ACCEPT, QUEUE = 0, 1, 3
 BYPASS = 0x8000  # of NF_QUEUE: accept if nobody is there
 

@@ -27,21 +27,36 @@ def only_ours() -> None:
         raise Skip("about bpfilter alone; ip_tables is under test")
 
 
-def kernel_log() -> list[str]:
-    """The messages of the kernel so far."""
-    lines: list[str] = []
-    opened = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK)
-    try:
+class KernelLog:
+    """The messages of the kernel from now on."""
+
+    def __init__(self, whence: int = os.SEEK_END) -> None:
+        self._opened = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK)
+        os.lseek(self._opened, 0, whence)
+
+    def __enter__(self) -> "KernelLog":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._opened)
+
+    def read(self) -> list[str]:
+        """Those that were not read yet."""
+        lines: list[str] = []
         while True:
             try:
-                record = os.read(opened, 8192).decode(errors="replace")
+                record = os.read(self._opened, 8192).decode(errors="replace")
             except BlockingIOError:
                 return lines
             except BrokenPipeError:
                 continue  # overwritten meanwhile
             lines.append(record.split(";", 1)[-1].split("\n")[0])
-    finally:
-        os.close(opened)
+
+
+def kernel_log() -> list[str]:
+    """The messages of the kernel so far."""
+    with KernelLog(os.SEEK_SET) as log:
+        return log.read()
 
 
 def open_files(pid: int) -> set[str]:
