@@ -7,6 +7,7 @@
 #include <linux/sockptr.h>
 
 #include "caller/caller.h"
+#include "caller/narrow.h"
 #include "request/outcome.h"
 #include "request/queue.h"
 #include "request/request.h"
@@ -21,7 +22,7 @@ static const struct bpfilter_layout native_layout = {
 	.counters_info = sizeof(struct xt_counters_info),
 };
 
-#ifdef CONFIG_COMPAT
+#ifdef CONFIG_NETFILTER_XTABLES_COMPAT
 /*
  * A structure that ends in counters or in entries (which have counters) begins them where
  * the 32-bit ABI aligns a u64: to 4 bytes on x86, to 8 elsewhere.
@@ -32,14 +33,13 @@ static const struct bpfilter_layout compat_layout = {
 	.replace = COMPAT_SIZE(offsetof(struct ipt_replace, counters) + sizeof(compat_uptr_t)),
 	.get_entries = COMPAT_SIZE(offsetofend(struct ipt_get_entries, size)),
 	.counters_info = COMPAT_SIZE(offsetofend(struct xt_counters_info, num_counters)),
-	.request_flags = BPFILTER_REQUEST_COMPAT,
 };
 #endif
 
 const struct bpfilter_layout *bpfilter_caller_layout(void)
 {
-#ifdef CONFIG_COMPAT
-	if (in_compat_syscall())
+#ifdef CONFIG_NETFILTER_XTABLES_COMPAT
+	if (bpfilter_is_narrow())
 		return &compat_layout;
 #endif
 	return &native_layout;
@@ -47,23 +47,24 @@ const struct bpfilter_layout *bpfilter_caller_layout(void)
 
 void __user *bpfilter_caller_counters(const struct ipt_replace *replace)
 {
-#ifdef CONFIG_COMPAT
-	if (in_compat_syscall())
+#ifdef CONFIG_NETFILTER_XTABLES_COMPAT
+	if (bpfilter_is_narrow())
 		return compat_ptr(*(const compat_uptr_t *)&replace->counters);
 #endif
 	return replace->counters;
 }
 
-int bpfilter_caller_copy(struct bpfilter_request *request, sockptr_t from, const void *head,
-			 u32 head_length, u32 length)
+int bpfilter_caller_copy(struct bpfilter_request *request, sockptr_t from, u32 from_length,
+			 u32 length, const void *head, u32 head_length)
 {
-	request->body = kvmalloc(length, GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	const u32 rest = length - from_length;
+
+	request->body = kvmalloc(head_length + rest, GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	if (!request->body)
 		return -ENOMEM;
-	request->body_length = length;
+	request->body_length = head_length + rest;
 	memcpy(request->body, head, head_length);
-	if (copy_from_sockptr_offset(request->body + head_length, from, head_length,
-				     length - head_length))
+	if (copy_from_sockptr_offset(request->body + head_length, from, from_length, rest))
 		return -EFAULT;
 	return 0;
 }

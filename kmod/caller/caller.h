@@ -17,16 +17,18 @@ struct bpfilter_layout {
 	u32 replace;
 	u32 get_entries;
 	u32 counters_info;
-	u16 request_flags;
 };
 
 /* Of the one we run for. */
 const struct bpfilter_layout *bpfilter_caller_layout(void);
 /* Where it wants the counters of the table that it replaces. */
 void __user *bpfilter_caller_counters(const struct ipt_replace *replace);
-/* The payload is `length` bytes: `head`, which was copied and checked, and what follows. */
-int bpfilter_caller_copy(struct bpfilter_request *request, sockptr_t from, const void *head,
-			 u32 head_length, u32 length);
+/*
+ * The payload is `head`, which was copied and checked, `head_length` bytes of it; and what follows
+ * behind the first `from_length` of the `length` bytes that the caller gave.
+ */
+int bpfilter_caller_copy(struct bpfilter_request *request, sockptr_t from, u32 from_length,
+			 u32 length, const void *head, u32 head_length);
 /*
  * Asks the helper. What becomes of a table by that is recorded in the name of the caller, as
  * x_tables does; one that it has not got yet is made on the way.

@@ -10,6 +10,7 @@
 #include <net/net_namespace.h>
 
 #include "caller/caller.h"
+#include "caller/narrow.h"
 #include "caller/replace.h"
 #include "packet/instance.h"
 #include "packet/version.h"
@@ -27,7 +28,6 @@ static struct bpfilter_request *new_old_counters(struct bpfilter_request *replac
 				       replace->header.family);
 	if (!request)
 		return NULL;
-	request->header.flags = replace->header.flags & BPFILTER_REQUEST_COMPAT;
 	bpfilter_request_set_head(request, &head, sizeof(head));
 	swap(request->version, replace->retired);
 	swap(request->reply, replace->reply);
@@ -131,7 +131,7 @@ static int copy_replace(struct bpfilter_request *request, sockptr_t from, unsign
 	if (replace->size >= BPFILTER_PAYLOAD_MAX - head)
 		return -ENOMEM;
 	replace->name[sizeof(replace->name) - 1] = '\0';
-	return bpfilter_caller_copy(request, from, replace, head, head + replace->size);
+	return bpfilter_caller_copy(request, from, head, head + replace->size, replace, head);
 }
 
 /* The table is in force: the caller has succeeded, whatever comes now. */
@@ -196,6 +196,8 @@ int bpfilter_replace(struct bpfilter_request *request, sockptr_t from, unsigned 
 	int error;
 
 	error = copy_replace(request, from, length, &replace);
+	if (!error && bpfilter_is_narrow())
+		error = bpfilter_widen(request);
 	if (error)
 		return error;
 	/* Memory for old counters is had before, as nothing may fail after the COMMIT. */

@@ -10,6 +10,7 @@
 #include <net/sock.h>
 
 #include "caller/caller.h"
+#include "caller/narrow.h"
 #include "caller/replace.h"
 #include "caller/revision.h"
 #include "caller/sockopt.h"
@@ -34,12 +35,7 @@ struct sockopt_family {
 static struct bpfilter_request *new_request(struct sock *sk, const struct sockopt_family *family,
 					    enum bpfilter_opcode opcode)
 {
-	struct bpfilter_request *request;
-
-	request = bpfilter_request_new(opcode, get_net(sock_net(sk)), family->family);
-	if (request)
-		request->header.flags = bpfilter_caller_layout()->request_flags;
-	return request;
+	return bpfilter_request_new(opcode, get_net(sock_net(sk)), family->family);
 }
 
 static int do_add_counters(struct bpfilter_request *request, sockptr_t from, unsigned int length)
@@ -58,7 +54,7 @@ static int do_add_counters(struct bpfilter_request *request, sockptr_t from, uns
 	if (length > BPFILTER_PAYLOAD_MAX)
 		return -ENOMEM;
 	info.name[sizeof(info.name) - 1] = '\0';
-	error = bpfilter_caller_copy(request, from, &info, head, length);
+	error = bpfilter_caller_copy(request, from, head, length, &info, sizeof(info));
 	return error ? error : bpfilter_caller_perform(request, info.name, 0);
 }
 
@@ -75,6 +71,18 @@ static int perform_and_copy(struct bpfilter_request *request, const char *table,
 	return copy_to_user(to, request->reply, size) ? -EFAULT : 0;
 }
 
+static int get_narrow_info(const struct bpfilter_request *request, const char *table,
+			   void __user *user)
+{
+	struct ipt_getinfo info;
+	int error;
+
+	error = bpfilter_narrow_get_info(request->net, request->header.family, table, &info);
+	if (error)
+		return error;
+	return copy_to_user(user, &info, sizeof(info)) ? -EFAULT : 0;
+}
+
 static int do_get_info(struct bpfilter_request *request, void __user *user, int length)
 {
 	struct bpfilter_table_name head;
@@ -85,6 +93,8 @@ static int do_get_info(struct bpfilter_request *request, void __user *user, int 
 	if (copy_from_user(head.name, user, sizeof(head.name)))
 		return -EFAULT;
 	head.name[sizeof(head.name) - 1] = '\0';
+	if (bpfilter_is_narrow())
+		return get_narrow_info(request, head.name, user);
 	bpfilter_request_set_head(request, &head, sizeof(head));
 	error = bpfilter_request_reserve_reply(request, sizeof(struct ipt_getinfo));
 	if (error)
@@ -104,7 +114,6 @@ static int check_size(const struct bpfilter_request *entries,
 				       entries->header.family);
 	if (!request)
 		return -ENOMEM;
-	request->header.flags = entries->header.flags;
 	bpfilter_request_set_head(request, head->name, sizeof(head->name));
 	error = bpfilter_request_reserve_reply(request, sizeof(*info));
 	if (!error)
@@ -136,6 +145,9 @@ static int do_get_entries(struct bpfilter_request *request, void __user *user, i
 	if (length != (u64)header + head.size)
 		return -EINVAL;
 	head.name[sizeof(head.name) - 1] = '\0';
+	if (bpfilter_is_narrow())
+		return bpfilter_narrow_get_entries(request->net, request->header.family, head.name,
+						   head.size, user + header);
 	bpfilter_request_set_head(request, &head, sizeof(head));
 	error = head.size > LONG_LISTING ? check_size(request, &head) : 0;
 	if (!error && head.size)

@@ -48,10 +48,8 @@ static u32 valid_hooks(const struct bpfilter_request *request)
 
 static bool is_valid(const struct bpfilter_request *request, const struct bpfilter_check *check)
 {
-	const u16 flags = BPFILTER_REQUEST_COMPAT | BPFILTER_REQUEST_CHECKED;
-
 	return request->header.opcode == BPFILTER_OP_REPLACE && request->body &&
-	       !(request->header.flags & flags) && check->error <= 0 &&
+	       !(request->header.flags & BPFILTER_REQUEST_CHECKED) && check->error <= 0 &&
 	       check->error >= -MAX_ERRNO &&
 	       check->count <= size_of_entries(request) / sizeof(struct ipt_entry);
 }

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """Callers of 32 bits: a table written by one, read by both, added to by one.
 
-The ip_tables of Debian's 6.12 does not know them (CONFIG_NETFILTER_XTABLES_COMPAT), and bpfilter is
-there as on 6.1: there is nothing to compare with.
+The ip_tables of Debian's 6.12 does not know them (CONFIG_NETFILTER_XTABLES_COMPAT), nor does bpfilter there.
 """
 
 import hashlib

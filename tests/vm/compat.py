@@ -2,23 +2,20 @@
 # SPDX-License-Identifier: GPL-2.0
 """32-bit callers: the same tables in another layout, with 64-bit callers beside them.
 
-What is expected is what ip_tables of 6.1 does. Debian's 6.12 has none of it any more
-(CONFIG_NETFILTER_XTABLES_COMPAT): there ip_tables is not tested, and bpfilter is as on 6.1.
+Debian's 6.12 has none of it any more (CONFIG_NETFILTER_XTABLES_COMPAT): to ip_tables there, and so to
+us, they are callers like all others.
 """
 
 import functools
 import shutil
 import subprocess
-from typing import Callable
 
-from lib import compat, system
-from lib.check import Skip, expect, expect_equal, main, test
-from lib.compat import ACCEPT, DROP, V4, V6, Caller, Family, Layout, Rule, Table, error, tcp, udp
-from lib.netns import CLONE_NEWNET, unshare
+from lib import compat
+from lib.check import expect, expect_equal, main
+from lib.compat import ACCEPT, DROP, V4, Caller, Layout, Rule, Table, error, tcp, udp
+from lib.narrow import Callers, begin, both, refused
 
-if system.name() == system.STOCK:
-    subprocess.run(["modprobe", "-q", "--ignore-install", "ip6table_filter"], check=False)
-unshare(CLONE_NEWNET)
+begin()
 
 JUMPS = Table({"INPUT": [tcp("web", times=2), udp("web"), Rule(DROP)], "OUTPUT": [Rule("out", protocol=6)]},
               {"out": [tcp("web"), Rule(DROP)], "web": [Rule(ACCEPT, protocol=17), tcp(DROP)]})
@@ -26,35 +23,6 @@ LISTED = ["-N out", "-N web", "-A INPUT -p tcp -m tcp --dport 80:443 -m tcp --dp
           "-A INPUT -p udp -m udp --sport 53 -j web", "-A INPUT -j DROP", "-A OUTPUT -p tcp -j out",
           "-A out -p tcp -m tcp --dport 80:443 -j web", "-A out -j DROP",
           "-A web -p udp -j ACCEPT", "-A web -p tcp -m tcp --dport 80:443 -j DROP"]
-
-
-class Callers:
-    """A 32-bit and a 64-bit caller of one family, and a table without rules."""
-
-    def __init__(self, family: Family):
-        self.family = family
-        self.narrow, self.wide = Caller(Layout(family, 32)), Caller(Layout(family, 64))
-        self.reset()
-        if system.name() == system.STOCK and self.narrow.entries().status == "EINVAL":
-            raise Skip("this kernel's ip_tables has no layout for 32-bit callers")
-
-    def reset(self) -> None:
-        expect_equal(self.wide.replace(Table()).status, "OK", "an empty table")
-
-    def listing(self) -> list[str]:
-        name = self.family.iptables
-        command = shutil.which(f"{name}-legacy") or name
-        done = subprocess.run([command, "-S"], capture_output=True, text=True, check=True)
-        return [line for line in done.stdout.splitlines() if not line.startswith("-P")]
-
-
-def both(function: Callable[[Callers], None]) -> None:
-    """A test for each family."""
-    for family in (V4, V6):
-        def run(family: Family = family) -> None:
-            function(Callers(family))
-        run.__name__ = f"{function.__name__}_{family.iptables}"
-        test(run)
 
 
 @both
@@ -157,12 +125,6 @@ def counters_errors(callers: Callers) -> None:
 
 # Errnos of SET_REPLACE
 
-def refused(callers: Callers, table: Table, expected: str, what: str, **changes: object) -> None:
-    before = callers.wide.entries()
-    expect_equal(callers.narrow.replace(table, **changes).status, expected, what)  # type: ignore[arg-type]
-    expect_equal(callers.wide.entries(), before, f"the table after {what}")
-
-
 @both
 def header_errors(callers: Callers) -> None:
     check = functools.partial(refused, callers, Table())
@@ -261,6 +223,22 @@ def jumps_that_nothing_reaches(callers: Callers) -> None:
     expect_equal(callers.narrow.replace(table).status, "OK", "replace")
     expect_equal(callers.narrow.listed().hex(), table.render(callers.narrow.layout).entries.hex(), "entries")
 
+
+def where_unknown(callers: Callers) -> None:
+    """They speak as 64-bit callers do, or are not understood."""
+    other = Caller(callers.wide.layout, 32)
+    expect_equal(other.replace(JUMPS).status, "OK", "replace")
+    for what, caller in (("32 bits", other), ("64 bits", callers.wide)):
+        rendered = JUMPS.render(callers.wide.layout)
+        expect_equal(caller.listed().hex(), rendered.entries.hex(), f"entries, {what}")
+        expect_equal(caller.info()[4], len(rendered.entries), f"size, {what}")
+    expect_equal(other.add_counters([1] * 2 * other.info()[3]), "OK", "counters")
+    expect_equal(callers.narrow.entries(other.info()[4]).status, "EINVAL", "entries, in a layout of 32 bits")
+    expect_equal(callers.narrow.replace(JUMPS).status, "EINVAL", "replace, in a layout of 32 bits")
+    expect_equal(callers.narrow.add_counters([1] * 2 * other.info()[3]), "EINVAL", "counters, in a layout of 32 bits")
+
+
+both(where_unknown, known=False)
 
 if __name__ == "__main__":
     main()

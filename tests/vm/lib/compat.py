@@ -155,6 +155,17 @@ class Table:
                         [0] + [offsets[policy] for _, policy in hooks] + [0])
 
 
+def is_known() -> bool:
+    """Whether this kernel's ip_tables knows 32-bit callers (CONFIG_NETFILTER_XTABLES_COMPAT); it is loaded, or we are."""
+    with open("/proc/kallsyms", encoding="ascii") as symbols:
+        return any(line.split()[2] == "xt_compat_match_offset" for line in symbols)
+
+
+def only_known() -> None:
+    if not is_known():
+        raise Skip("this kernel has no layout for 32-bit callers")
+
+
 def words(data: bytes) -> list[int]:
     return list(struct.unpack(f"={len(data) // 8}Q", data))
 
@@ -169,15 +180,17 @@ class Answer(NamedTuple):
 class Caller:
     """Speaks to one family in one layout."""
 
-    def __init__(self, layout: Layout):
+    def __init__(self, layout: Layout, bits: int = 0):
+        """`bits`: of the process, if that speaks with the layout of another one."""
         self.layout = layout
+        self.bits = bits or layout.bits
         self.socket = socket.socket(layout.family.family, socket.SOCK_RAW, socket.IPPROTO_RAW)
         self.nth = 0  # thing that can fail in a call of a 32-bit process, and is to (faults.py)
 
     def ask(self, put: bool, option: int, data: bytes, length: int | None = None, counters: int = 0,
             address: int = 0) -> Answer:
         length = len(data) if length is None else length
-        call = self._ask32 if self.layout.bits == 32 else self._ask64
+        call = self._ask32 if self.bits == 32 else self._ask64
         return call(put, option, data, length, counters, address)
 
     def _ask32(self, put: bool, option: int, data: bytes, length: int, counters: int, address: int) -> Answer:
