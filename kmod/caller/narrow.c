@@ -138,12 +138,16 @@ static int copy_target(const struct bpfilter_listing *listing,
 		       const struct xt_entry_target *target, void __user **to, u32 *size)
 {
 	void __user *const begin = *to;
-	u32 verdict = *(const u32 *)target->data;
+	u32 verdict;
 	int error;
 
 	error = xt_compat_target_to_user(target, to, size);
-	if (error || !bpfilter_is_standard(target->u.kernel.target) || (s32)verdict <= 0)
+	if (error || !bpfilter_is_standard(target->u.kernel.target))
 		return error;
+	/* Others may have no bytes of their own, and be the last that there is. */
+	verdict = *(const u32 *)target->data;
+	if ((s32)verdict <= 0)
+		return 0;
 	verdict -= bpfilter_deltas_before(listing->deltas, verdict);
 	if (copy_to_user(begin + sizeof(*target), &verdict, sizeof(verdict)))
 		return -EFAULT;

@@ -110,8 +110,12 @@ static __always_inline unsigned int run_walk(const struct bpfilter_version *vers
 	return result;
 }
 
-/* How often a program may ask to be run again: for a way as long as any that ends. */
+/*
+ * How often a program may ask to be run again: for a way as long as any that ends. A run is so many
+ * steps, but for one of which each is looked at.
+ */
 #define RUNS_MAX BIT(20)
+#define STEPS_OF_RUN 8
 
 /* So many are under way on this CPU, but for the one that runs: each of them is inside a call. */
 static DEFINE_PER_CPU(u32, depth);
@@ -175,11 +179,12 @@ static noinline unsigned int go_on(const struct bpfilter_version *version, struc
 	struct bpfilter_context *context = bpfilter_version_element(version, element);
 	struct bpfilter_trace trace = { version, skb, state };
 	struct xt_action_param param;
-	unsigned int verdict, runs = 0;
+	unsigned int verdict, steps = STEPS_OF_RUN;
 	u32 counted = NONE_COUNTED;
 
 	bpfilter_instances_begin(&param, skb, state);
-	while ((result == BPFILTER_AGAIN || result == BPFILTER_CALL) && ++runs < RUNS_MAX) {
+	while ((result == BPFILTER_AGAIN || result == BPFILTER_CALL) &&
+	       steps < RUNS_MAX * STEPS_OF_RUN) {
 		if (result == BPFILTER_CALL) {
 			verdict = call(version, skb, &param, context);
 			if (unlikely(param.hotdrop && is_rule(counted)))
@@ -192,10 +197,13 @@ static noinline unsigned int go_on(const struct bpfilter_version *version, struc
 		}
 		if (unlikely(bpfilter_is_traced(skb) || param.hotdrop)) {
 			counted = run_step(&trace, skb, element, &result);
+			steps++;
 			if (param.hotdrop && is_behind(result, counted))
 				return NF_DROP;
 		} else {
 			result = run_walk(version, skb, state, element);
+			counted = NONE_COUNTED;
+			steps += STEPS_OF_RUN;
 		}
 	}
 	return verdict_of(result);
