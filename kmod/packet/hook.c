@@ -6,6 +6,7 @@
 #include <linux/if_ether.h>
 #include <linux/ip.h>
 #include <linux/ipv6.h>
+#include <linux/math.h>
 #include <linux/netdevice.h>
 #include <linux/netfilter/x_tables.h>
 #include <linux/netfilter/xt_conntrack.h>
@@ -112,10 +113,17 @@ static __always_inline unsigned int run_walk(const struct bpfilter_version *vers
 
 /*
  * How often a program may ask to be run again: for a way as long as any that ends. A run is so many
- * steps, but for one of which each is looked at.
+ * steps, or as many as there are up to a call.
  */
 #define RUNS_MAX BIT(20)
 #define STEPS_OF_RUN 8
+
+/* Behind one more step that is a run of its own: as many as if it were none. */
+static u32 add_step(u32 steps, unsigned int result)
+{
+	steps++;
+	return result == BPFILTER_CALL ? round_up(steps, STEPS_OF_RUN) : steps;
+}
 
 /* So many are under way on this CPU, but for the one that runs: each of them is inside a call. */
 static DEFINE_PER_CPU(u32, depth);
@@ -178,9 +186,11 @@ static noinline unsigned int go_on(const struct bpfilter_version *version, struc
 {
 	struct bpfilter_context *context = bpfilter_version_element(version, element);
 	struct bpfilter_trace trace = { version, skb, state };
-	struct xt_action_param param;
-	unsigned int verdict, steps = STEPS_OF_RUN;
+	/* One that is traced has not been run yet. */
+	u32 steps = bpfilter_is_traced(skb) ? 0 : STEPS_OF_RUN;
 	u32 counted = NONE_COUNTED;
+	struct xt_action_param param;
+	unsigned int verdict;
 
 	bpfilter_instances_begin(&param, skb, state);
 	while ((result == BPFILTER_AGAIN || result == BPFILTER_CALL) &&
@@ -197,7 +207,7 @@ static noinline unsigned int go_on(const struct bpfilter_version *version, struc
 		}
 		if (unlikely(bpfilter_is_traced(skb) || param.hotdrop)) {
 			counted = run_step(&trace, skb, element, &result);
-			steps++;
+			steps = add_step(steps, result);
 			if (param.hotdrop && is_behind(result, counted))
 				return NF_DROP;
 		} else {

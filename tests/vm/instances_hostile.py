@@ -284,6 +284,10 @@ def calls_that_are_none() -> None:
     hostile.put("calls", 0)
     expect_equal(fate(), "dropped", "a call for ever")
     expect_equal(hostile.get("calls"), (1 << 20) - 1, "calls")
+    with traced():
+        hostile.put("calls", 0)
+        expect_equal(fate(), "dropped", "a call for ever, of a traced packet")
+        expect_equal(hostile.get("calls"), (1 << 20) - 1, "calls, of a traced packet")
     order(f"CHECK hooks {INPUT}")
     expect_equal(put(rule(match())), "OK", "replace")
     hostile.put("calls", 0)

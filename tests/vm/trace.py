@@ -145,6 +145,24 @@ def through_user_chains_with_calls() -> None:
 
 @test
 @clean
+def a_long_way() -> None:
+    """A packet comes as far if it is traced as if it is not: here through half a million chains and back."""
+    scene.clear()
+    depth = 16
+    rules("-A FORWARD -p tcp -j MARK --set-mark 1", *["-A FORWARD -j c1"] * 8, "-A FORWARD -p udp -j ACCEPT",
+          *(f"-A c{at} -j c{at + 1}" for at in range(1, depth) for _ in range(2)), f"-A c{depth}",
+          policies={"FORWARD": "DROP"})
+    rules("-A PREROUTING -p udp -m udp --dport 54 -j TRACE", table="raw")
+    for times, dport in enumerate((53, 54), 1):
+        wire.send("in0", [datagram(dport=dport)])
+        router.settle()
+        expect_equal(scene.counts(f"c{depth}"), [times * 8 << depth - 1], f"packets in the last chain, of {dport}")
+        expect_equal(scene.counts("FORWARD")[-1], times, f"packets behind all of them, of {dport}")
+    expect_equal(scene.counts("PREROUTING", "raw"), [1], "traced packets")
+
+
+@test
+@clean
 def within_its_own_table() -> None:
     """From the rule behind on, in a chain that TRACE is called in, and those that called it."""
     scene.clear()
