@@ -348,10 +348,10 @@ static int find_transport(const struct sk_buff *skb, struct xt_action_param *par
 
 	param->thoff = 0;
 	protocol = ipv6_find_hdr(skb, &param->thoff, -1, &fragment, NULL);
-	if (protocol < 0)
-		param->hotdrop = !fragment;
-	else
+	if (protocol >= 0)
 		param->fragoff = fragment;
+	else if (!fragment)
+		param->hotdrop = true;
 	return protocol;
 }
 
