@@ -197,17 +197,18 @@ static u64 packets_of(const struct bpf_array *counters, u32 rule)
 	return READ_ONCE(*this_cpu_ptr(packets));
 }
 
-static u32 count_rules(const struct bpfilter_trace *trace)
+static u32 count_rules(struct bpfilter_trace *trace)
 {
 	struct rule rule;
 	u32 offset = 0, count;
 
 	for (count = 0; read_rule(trace, offset, &rule); count++)
 		offset += rule.next;
+	trace->cost += count;
 	return count;
 }
 
-struct bpfilter_trace_counts *bpfilter_trace_begin(const struct bpfilter_trace *trace)
+struct bpfilter_trace_counts *bpfilter_trace_begin(struct bpfilter_trace *trace)
 {
 	const struct bpf_array *counters = counters_of(trace->version);
 	struct bpfilter_trace_counts *counts;

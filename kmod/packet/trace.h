@@ -38,7 +38,7 @@ void bpfilter_trace_rule(struct bpfilter_trace *trace, u32 rule);
  * For programs that do not say so: called before they run, and behind that. What was matched is
  * what has counted meanwhile, on this CPU. NULL: no memory, and nothing is printed.
  */
-struct bpfilter_trace_counts *bpfilter_trace_begin(const struct bpfilter_trace *trace);
+struct bpfilter_trace_counts *bpfilter_trace_begin(struct bpfilter_trace *trace);
 void bpfilter_trace_end(struct bpfilter_trace *trace, struct bpfilter_trace_counts *counts);
 
 #endif /* KMOD_PACKET_TRACE_H */
