@@ -2,15 +2,17 @@
 # SPDX-License-Identifier: GPL-2.0
 """32-bit callers and the matches and targets that the kernel itself checks and runs."""
 
+import concurrent.futures
 import functools
 import shutil
 import socket
 import struct
 import subprocess
+import threading
 from typing import NamedTuple
 
 from lib import compat
-from lib.check import expect_equal, main
+from lib.check import expect, expect_equal, main
 from lib.compat import DROP, V4, Caller, Layout, Rule, Table
 from lib.narrow import Callers, begin, both, refused
 
@@ -18,7 +20,7 @@ begin()
 
 # Of their structures in the kernel; of limit's what 32-bit callers have, which is another one: 28 bytes, not 40.
 SIZES = {b"limit": 28, b"conntrack": 164, b"mark": 12, b"MARK": 8, b"LOG": 32, b"REJECT": 4, b"comment": 256,
-         b"multiport": 48, b"tcp": 12, b"udp": 10, b"recent": 228, b"DNAT": 44, b"": 4, b"ERROR": 30}
+         b"multiport": 48, b"tcp": 12, b"udp": 10, b"recent": 228, b"DNAT": 44, b"": 4, b"ERROR": 30, b"NOTRACK": 0, b"TRACE": 0}
 FILTER = ["-A INPUT -m limit --limit 5/min --limit-burst 7 -m mark ! --mark 0x1/0xff -j LOG --log-prefix x:",
           "-A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j one", "-A INPUT -j MARK --set-mark 3",
           "-A INPUT -p udp -m multiport --dports 1,2:3 -m comment --comment text -j REJECT", "-A INPUT -j one",
@@ -136,6 +138,88 @@ def they_are_called(callers: Callers) -> None:
             packets.append(struct.unpack_from("=Q", data, at + layout.counters)[0])
             at += struct.unpack_from("=H", data, at + layout.family.conditional + 6)[0]
         expect_equal(packets[2:5], [2, 5, 5], f"packets, {layout.bits} bits")
+
+
+def raw_table(callers: Callers, *rules: Rule) -> bytes:
+    """What the table has, with these behind its two hooks, where nothing comes to them: no foot, no ERROR."""
+    wide = callers.wide
+    data = [rule.render(wide.layout, {}) for rule in (Rule(), Rule(), *rules)]
+    hooks = [0, 0, 0, len(data[0]), 0]
+    number = wide.info(b"raw")[3]
+    sent = wide.replace(Table(), name=b"raw", hooks=1 << 0 | 1 << 3, data=b"".join(data), num_entries=len(data),
+                        num_counters=number, hook_entry=hooks, underflow=hooks)
+    expect_equal(sent.status, "OK", "replace, 64 bits")
+    return b"".join(data)
+
+
+@both
+def targets_without_bytes(callers: Callers) -> None:
+    """At the end of a table; there is nothing behind them to be read."""
+    for name in (b"NOTRACK", b"TRACE"):
+        raw_table(callers, Rule((name, b"")))
+        there_and_back(callers, b"raw")
+
+
+# Behind memory of whole pages, of the largest that the kernel maps and more than it has in one piece, there is none.
+HOLE, COMMENTS = 3 << 21, 200
+
+
+def up_to_a_hole(layout: Layout, last: Rule) -> list[Rule]:
+    """Rules with which a table of two hooks, which ends with that one, has so many bytes."""
+    def filler(comments: int) -> Rule:
+        return Rule((b"NOTRACK", b""), ((b"comment", b"x" * 256),) * comments)
+
+    def size(*rules: Rule) -> int:
+        return sum(len(rule.render(layout, {})) for rule in rules)
+
+    room = HOLE - size(Rule(), Rule(), last)
+    long = room // size(filler(COMMENTS)) - 1
+    room -= long * size(filler(COMMENTS))
+    comment = size(filler(1)) - size(filler(0))
+    plain, short, comments = next((plain, short, rest // comment) for short in (2, 3) for plain in range(comment)
+                                  if (rest := room - plain * size(Rule()) - short * size(filler(0))) % comment == 0)
+    shorts = [filler(comments // short)] * (short - 1)
+    return [*[filler(COMMENTS)] * long, *[Rule()] * plain, *shorts, filler(comments - comments // short * (short - 1))]
+
+
+@both
+def a_target_without_bytes_before_a_hole(callers: Callers) -> None:
+    """At the end of a listing behind which is nobody's memory, in the kernel either."""
+    last = Rule((b"NOTRACK", b""))
+    data = raw_table(callers, *up_to_a_hole(callers.wide.layout, last), last)
+    expect_equal(len(data), HOLE, "bytes")
+    expect_equal(uses(see(callers.narrow, b"raw").data, callers.narrow.layout),
+                 narrowed(uses(data, callers.wide.layout)), "32 bits")
+
+
+A, B = (Table({"INPUT": first, "FORWARD": second}) for first, second in
+        (([compat.tcp(times=3)], [compat.udp()]), ([compat.udp()], [compat.tcp(times=3)])))
+
+
+@both
+def info_of_one_table(callers: Callers) -> None:
+    """Whoever replaces it by another one of the same size meanwhile."""
+    known = []
+    for table in (A, B):
+        expect_equal(callers.wide.replace(table).status, "OK", "replace")
+        known.append(callers.narrow.info())
+    expect(known[0] != known[1] and known[0][4] == known[1][4], f"two tables of one size: {known}")
+    done = threading.Event()
+
+    def change() -> None:
+        while not done.is_set():
+            for table in (A, B):
+                expect_equal(callers.wide.replace(table).status, "OK", "replace")
+
+    with concurrent.futures.ThreadPoolExecutor() as executor:
+        changing = executor.submit(change)
+        try:
+            for _ in range(50):
+                seen = callers.narrow.info()
+                expect(seen in known, f"{seen}: neither of {known}")
+        finally:
+            done.set()
+        changing.result()
 
 
 LIMIT = struct.pack("=2I", 10000, 5).ljust(SIZES[b"limit"], b"\0")
