@@ -30,9 +30,9 @@
  *   layout for 32-bit and 64-bit builds of either side (naturally aligned, padding
  *   spelled out, sizes asserted in tests of both sides). Payloads that are iptables
  *   structures are byte for byte what the caller of setsockopt gave, but for the last
- *   byte of the table's name, which is NUL: native layout, or the 32-bit one where
- *   BPFILTER_REQUEST_COMPAT is set. What the caller gave beyond the length that the
- *   structure tells is left out. Lengths have been checked, as ip_tables checks them.
+ *   byte of the table's name, which is NUL; of 32-bit callers, what they become natively.
+ *   What the caller gave beyond the length that the structure tells is left out. Lengths
+ *   have been checked, as ip_tables checks them.
  *
  * VERSIONS
  *   The first request on a new pipe is INIT; no other is sent before its reply.
@@ -43,7 +43,8 @@
  *   older module does not know is ENOTTY.
  *     2.0  IOC_COMMIT_RECORDS and IOC_CHECK; settings have a rate and a form. What came with
  *          1.1 to 1.3 is there without being asked for.
- *     2.1  INIT tells what this kernel is lax about; IOC_ROOM.
+ *     2.1  INIT tells what this kernel is lax about; IOC_ROOM. What 32-bit callers give is native,
+ *          and programs are told to stop behind each rule (context.h).
  *
  * ORDER AND LIFETIME
  *   Ids are unique for the life of the module, never 0. Requests may be answered in any
@@ -155,7 +156,6 @@ enum bpfilter_opcode {
 };
 
 /* bpfilter_request_header.flags */
-#define BPFILTER_REQUEST_COMPAT 0x0001 /* the caller is 32-bit, its structures too */
 #define BPFILTER_REQUEST_UNSETTLED 0x0002 /* see DEVICES */
 #define BPFILTER_REQUEST_CHECKED 0x0004 /* see IOC_CHECK */
 #define BPFILTER_REQUEST_USER 0x0008 /* another user namespace than the machine's own */
@@ -326,17 +326,17 @@ struct bpfilter_commit_records {
 };
 
 /*
- * IOC_CHECK: the kernel is to check and run matches and targets of these entries of a native
- * REPLACE (not a 32-bit caller's). Nothing is done about it before the helper has answered the
- * request with success; then the caller of setsockopt, in its own name, takes the entries in this
- * order: all matches of an entry, and its target, are found (their modules are loaded), checked
- * for this table, protocol and these hooks as ip_tables would, and become *instances*, which are
- * numbered from 0 on in the order they stand in the payload. The first error ends it, and is the
- * caller's. If there is none, the caller gets `error`, if that is not 0: what the helper found
- * wrong behind the last of these entries. Otherwise the REPLACE comes again, under another id,
- * with BPFILTER_REQUEST_CHECKED; in its payload each of these matches and targets is as a listing
- * shows it, up to its `usersize`, and zero beyond. COMMIT_RECORDS then takes the instances into
- * force with the table; its programs call them by number (context.h). They go with that version.
+ * IOC_CHECK: the kernel is to check and run matches and targets of these entries of a REPLACE.
+ * Nothing is done about it before the helper has answered the request with success; then the caller
+ * of setsockopt, in its own name, takes the entries in this order: all matches of an entry, and its
+ * target, are found (their modules are loaded), checked for this table, protocol and these hooks as
+ * ip_tables would, and become *instances*, which are numbered from 0 on in the order they stand in
+ * the payload. The first error ends it, and is the caller's. If there is none, the caller gets
+ * `error`, if that is not 0: what the helper found wrong behind the last of these entries.
+ * Otherwise the REPLACE comes again, under another id, with BPFILTER_REQUEST_CHECKED; in its
+ * payload each of these matches and targets is as a listing shows it, up to its `usersize`, and
+ * zero beyond. COMMIT_RECORDS then takes the instances into force with the table; its programs call
+ * them by number (context.h). They go with that version.
  *
  * To check again is to check something else. Errors: EINVAL (shape; an entry that is not within
  * the payload, or not behind the one before; another request, or one that is CHECKED), ENOENT,

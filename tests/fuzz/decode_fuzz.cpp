@@ -1,18 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// libFuzzer target: a byte that says which layout (bit 0: of a 32-bit caller, bit 1: IPv6) and what
-// the kernel is lax about (from bit 2 on), then any bytes as the payload of a SET_REPLACE.
+// libFuzzer target: a byte that says which family (bit 1: IPv6) and what the kernel is lax about
+// (from bit 2 on), then any bytes as the payload of a SET_REPLACE.
 //
-// What is accepted must come back the same: the listing, in the native layout and in that of
-// 32-bit callers, sent again with the header that GET_INFO gives, is accepted and is the
-// same table.
+// What is accepted must come back the same: the listing, sent again with the header that GET_INFO
+// gives, is accepted and is the same table.
 //
 //     decode_fuzz CORPUS_DIR                 fuzz
 //     decode_fuzz --seed CORPUS_DIR          only write the seeds, then stop
 //     decode_fuzz -runs=100000 CORPUS_DIR    libFuzzer's own options
 //
 // make fuzz does the first two.
-#include "tests/unit/support/compat.h"
 #include "tests/unit/support/header_rules.h"
 #include "umh/core/blob/entry.h"
 #include "umh/core/blob/info.h"
@@ -33,7 +31,6 @@ namespace {
 
 using namespace bpfilter;
 
-constexpr std::uint8_t compat_bit = 1;
 constexpr std::uint8_t ipv6_bit = 2;
 constexpr unsigned lax_shift = 2;
 
@@ -102,7 +99,6 @@ void write_seeds(const std::filesystem::path &directory)
             if (bit != 0)
                 write_seed(name.string() + "-lax", bit | BPFILTER_LAX_PROTOCOL << lax_shift,
                            payload.bytes);
-            write_seed(name.string() + "-compat", bit | compat_bit, test::narrow(payload).bytes);
         }
     }
 }
@@ -115,29 +111,15 @@ void expect(bool condition, const char *what)
     std::abort();
 }
 
-// Bytes between a target and the next entry. In a 32-bit layout that is refused.
-bool has_room(const blob::DecodedTable &table)
-{
-    for (std::size_t id = 0; id + 1 < table.offsets.size(); ++id) {
-        const auto begin = table.offsets[id];
-        const blob::Entry entry(slice(table.entries, begin, table.offsets[id + 1] - begin),
-                                *table.layout);
-        if (entry.target_offset() + entry.target().size() != entry.size())
-            return true;
-    }
-    return false;
-}
-
-// What a caller with this layout sends who has read the table.
-std::vector<std::byte> sent_back(const blob::DecodedTable &table, const blob::Layout &layout)
+// What a caller sends who has read the table.
+std::vector<std::byte> sent_back(const blob::DecodedTable &table)
 {
     const std::vector<ir::Counters> counters(table.offsets.size());
-    const auto info = load<ipt_getinfo>(blob::encode_info(table, layout), 0);
-    const auto entries = blob::encode_entries(table, counters, layout);
+    const auto info = load<ipt_getinfo>(blob::encode_info(table), 0);
+    const auto entries = blob::encode_entries(table, counters);
     expect(entries.size() == info.size, "listing is not as long as its info says");
-    expect(entries.size() == blob::entries_size(table, layout), "listing of another size");
 
-    std::vector<std::byte> payload(layout.replace_size);
+    std::vector<std::byte> payload(table.layout->replace_size);
     store(payload, 0, info.name);
     store(payload, blob::replace_valid_hooks, info.valid_hooks);
     store(payload, blob::replace_num_entries, info.num_entries);
@@ -149,15 +131,11 @@ std::vector<std::byte> sent_back(const blob::DecodedTable &table, const blob::La
     return payload;
 }
 
-void expect_same(const blob::DecodedTable &table, const blob::Layout &layout)
+void expect_same(const blob::DecodedTable &table)
 {
-    const auto again = blob::decode_replace(sent_back(table, layout), layout);
-    if (!again && layout.native && has_room(table))
-        return;
+    const auto again = blob::decode_replace(sent_back(table), *table.layout);
     expect(again.has_value(), "listing refused");
-    expect(sent_back(*again, layout) == sent_back(table, layout), "listing of a listing differs");
-    // A 32-bit caller has no room for what lies behind a match that need not be as long there.
-    expect(layout.native || again->entries == table.entries, "entries differ");
+    expect(again->entries == table.entries, "entries differ");
     expect(again->hook_entry == table.hook_entry, "hooks differ");
     expect(again->underflow == table.underflow, "underflows differ");
     for (const auto &rule : table.table.rules)
@@ -182,14 +160,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *data, std::size_t size
         return 0;
     const auto family = data[0] & ipv6_bit ? ir::Family::ipv6 : ir::Family::ipv4;
     const std::uint32_t lax = data[0] >> lax_shift;
-    const auto layout = blob::find_layout(family, data[0] & compat_bit, lax);
+    const auto layout = blob::find_layout(family, lax);
     if (!layout)
         return 0;
     const auto table = blob::decode_replace(std::as_bytes(std::span(data + 1, size - 1)), **layout);
     if (!table)
         return 0;
-    expect_same(*table, **blob::find_layout(family, false, lax));
-    if (!table->uses.of_kernel()) // which no 32-bit caller is shown
-        expect_same(*table, **blob::find_layout(family, true, lax));
+    expect_same(*table);
     return 0;
 }

@@ -30,27 +30,7 @@ ir::Family family_of(const Request &request)
 
 Result<const blob::Layout *> layout_of(const Request &request, const Settings &settings)
 {
-    return blob::find_layout(family_of(request), request.header.flags & BPFILTER_REQUEST_COMPAT,
-                             settings.lax);
-}
-
-// How to show a table to a caller. EINVAL: he is a 32-bit one, and how large the kernel's own
-// matches and targets are there the kernel alone knows.
-Result<const blob::Layout *> listing_layout(const Request &request, const TableState &state,
-                                            const Settings &settings)
-{
-    auto layout = layout_of(request, settings);
-    if (layout && (*layout)->native && state.decoded.uses.of_kernel())
-        return fail(EINVAL, fmt::format("table {} has matches or targets that the kernel runs: no "
-                                        "32-bit caller can be shown it",
-                                        state.decoded.table.name));
-    return layout;
-}
-
-// Of the table itself, whatever its caller speaks.
-const blob::Layout &native(const blob::Layout &layout)
-{
-    return layout.native ? *layout.native : layout;
+    return blob::find_layout(family_of(request), settings.lax);
 }
 
 // struct xt_counters_info, up to where its counters begin at the next aligned offset.
@@ -98,7 +78,7 @@ Result<TableState *> Namespace::table(const Request &request, std::string_view n
     const auto layout = layout_of(request, settings_);
     if (!layout)
         return fail(layout.error());
-    auto decoded = decode_initial(**properties, native(**layout));
+    auto decoded = decode_initial(**properties, **layout);
     if (!decoded)
         return fail(std::move(decoded.error()));
     return commit(request, std::move(*decoded));
@@ -140,10 +120,7 @@ Outcome Namespace::get_info(Request &request)
     const auto state = table(request, name_in(in->name));
     if (!state)
         return fail(state.error());
-    const auto layout = listing_layout(request, **state, settings_);
-    if (!layout)
-        return fail(layout.error());
-    return blob::encode_info((*state)->decoded, **layout);
+    return blob::encode_info((*state)->decoded);
 }
 
 Outcome Namespace::get_entries(Request &request)
@@ -154,15 +131,12 @@ Outcome Namespace::get_entries(Request &request)
     const auto state = table(request, name_in(in->name));
     if (!state)
         return fail(state.error());
-    const auto layout = listing_layout(request, **state, settings_);
-    if (!layout)
-        return fail(layout.error());
-    if (in->size != blob::entries_size((*state)->decoded, **layout))
+    if (in->size != (*state)->decoded.entries.size())
         return fail(EAGAIN);
     const auto counters = (*state)->read();
     if (!counters)
         return fail(counters.error());
-    return blob::encode_entries((*state)->decoded, *counters, **layout);
+    return blob::encode_entries((*state)->decoded, *counters);
 }
 
 // Of a table that nobody has used yet: that of its first contents.
@@ -274,7 +248,7 @@ Outcome Namespace::replay(Request &request)
         return pipe::Buffer();
     const auto payload = request.payload().subspan(sizeof(*in));
     std::vector<blob::KernelEntry> checks; // done, when it was put in force
-    auto decoded = payload.empty() ? decode_initial(**properties, native(**layout))
+    auto decoded = payload.empty() ? decode_initial(**properties, **layout)
                                    : blob::decode_replace(std::move(request.message),
                                                           sizeof(request.header) + sizeof(*in),
                                                           **layout, checks, device_rules);

@@ -135,18 +135,6 @@ TEST_P(ServiceKernelTest, ASuccessorListsTheSame)
     EXPECT_TRUE(kernel.checks.empty());
 }
 
-TEST_P(ServiceKernelTest, A32BitCallerIsNotShownIt)
-{
-    info();
-    ASSERT_TRUE(replace(blob.build(4).bytes, checked));
-    EXPECT_EQ(get_info("filter", 1, BPFILTER_REQUEST_COMPAT).error().code, EINVAL);
-    bpfilter_get_entries in{};
-    std::strcpy(in.name, "filter");
-    EXPECT_EQ(
-        ask(BPFILTER_OP_GET_ENTRIES, pipe::bytes_of(in), 1, BPFILTER_REQUEST_COMPAT).error().code,
-        EINVAL);
-}
-
 INSTANTIATE_TEST_SUITE_P(Forms, ServiceKernelTest, forms, form_name);
 
 } // namespace

@@ -156,11 +156,11 @@ protected:
         return service.handle(request);
     }
 
-    Outcome get_info(const char *table = "filter", std::uint64_t netns = 1, std::uint16_t flags = 0)
+    Outcome get_info(const char *table = "filter", std::uint64_t netns = 1)
     {
         bpfilter_table_name name{};
         std::strncpy(name.name, table, sizeof(name.name) - 1);
-        return ask(BPFILTER_OP_GET_INFO, pipe::bytes_of(name), netns, flags);
+        return ask(BPFILTER_OP_GET_INFO, pipe::bytes_of(name), netns);
     }
 
     Info info() { return pipe::payload_as<Info>(get_info().value()).value(); }

@@ -94,6 +94,23 @@ TEST_P(ServiceTest, AnUnknownTableIsENOENT)
     EXPECT_TRUE(kernel.commits.empty());
 }
 
+TEST_P(ServiceTest, CountersBeginAt40)
+{
+    const std::vector<ir::Counters> counters{{1, 10}, {2, 20}, {3, 30}, {4, 1ULL << 40}};
+    info();
+    std::vector<std::byte> payload(40 + 64);
+    std::memcpy(payload.data(), "filter", 6);
+    const std::uint32_t count = 4;
+    std::memcpy(payload.data() + 32, &count, sizeof(count));
+    std::memcpy(payload.data() + 40, counters.data(), 64);
+    ASSERT_TRUE(ask(BPFILTER_OP_ADD_COUNTERS, payload));
+    ir::Counters listed;
+    std::memcpy(&listed, get_entries(632).value().data() + 3 * 152 + 96, sizeof(listed));
+    EXPECT_EQ(listed, counters[3]);
+    payload.erase(payload.begin() + 36, payload.begin() + 40);
+    EXPECT_EQ(ask(BPFILTER_OP_ADD_COUNTERS, payload).error().code, EINVAL) << "as of 32 bits";
+}
+
 // Of tables as data.
 class ServiceRoomTest : public ServiceTest {
 protected:

@@ -16,7 +16,7 @@ namespace bpfilter::test {
 
 inline const blob::Layout &native(ir::Family family)
 {
-    return **blob::find_layout(family, false);
+    return **blob::find_layout(family);
 }
 
 inline const blob::Layout &native_ipv4()

@@ -272,7 +272,7 @@ private:
 
     template <typename F> ir::Conditions ip(F fill) const
     {
-        const blob::Layout &layout = **blob::find_layout(family_, false);
+        const blob::Layout &layout = **blob::find_layout(family_);
         if (family_ == ir::Family::ipv6) {
             ip6t_ip6 part{};
             fill(part);

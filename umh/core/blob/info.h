@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// The answer to GET_INFO: struct ipt_getinfo, the same in all layouts but for the numbers.
+// The answer to GET_INFO: struct ipt_getinfo.
 #pragma once
 
 #include "umh/core/blob/table.h"
@@ -10,6 +10,6 @@
 
 namespace bpfilter::blob {
 
-std::vector<std::byte> encode_info(const DecodedTable &decoded, const Layout &layout);
+std::vector<std::byte> encode_info(const DecodedTable &decoded);
 
 } // namespace bpfilter::blob

@@ -17,26 +17,6 @@ namespace bpfilter::blob {
 
 namespace {
 
-// How a 32-bit compiler aligns a u64, and XT_ALIGN with it: differently on x86 alone.
-#ifdef __x86_64__
-constexpr std::size_t compat_alignment = 4;
-#else
-constexpr std::size_t compat_alignment = 8;
-#endif
-
-// The same structures as 32-bit callers have them: with another alignment, and a pointer of
-// 32 bits at the end of the header.
-constexpr Layout compat_of(const Layout &native)
-{
-    Layout compat = native;
-    compat.native = &native;
-    compat.alignment = compat_alignment;
-    compat.replace_size = compat.align(offsetof(ipt_replace, counters) + sizeof(std::uint32_t));
-    compat.counters = compat.align(native.comefrom + sizeof(std::uint32_t));
-    compat.entry_size = compat.align(compat.counters + counters_size);
-    return compat;
-}
-
 constexpr Layout ipv4{
     .family = ir::Family::ipv4,
     .alignment = XT_ALIGN(1),
@@ -93,10 +73,6 @@ constexpr Layout lax_of(const Layout &strict)
 
 constexpr Layout ipv6_lax = lax_of(ipv6);
 
-constexpr Layout ipv4_compat = compat_of(ipv4);
-constexpr Layout ipv6_compat = compat_of(ipv6);
-constexpr Layout ipv6_lax_compat = compat_of(ipv6_lax);
-
 static_assert(offsetof(ipt_entry, ip) == 0);
 static_assert(offsetof(ip6t_entry, ipv6) == 0);
 static_assert(sizeof(ip6t_replace) == sizeof(ipt_replace));
@@ -118,16 +94,14 @@ static_assert(NF_INET_NUMHOOKS == ir::hook_count);
 
 } // namespace
 
-Result<const Layout *> find_layout(ir::Family family, bool compat, std::uint32_t lax)
+Result<const Layout *> find_layout(ir::Family family, std::uint32_t lax)
 {
     const bool lax_protocol = (lax & BPFILTER_LAX_PROTOCOL) != 0;
     switch (family) {
     case ir::Family::ipv4:
-        return compat ? &ipv4_compat : &ipv4;
+        return &ipv4;
     case ir::Family::ipv6:
-        if (lax_protocol)
-            return compat ? &ipv6_lax_compat : &ipv6_lax;
-        return compat ? &ipv6_compat : &ipv6;
+        return lax_protocol ? &ipv6_lax : &ipv6;
     }
     return fail(EINVAL, "this protocol family is not supported");
 }

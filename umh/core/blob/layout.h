@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// Layout: where things are in the requests and entries of one family and word size.
+// Layout: where things are in the requests and entries of one family.
 //
-// All that decode and encode know about struct ipt_entry and ip6t_entry (of 64-bit and of
-// 32-bit callers) is here; the code that walks entries is the same for all. What
-// differs in kind, the conditional part at the start of an entry (struct ipt_ip, ip6t_ip6),
-// is read by the two functions of the row.
+// All that decode and encode know about struct ipt_entry and ip6t_entry is here; the code that
+// walks entries is the same for both. What differs in kind, the conditional part at the start of an
+// entry (struct ipt_ip, ip6t_ip6), is read by the two functions of the row.
 #pragma once
 
 #include "umh/core/extension/view.h"
@@ -29,9 +28,6 @@ using extension::ExtensionView;
 
 struct Layout {
     ir::Family family;
-    // Of 32-bit callers: the layout that requests of theirs are translated to, and listings
-    // for them from. Nothing behind that knows of them.
-    const Layout *native = nullptr;
     std::size_t alignment; // of entries, matches and targets: XT_ALIGN
 
     // struct ipt_replace: all before the `counters` pointer is the same everywhere.
@@ -89,8 +85,8 @@ inline constexpr std::size_t max_table_size = 512UL * 1024 * 1024;
 // A hook that a table does not have, in hook_entry and underflow.
 inline constexpr std::uint32_t no_offset = 0xffffffff;
 
-// The layout of a caller's structures; `compat`: the caller is 32-bit; `lax`: what the kernel is
-// lax about, a set of enum bpfilter_lax (bpfilter/pipe.h). EINVAL if the helper does not know it.
-Result<const Layout *> find_layout(ir::Family family, bool compat, std::uint32_t lax = 0);
+// `lax`: what the kernel is lax about, a set of enum bpfilter_lax (bpfilter/pipe.h). EINVAL if the
+// helper does not know the family.
+Result<const Layout *> find_layout(ir::Family family, std::uint32_t lax = 0);
 
 } // namespace bpfilter::blob

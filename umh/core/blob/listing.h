@@ -12,11 +12,8 @@
 
 namespace bpfilter::blob {
 
-// How long the answer is in the caller's layout, as GET_INFO told.
-std::size_t entries_size(const DecodedTable &decoded, const Layout &layout);
-
 // `counters` has one element per rule, in the order of rule ids.
 std::vector<std::byte> encode_entries(const DecodedTable &decoded,
-                                      std::span<const ir::Counters> counters, const Layout &layout);
+                                      std::span<const ir::Counters> counters);
 
 } // namespace bpfilter::blob

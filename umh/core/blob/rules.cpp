@@ -32,13 +32,12 @@ void add_text(std::string &text, const ExtensionView &match, const std::string &
 // One rule after the other: a packet's questions and what becomes of it.
 class Decoder {
 public:
-    Decoder(const RuleContext &context, const Uses *known, std::vector<KernelEntry> &checks)
-        : context_(context), family_(context.layout.family), known_(known), checks_(checks)
+    Decoder(const RuleContext &context, std::vector<KernelEntry> &checks)
+        : context_(context), family_(context.layout.family), checks_(checks)
     {
-        tells_transport_ =
-            !known && std::ranges::any_of(context.entries.list, [this](const Entry &entry) {
-                return entry.protocol_unasked() && uses_kernel(entry);
-            });
+        tells_transport_ = std::ranges::any_of(context.entries.list, [this](const Entry &entry) {
+            return entry.protocol_unasked() && uses_kernel(entry);
+        });
     }
 
     Result<ir::Rule> rule(RuleId id)
@@ -49,9 +48,8 @@ public:
         const bool asks = !never(rule.conditions);
         begin_instances(id);
         Result<> checked;
-        std::size_t n = 0;
         entry.each_match([&](const ExtensionView &view, std::size_t) {
-            auto meaning = match(id, n++, view);
+            auto meaning = match(id, view);
             if (!meaning) {
                 checked = fail(std::move(meaning.error()));
                 return false;
@@ -97,7 +95,7 @@ private:
     void begin_instances(RuleId id)
     {
         const Entry &entry = context_.entries.list[id];
-        counts_ = !known_ && uses_kernel(entry);
+        counts_ = uses_kernel(entry);
         if (counts_)
             checks_.push_back({context_.entries.offsets[id], context_.reach[id]});
     }
@@ -149,9 +147,9 @@ private:
 
     std::uint32_t next_instance() { return counts_ ? instances_++ : 0; }
 
-    Result<extension::Meaning> match(RuleId id, std::size_t n, const ExtensionView &view)
+    Result<extension::Meaning> match(RuleId id, const ExtensionView &view)
     {
-        const auto match = find(id, n, view);
+        const auto match = look_up(context_.entries.list[id], view);
         const std::uint32_t instance = next_instance();
         if (counts_ && is_of_kernel(match)) {
             found_.add(static_cast<const MatchExtension *>(nullptr));
@@ -160,8 +158,6 @@ private:
         if (!match)
             return fail(match.error());
         const MatchExtension &row = **match;
-        if (!counts_ && (row.kernel_checks || is_misplaced(context_.entries.list[id], view, row)))
-            return fail(ENOENT, extension::describe("match", row) + ": not for 32-bit callers");
         found_.add(&row);
         if (auto right = check("match", row, id, view); !right)
             return fail(std::move(right.error()));
@@ -176,7 +172,7 @@ private:
     {
         const Entry &entry = context_.entries.list[id];
         const auto view = entry.target();
-        const auto target = find(id, view);
+        const auto target = find_target(family_, view);
         const std::uint32_t instance = next_instance();
         if (counts_ && is_of_kernel(target)) {
             found_.add(static_cast<const TargetExtension *>(nullptr));
@@ -196,20 +192,6 @@ private:
         });
     }
 
-    Result<const MatchExtension *> find(RuleId id, std::size_t n, const ExtensionView &view) const
-    {
-        if (known_)
-            return known_->match(id, n);
-        return look_up(context_.entries.list[id], view);
-    }
-
-    Result<const TargetExtension *> find(RuleId id, const ExtensionView &view) const
-    {
-        if (known_)
-            return known_->target(id);
-        return find_target(family_, view);
-    }
-
     Result<> check(std::string_view kind, const extension::Extension &row, RuleId id,
                    const ExtensionView &view) const
     {
@@ -226,7 +208,6 @@ private:
 
     const RuleContext &context_;
     ir::Family family_;
-    const Uses *known_;
     std::vector<KernelEntry> &checks_;
     bool tells_transport_ = false;
     bool counts_ = false; // this entry is one that the kernel checks
@@ -236,10 +217,9 @@ private:
 
 } // namespace
 
-Result<Rules> decode_rules(const RuleContext &context, const Uses *known,
-                           std::vector<KernelEntry> &checks)
+Result<Rules> decode_rules(const RuleContext &context, std::vector<KernelEntry> &checks)
 {
-    Decoder decoder(context, known, checks);
+    Decoder decoder(context, checks);
     Rules rules;
     rules.list.reserve(context.entries.list.size());
     for (RuleId id = 0; id < context.entries.list.size(); ++id) {

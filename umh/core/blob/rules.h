@@ -39,9 +39,8 @@ struct Rules {
     Uses uses;
 };
 
-// `known`: the uses, if they were found before. EINVAL: an extension is used wrongly. `checks`: the
-// entries for the kernel, up to the one where something is wrong and that one too.
-Result<Rules> decode_rules(const RuleContext &context, const Uses *known,
-                           std::vector<KernelEntry> &checks);
+// EINVAL: an extension is used wrongly. `checks`: the entries for the kernel, up to the one where
+// something is wrong and that one too.
+Result<Rules> decode_rules(const RuleContext &context, std::vector<KernelEntry> &checks);
 
 } // namespace bpfilter::blob

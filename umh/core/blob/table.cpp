@@ -3,7 +3,6 @@
 
 #include "umh/core/blob/canonical.h"
 #include "umh/core/blob/chains.h"
-#include "umh/core/blob/compat.h"
 #include "umh/core/blob/entry.h"
 #include "umh/core/blob/reach.h"
 #include "umh/core/blob/rules.h"
@@ -81,9 +80,9 @@ std::vector<std::byte> take_entries(std::vector<std::byte> memory, Bytes entries
 }
 
 // The request lies in `memory`.
-Result<DecodedTable> decode_native(const Request &request, std::vector<std::byte> memory,
-                                   const Layout &layout, const Uses *known,
-                                   std::vector<KernelEntry> &checks, const RulesWithText &with_text)
+Result<DecodedTable> decode(const Request &request, std::vector<std::byte> memory,
+                            const Layout &layout, std::vector<KernelEntry> &checks,
+                            const RulesWithText &with_text)
 {
     auto entries = walk_entries(request, layout);
     if (!entries)
@@ -95,7 +94,7 @@ Result<DecodedTable> decode_native(const Request &request, std::vector<std::byte
     if (!reach)
         return fail(reach.error());
     Chains chains = find_chains(request, *entries, *hooks);
-    auto rules = decode_rules({layout, request.table, *entries, *reach, chains}, known, checks);
+    auto rules = decode_rules({layout, request.table, *entries, *reach, chains}, checks);
     if (!rules)
         return fail(std::move(rules.error()));
     const auto properties = check_table(request);
@@ -131,14 +130,7 @@ Result<DecodedTable> decode_replace(std::vector<std::byte> message, std::size_t 
     const auto request = read_request(Bytes(message).subspan(before), layout);
     if (!request)
         return fail(request.error());
-    if (!layout.native)
-        return decode_native(*request, std::move(message), layout, nullptr, checks, with_text);
-    auto native = make_native(*request, layout);
-    if (!native)
-        return fail(std::move(native.error()));
-    message = {};
-    return decode_native(native->request, std::move(native->bytes), *layout.native, &native->uses,
-                         checks, with_text);
+    return decode(*request, std::move(message), layout, checks, with_text);
 }
 
 Result<DecodedTable> decode_replace(Bytes payload, const Layout &layout)

@@ -8,11 +8,8 @@
 // what depends on the table in force: EAGAIN if `num_counters` is not its number of rules.
 //
 // A match or target that is not in our list is the kernel's (rules.h): what the kernel says of the
-// entries that use one comes before what is wrong behind them. So of native requests these entries
-// are told, whether the rest is good or not. A 32-bit caller's are ENOENT.
-//
-// A table is native, whoever brought it: the request of a 32-bit caller is translated first
-// (compat.h), and nothing remembers that it was.
+// entries that use one comes before what is wrong behind them. So these entries are told, whether
+// the rest is good or not.
 #pragma once
 
 #include "umh/core/blob/layout.h"
@@ -34,7 +31,7 @@ namespace bpfilter::blob {
 struct DecodedTable {
     ir::Table table;
     Uses uses;
-    const Layout *layout = nullptr; // native
+    const Layout *layout = nullptr;
     const TableProperties *properties = nullptr;
 
     // What GET_INFO tells. Slots of hooks that the table does not have are no_offset.

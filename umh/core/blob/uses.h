@@ -8,7 +8,6 @@
 #include "umh/core/extension/extension.h"
 #include "umh/util/result.h"
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <stdexcept>
@@ -37,14 +36,6 @@ public:
     [[nodiscard]] const extension::TargetExtension *target(std::size_t entry) const
     {
         return targets_.at(entry);
-    }
-
-    // Is anything the kernel's, if only to check?
-    [[nodiscard]] bool of_kernel() const
-    {
-        const auto checked = [](const auto *match) { return !match || match->kernel_checks; };
-        return std::ranges::any_of(matches_, checked) ||
-               std::ranges::find(targets_, nullptr) != targets_.end();
     }
 
 private:

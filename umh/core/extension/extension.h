@@ -35,12 +35,6 @@ struct Extension {
     std::string_view table = {}; // only in this one; empty: all
     bool kernel_checks = false;  // its check has effects: the kernel is to make it as well
 
-    // Where 32-bit callers have another structure (a pointer or a long in it): its size, and
-    // how to make one of the other. Both are whole and aligned; what is written was zero.
-    std::size_t compat_size = 0;
-    void (*from_compat)(MutableBytes native, Bytes compat) = nullptr;
-    void (*to_compat)(MutableBytes compat, Bytes native) = nullptr;
-
     bool serves(ir::Family asked) const { return !family || *family == asked; }
     std::size_t listed_size() const { return user_size ? user_size : size; }
 };
@@ -54,8 +48,7 @@ struct Meaning {
 struct MatchExtension : Extension {
     // EINVAL: it says what the kernel does not accept.
     Result<Meaning> (*read)(Bytes payload) = nullptr;
-    // What kernels differ about is left to the one that is there, where it can be asked: of native
-    // callers. The payload is of the right size.
+    // What kernels differ about is left to the one that is there. The payload is of the right size.
     bool (*is_left)(Bytes payload) = nullptr;
 };
 

@@ -2,7 +2,6 @@
 //
 // Matches and targets that are not in our list: the kernel's. What it is to check, in which order
 // with what is wrong elsewhere, what number each has, and what is listed of them.
-#include "tests/unit/support/compat.h"
 #include "tests/unit/support/decoding.h"
 
 #include <gmock/gmock.h>
@@ -100,7 +99,6 @@ TEST(OfKernel, RulesThatNeverMatchHaveInstancesToo)
     const auto table = decoded(blob.build());
     EXPECT_EQ(ir::text(table.table.rules[0].conditions), "never");
     EXPECT_EQ(ir::text(table.table.rules[1].verdict), "kernel 2");
-    EXPECT_TRUE(table.uses.of_kernel());
 }
 
 // Whoever is first in the payload has the first word: the kernel, or what is wrong elsewhere.
@@ -195,16 +193,6 @@ TEST(OfKernel, TextsNameThem)
               "-A INPUT -p tcp -m tcp -m limit -j ACCEPT");
     EXPECT_EQ(text(Rule().in("eth0").target("REJECT", 0, some)), "-A INPUT -i eth0 -j REJECT");
     EXPECT_EQ(text(Rule().target("\n", 0, some)), "-A INPUT -j \\x0a");
-}
-
-TEST(OfKernel, A32BitCallersIsNotThere)
-{
-    std::vector<blob::KernelEntry> checks;
-    const auto layout = blob::find_layout(ir::Family::ipv4, true);
-    const auto decoded = blob::decode_replace(narrow(Blob().rule("INPUT", limit()).build()).bytes,
-                                              0, **layout, checks);
-    EXPECT_EQ(decoded.error().code, ENOENT);
-    EXPECT_THAT(checks, IsEmpty());
 }
 
 } // namespace

@@ -2,14 +2,11 @@
 //
 // Of a kernel that takes a protocol for asked by the flag alone: what such rules ask, and what is
 // left to the kernel because of it.
-#include "tests/unit/support/compat.h"
 #include "tests/unit/support/decoding.h"
 
 #include <bpfilter/pipe.h>
 
 #include <gmock/gmock.h>
-
-#include <cerrno>
 
 namespace bpfilter::test {
 
@@ -21,9 +18,9 @@ using ::testing::IsEmpty;
 constexpr auto ipv6 = ir::Family::ipv6;
 const std::vector<std::byte> some(16, std::byte{0x5a});
 
-const blob::Layout &lax(bool compat = false)
+const blob::Layout &lax()
 {
-    return **blob::find_layout(ipv6, compat, BPFILTER_LAX_PROTOCOL);
+    return **blob::find_layout(ipv6, BPFILTER_LAX_PROTOCOL);
 }
 
 Rule unflagged(Rule rule)
@@ -144,23 +141,7 @@ TEST(Lax, OtherTablesAreAsOnOtherKernels)
 // They have no flag.
 TEST(Lax, Ipv4IsAsEver)
 {
-    EXPECT_EQ(*blob::find_layout(ir::Family::ipv4, false, ~0U),
-              *blob::find_layout(ir::Family::ipv4, false));
-    EXPECT_EQ(*blob::find_layout(ir::Family::ipv4, true, ~0U),
-              *blob::find_layout(ir::Family::ipv4, true));
-}
-
-// Of whom the kernel is asked nothing.
-TEST(Lax, A32BitCallersIsNotThere)
-{
-    std::vector<blob::KernelEntry> checks;
-    const auto send = [&](const Rule &rule) {
-        return decode(narrow(Blob(ipv6).rule("INPUT", rule).build()), checks, lax(true));
-    };
-    EXPECT_EQ(send(unflagged(Rule().udp().accept())).error().code, ENOENT);
-    EXPECT_THAT(checks, IsEmpty());
-    const auto table = send(unflagged(Rule().protocol(17).accept()));
-    EXPECT_EQ(ir::text(table->table.rules.at(0).conditions), "always");
+    EXPECT_EQ(*blob::find_layout(ir::Family::ipv4, ~0U), *blob::find_layout(ir::Family::ipv4));
 }
 
 } // namespace

@@ -62,7 +62,7 @@ TEST(Initial, SizesOfIpv6)
 
 TEST(Info, OfAFreshTable)
 {
-    const auto bytes = blob::encode_info(initial_filter(), native_ipv4());
+    const auto bytes = blob::encode_info(initial_filter());
     ASSERT_EQ(bytes.size(), 84U);
     const auto info = load<ipt_getinfo>(bytes, 0);
     EXPECT_STREQ(info.name, "filter");
@@ -122,12 +122,12 @@ TEST(Entries, CountersArePutIn)
     std::vector<ir::Counters> counters;
     for (std::uint64_t id = 0; id < 5; ++id)
         counters.push_back({id + 1, (id + 1) << 40});
-    const auto entries = blob::encode_entries(table, counters, native_ipv4());
+    const auto entries = blob::encode_entries(table, counters);
     ASSERT_EQ(entries.size(), table.entries.size());
     for (std::size_t id = 0; id < counters.size(); ++id)
         EXPECT_EQ(entry_field<ir::Counters>(table, entries, id, offsetof(ipt_entry, counters)),
                   counters[id]);
-    EXPECT_THROW((void)blob::encode_entries(table, {}, native_ipv4()), std::invalid_argument);
+    EXPECT_THROW((void)blob::encode_entries(table, {}), std::invalid_argument);
 }
 
 TEST(Entries, WhatNoExtensionKnowsIsZeroed)

@@ -64,7 +64,7 @@ std::size_t hundredths(const Blob &blob, ir::Family family)
     const std::size_t before = in_use - size;
     most = in_use.load();
     std::vector<KernelEntry> checks;
-    const auto decoded = decode_replace(std::move(bytes), 0, **find_layout(family, false), checks);
+    const auto decoded = decode_replace(std::move(bytes), 0, **find_layout(family), checks);
     EXPECT_TRUE(decoded) << decoded.error().message;
     const std::size_t result = 100 * (most - before) / size;
     std::cout << "[ factor   ] " << result << " / 100\n";

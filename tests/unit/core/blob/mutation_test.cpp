@@ -2,7 +2,7 @@
 //
 // Valid blobs with random damage: whatever a caller sends is answered, never a crash. What
 // is accepted must hold together. All four layouts.
-#include "tests/unit/support/compat.h"
+#include "tests/unit/support/blob.h"
 #include "tests/unit/support/decoding.h"
 #include "tests/unit/support/header_rules.h"
 #include "tests/unit/support/seed.h"
@@ -12,18 +12,15 @@
 #include <cerrno>
 #include <random>
 #include <set>
-#include <tuple>
 
 namespace bpfilter::test {
 
 namespace {
 
-// A family, and whether the caller is 32-bit.
-class Mutation : public ::testing::TestWithParam<std::tuple<ir::Family, bool>> {
+class Mutation : public ::testing::TestWithParam<ir::Family> {
 protected:
-    const ir::Family family = std::get<0>(GetParam());
-    const bool compat = std::get<1>(GetParam());
-    const blob::Layout &layout = **blob::find_layout(family, compat);
+    const ir::Family family = GetParam();
+    const blob::Layout &layout = **blob::find_layout(family);
 
     Payload sample() const;
 
@@ -33,16 +30,13 @@ protected:
     }
 };
 
-std::string layout_name(const ::testing::TestParamInfo<std::tuple<ir::Family, bool>> &info)
+std::string family_name(const ::testing::TestParamInfo<ir::Family> &info)
 {
-    const auto [family, compat] = info.param;
-    return std::string(family == ir::Family::ipv4 ? "IPv4" : "IPv6") + (compat ? "Compat" : "");
+    return info.param == ir::Family::ipv4 ? "IPv4" : "IPv6";
 }
 
-INSTANTIATE_TEST_SUITE_P(Layouts, Mutation,
-                         ::testing::Combine(::testing::Values(ir::Family::ipv4, ir::Family::ipv6),
-                                            ::testing::Bool()),
-                         layout_name);
+INSTANTIATE_TEST_SUITE_P(Layouts, Mutation, ::testing::Values(ir::Family::ipv4, ir::Family::ipv6),
+                         family_name);
 
 Payload Mutation::sample() const
 {
@@ -61,7 +55,7 @@ Payload Mutation::sample() const
     if (!ipv4)
         for (const Rule &rule : header_rules())
             blob.rule("FORWARD", rule);
-    return compat ? narrow(blob.build()) : blob.build();
+    return blob.build();
 }
 
 void expect_sound(const blob::DecodedTable &decoded)
@@ -88,16 +82,9 @@ void expect_sound(const blob::DecodedTable &decoded)
         ASSERT_LE(chain.first, chain.last + 1);
     }
     const std::vector<ir::Counters> counters(table.rules.size());
-    EXPECT_EQ(blob::encode_entries(decoded, counters, *decoded.layout), decoded.entries);
-    for (const bool compat : {false, true}) {
-        const auto &layout = **blob::find_layout(table.family, compat);
-        if (compat && decoded.uses.of_kernel()) {
-            EXPECT_THROW(blob::encode_info(decoded, layout), std::invalid_argument);
-            continue;
-        }
-        const auto info = load<ipt_getinfo>(blob::encode_info(decoded, layout), 0);
-        EXPECT_EQ(blob::encode_entries(decoded, counters, layout).size(), info.size);
-    }
+    EXPECT_EQ(blob::encode_entries(decoded, counters), decoded.entries);
+    const auto info = load<ipt_getinfo>(blob::encode_info(decoded), 0);
+    EXPECT_EQ(decoded.entries.size(), info.size);
 }
 
 // Bytes that matter more often than chance would hit them.

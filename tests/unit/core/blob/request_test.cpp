@@ -215,7 +215,7 @@ TEST_F(RequestTest, TheCounterPointerIsNotUsed)
 
 TEST(Layout, OtherFamiliesAreRefused)
 {
-    const auto layout = blob::find_layout(static_cast<ir::Family>(3), false);
+    const auto layout = blob::find_layout(static_cast<ir::Family>(3));
     ASSERT_FALSE(layout);
     EXPECT_EQ(layout.error().code, EINVAL);
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 //
 // -m ecn: the two bits of the IP header.
-#include "tests/unit/support/compat.h"
 #include "tests/unit/support/decoding.h"
 
 #include <linux/netfilter/xt_ecn.h>
@@ -48,9 +47,6 @@ TEST(Ecn, TcpIsLeftToTheKernel)
         const Checked all = checked(payload);
         EXPECT_EQ(all.error, 0);
         EXPECT_EQ(all.entries.size(), 1U);
-        const auto compat = blob::decode_replace(narrow(payload).bytes,
-                                                 **blob::find_layout(ir::Family::ipv4, true));
-        EXPECT_EQ(compat.error().code, EINVAL) << "which cannot be asked for a 32-bit caller";
     }
     EXPECT_TRUE(checked(Blob().rule("INPUT", with(ip, 0, 2)).build()).entries.empty());
 }

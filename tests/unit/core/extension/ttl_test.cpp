@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: GPL-2.0
-#include "tests/unit/support/compat.h"
 #include "tests/unit/support/decoding.h"
 
 #include <cerrno>
@@ -39,9 +38,6 @@ TEST(Ttl, AnUnknownModeIsLeftToTheKernel)
     const Checked all = checked(Blob().rule("INPUT", with(4, 5)).build());
     EXPECT_EQ(all.error, 0);
     EXPECT_EQ(all.entries.size(), 1U);
-    const auto compat = blob::decode_replace(narrow(Blob().rule("INPUT", with(4, 5)).build()).bytes,
-                                             **blob::find_layout(ir::Family::ipv4, true));
-    EXPECT_EQ(compat.error().code, EINVAL) << "which cannot be asked for a 32-bit caller";
 }
 
 TEST(Ttl, OfAnotherSizeIsWrong)
