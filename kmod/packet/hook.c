@@ -161,7 +161,10 @@ static noinline u32 run_step(struct bpfilter_trace *trace, struct sk_buff *skb, 
 	if (is_rule(counted) && bpfilter_is_traced(skb)) {
 		after = skb->mark;
 		skb->mark = before;
+		/* A console that sends packets of its own has them walk as a call would. */
+		this_cpu_inc(depth);
 		bpfilter_trace_rule(trace, counted / 16);
+		this_cpu_dec(depth);
 		skb->mark = after;
 	}
 	return counted;

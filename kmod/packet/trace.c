@@ -19,7 +19,7 @@
 
 /*
  * What one packet at one hook may cost, in rules looked at, and what a line counts for. To find out
- * what a rule is called takes as long as in ip_tables, all that stand before it; and the programs
+ * what a rule is called takes as long as in ip_tables, all before it in its hook; and the programs
  * may never come to an end with them.
  */
 #define COST_MAX BIT(24)
@@ -113,19 +113,35 @@ struct name {
 	u32 number;
 };
 
+/* The first of this hook, which is the same for all its lines. */
+static void find_first(struct bpfilter_trace *trace)
+{
+	const u32 entry = replace_of(trace)->hook_entry[trace->state->hook];
+	struct rule rule;
+	u32 count = 0;
+
+	while (trace->first < entry && read_rule(trace, trace->first, &rule)) {
+		trace->first += rule.next;
+		count++;
+	}
+	trace->first_number = count;
+	trace->cost += count;
+	trace->has_first = true;
+}
+
 /* As trace_packet() of ip_tables: one that stands before those of this hook has an odd one. */
 static struct name name_of(struct bpfilter_trace *trace, u32 number)
 {
-	const u32 first = replace_of(trace)->hook_entry[trace->state->hook];
 	struct name name = { hook_names[trace->state->hook], "rule", 0 };
 	bool is_of_user = false;
 	struct rule rule;
 	u32 offset, i;
 
-	for (i = 0, offset = 0; read_rule(trace, offset, &rule); i++, offset += rule.next) {
+	if (!trace->has_first)
+		find_first(trace);
+	i = trace->first_number;
+	for (offset = trace->first; read_rule(trace, offset, &rule); i++, offset += rule.next) {
 		trace->cost++;
-		if (offset < first)
-			continue;
 		if (rule.is_error) {
 			name.chain = ((const struct xt_error_target *)rule.target)->errorname;
 			name.number = 0;
@@ -197,12 +213,15 @@ static u64 packets_of(const struct bpf_array *counters, u32 rule)
 	return READ_ONCE(*this_cpu_ptr(packets));
 }
 
+/* The helper makes no programs of that kind for as many (see plan::form_of()). */
+#define COUNTED_MAX 8192
+
 static u32 count_rules(struct bpfilter_trace *trace)
 {
 	struct rule rule;
 	u32 offset = 0, count;
 
-	for (count = 0; read_rule(trace, offset, &rule); count++)
+	for (count = 0; count <= COUNTED_MAX && read_rule(trace, offset, &rule); count++)
 		offset += rule.next;
 	trace->cost += count;
 	return count;
@@ -216,7 +235,7 @@ struct bpfilter_trace_counts *bpfilter_trace_begin(struct bpfilter_trace *trace)
 	struct rule rule;
 
 	count = counters && replace_of(trace) ? count_rules(trace) : 0;
-	if (counters && count > counters->map.max_entries)
+	if (count > COUNTED_MAX || (counters && count > counters->map.max_entries))
 		return NULL;
 	counts = kmalloc(struct_size(counts, rule, count), GFP_ATOMIC | __GFP_NOWARN);
 	if (!counts)

@@ -19,7 +19,11 @@ struct bpfilter_trace {
 	const struct bpfilter_version *version;
 	const struct sk_buff *skb;
 	const struct nf_hook_state *state;
-	u32 cost; /* so far; of all of it, 0 at first */
+	/* 0 at first */
+	u32 cost; /* of all of it, so far */
+	u32 first; /* offset of the hook's first rule, */
+	u32 first_number;
+	bool has_first; /* if these are known */
 };
 
 static inline bool bpfilter_is_traced(const struct sk_buff *skb)
@@ -36,7 +40,8 @@ void bpfilter_trace_rule(struct bpfilter_trace *trace, u32 rule);
 
 /*
  * For programs that do not say so: called before they run, and behind that. What was matched is
- * what has counted meanwhile, on this CPU. NULL: no memory, and nothing is printed.
+ * what has counted meanwhile, on this CPU. NULL: no memory, or too many rules;
+ * and nothing is printed.
  */
 struct bpfilter_trace_counts *bpfilter_trace_begin(struct bpfilter_trace *trace);
 void bpfilter_trace_end(struct bpfilter_trace *trace, struct bpfilter_trace_counts *counts);

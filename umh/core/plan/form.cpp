@@ -20,6 +20,8 @@ bool is_short(const ir::Table &table, ir::Hook hook, const ir::HookEntry &entry)
 
 Form form_of(const ir::Table &table)
 {
+    if (table.rules.size() > code_table_rules)
+        return Form::data;
     for (std::size_t i = 0; i < ir::hook_count; ++i)
         if (const auto &hook = table.hooks[i];
             hook && !is_short(table, static_cast<ir::Hook>(i), *hook))

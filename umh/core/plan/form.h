@@ -22,6 +22,9 @@ enum class Form : std::uint8_t {
 // nine times (scripts/bench hooks).
 inline constexpr std::size_t code_rules = 64;
 
+// Of all of such a table: the kernel looks at each counter for a packet that is traced.
+inline constexpr std::size_t code_table_rules = 2048;
+
 Form form_of(const ir::Table &table);
 
 } // namespace bpfilter::plan

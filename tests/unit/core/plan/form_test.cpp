@@ -55,5 +55,13 @@ TEST(FormOf, RulesThatNoPacketComesToDoNotCount)
     EXPECT_EQ(form_of(builder.build()), Form::code);
 }
 
+TEST(FormOf, ButNoMoreOfThemThanAreLookedAtForATracedPacket)
+{
+    TableBuilder builder;
+    builder.chain("FORWARD", hook, ir::Accept{});
+    add(builder.chain("unused"), code_table_rules);
+    EXPECT_EQ(form_of(builder.build()), Form::data);
+}
+
 } // namespace
 } // namespace bpfilter::plan
