@@ -8,7 +8,7 @@ from lib.router import LINKS
 
 PROTOCOLS = {"tcp": packet.TCP, "udp": packet.UDP, "icmp": packet.ICMP, "icmpv6": packet.ICMPV6,
              "udplite": packet.UDPLITE, "mh": packet.MOBILITY, "esp": packet.ESP, "gre": packet.GRE,
-             "sctp": packet.SCTP}
+             "sctp": packet.SCTP, "dccp": packet.DCCP, "ah": packet.AH}
 
 
 class Aim(NamedTuple):
@@ -32,8 +32,8 @@ NOTHING = Aim()
 
 
 def _port(text: str) -> int:
-    """One of a range."""
-    low, _, high = text.partition(":")
+    """One of a range, or of a list of these."""
+    low, _, high = text.partition(",")[0].partition(":")
     return int(low or high or 0)
 
 
@@ -45,9 +45,11 @@ def of(line: str) -> Aim:
         if before != "!":
             found.setdefault(word, value)
     device = found.get("-i", "").rstrip("+")
+    sport = found.get("--sport", found.get("--sports"))
+    dport = found.get("--dport", found.get("--dports", found.get("--ports")))
     return Aim(found.get("-A", ""), device if device in LINKS else "", found.get("-s", ""), found.get("-d", ""),
-               PROTOCOLS.get(found.get("-p", ""), 0), _port(found["--sport"]) if "--sport" in found else None,
-               _port(found["--dport"]) if "--dport" in found else None)
+               PROTOCOLS.get(found.get("-p", ""), 0), None if sport is None else _port(sport),
+               None if dport is None else _port(dport))
 
 
 def of_text(text: str) -> list[Aim]:

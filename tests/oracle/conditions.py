@@ -167,15 +167,18 @@ def _hl(rng: random.Random) -> str:
     return f"-m hl {rng.choice(('--hl-eq 77', '! --hl-eq 77', '--hl-eq 76', '--hl-lt 77', '--hl-gt 76', '--hl-gt 70'))}"
 
 
+OF_HEADER: dict[str, Callable[[random.Random, Interest], str]] = {
+    "ipv6header": lambda rng, _: _ipv6header(rng), "frag": lambda rng, _: _frag(rng),
+    "hbh": lambda rng, _: _options(rng, "hbh"), "dst": lambda rng, _: _options(rng, "dst"), "rt": _rt,
+    "ah": lambda rng, _: _ah(rng), "hl": lambda rng, _: _hl(rng), "eui64": lambda _, __: "-m eui64"}
+
+
 def _extension(rng: random.Random, interest: Interest, chain: str) -> str:
-    kinds: list[Callable[[], str]] = [
-        lambda: _ipv6header(rng), lambda: _ipv6header(rng), lambda: _frag(rng), lambda: _frag(rng),
-        lambda: _options(rng, "hbh"), lambda: _options(rng, "dst"), lambda: _rt(rng, interest), lambda: _ah(rng),
-        lambda: _hl(rng)]
+    kinds = ["ipv6header", "ipv6header", "frag", "frag", "hbh", "dst", "rt", "ah", "hl"]
     # Elsewhere it is refused, as frames have no source there.
     if chain in ("PREROUTING", "INPUT", "FORWARD") or rng.random() < 0.01:
-        kinds.append(lambda: "-m eui64")
-    return rng.choice(kinds)()
+        kinds.append("eui64")
+    return OF_HEADER[rng.choice(kinds)](rng, interest)
 
 
 def conditions(rng: random.Random, interest: Interest, chain: str) -> str:

@@ -6,9 +6,10 @@ import random
 from dataclasses import dataclass, field
 
 from aim import Aim
-from lib.family import V4, Family
+from lib.family import V4, Family, chains_of
 from lib.packet import mac
 from lib.router import LINKS
+from places import Place
 
 DEVICES = ("in0", "in1", "out0", "out1")
 NETWORKS = (1, 2, 3, 4)
@@ -27,12 +28,21 @@ class Interest:
     by_mac: dict[str, str] = field(default_factory=dict)  # addresses made of those of the links' other ends
     ports: list[int] = field(default_factory=list)
     queue: bool = False  # rules may say -j QUEUE
+    tracking: bool = False  # the router knows connections
+    compiled: bool = False  # rules ask for nothing that is called
+    stateful: bool = False  # they may ask for what counts
+    even: bool = False  # packets of one protocol are as many as of another
+    dealt: dict[Place, list[str]] = field(default_factory=dict)  # the probes of each chain, if there is nothing else
     aims: list[Aim] = field(default_factory=list)  # what the rules ask for
     more_devices: tuple[str, ...] = ()  # that the router has
 
     @property
     def addresses(self) -> list[str]:
         return self.remote + self.local + self.routers[:1] + self.loopback
+
+    def place(self, table: str, chain: str) -> Place:
+        """A chain of a person's may be met by packets of two hooks, whose order nobody promises."""
+        return Place(table, chain, self.tracking, self.compiled, self.stateful and chain in chains_of(table))
 
     @classmethod
     def draw(cls, rng: random.Random, family: Family) -> "Interest":
@@ -48,6 +58,7 @@ class Interest:
             self.loopback = ["::1"]
             self.groups = ["ff02::1", "ff05::7", "ff0e::1", "::"]
             self.by_mac = {link.inner: _by_mac(link.outer_mac) for link in LINKS.values()}
+        self.stateful = rng.random() < 0.4
         self.ports = [rng.choice((0, 1, 22, 53, 80, 443, 1023, 1024, 32768, 65534, 65535))
                       for _ in range(3)] + [rng.randrange(65536) for _ in range(2)]
         return self

@@ -26,6 +26,19 @@ FRAGMENT_SPACES = ("net/ipv4/ipfrag_high_thresh", "net/ipv6/ip6frag_high_thresh"
                    "net/netfilter/nf_conntrack_frag6_high_thresh")
 ETH_P_ALL = 3
 
+# What rules ask for, and what they add to.
+SETS = """create nets4 hash:net
+create nets6 hash:net family inet6
+create seen4 hash:ip
+create seen6 hash:ip family inet6
+add nets4 10.1.0.0/16
+add nets4 10.2.0.0/17
+add nets4 10.9.7.0/24
+add nets6 fd00:1::/32
+add nets6 fd00:2:8000::/33
+add nets6 fd00::10.9.0.0/112
+"""
+
 # Before a router keeps us on one of them.
 PROCESSORS = sorted(os.sched_getaffinity(0))
 
@@ -33,6 +46,15 @@ PROCESSORS = sorted(os.sched_getaffinity(0))
 def stay_on(processor: int) -> None:
     """This thread. Queues are in order on one processor only."""
     os.sched_setaffinity(0, {processor})
+
+
+def process_at_once() -> None:
+    """What a packet leads to, answers included, is done before the next one is sent from the same processor: soft
+    interrupts that took too long go on in a thread, which now comes before everybody else."""
+    for process in filter(str.isdigit, os.listdir("/proc")):
+        with open(f"/proc/{process}/comm", encoding="ascii", errors="replace") as file:
+            if file.read().startswith("ksoftirqd/"):
+                os.sched_setscheduler(int(process), os.SCHED_FIFO, os.sched_param(1))
 
 
 def track() -> None:
@@ -89,6 +111,7 @@ class Machine(Router):
             sysctl("net/ipv6/auto_flowlabels", 0)  # of what the machine itself sends: they are random
             for name in FRAGMENT_SPACES:
                 sysctl(name, 64 << 20, missing_ok=True)
+            iptables.must("ipset", "restore", stdin=SETS)
 
     def _open(self, name: str, link: Link) -> None:
         super()._open(name, link)

@@ -16,6 +16,7 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "../vm")]
 
+import machine  # noqa: E402
 import scenes  # noqa: E402
 import session  # noqa: E402
 import shake  # noqa: E402
@@ -34,6 +35,7 @@ def main() -> None:
     arguments = parser.parse_args()
     os.environ["BPFILTER_SYSTEM"] = system.STOCK if arguments.stock else system.OURS
     system.load()
+    machine.process_at_once()
     run = session.Session(arguments.seed, arguments.packets)
     if not arguments.stock:
         run.shaker = shake.Shaker(arguments.seed, arguments.xdp, system.form() != "auto", run.evidence)

@@ -15,7 +15,9 @@ HEADER = 32  # struct xt_entry_match, xt_entry_target
 
 # What the kernel has of each match, before it is aligned: callers of 32 bits align to 4.
 SIZES = {b"tcp": 12, b"udp": 10, b"udplite": 10, b"icmp": 4, b"icmp6": 4, b"mh": 3, b"hl": 2, b"ipv6header": 3,
-         b"frag": 16, b"hbh": 40, b"dst": 40, b"rt": 280, b"ah": 16, b"eui64": 4}
+         b"frag": 16, b"hbh": 40, b"dst": 40, b"rt": 280, b"eui64": 4, b"multiport": 48, b"length": 6, b"pkttype": 8,
+         b"cpu": 8, b"ecn": 4, b"esp": 12, b"sctp": 292, b"dccp": 16, b"ttl": 2, b"dscp": 2, b"tos": 3, b"mark": 12,
+         b"iprange": 68, b"comment": 256, b"MARK": 8}
 
 
 def layout(family: Family, bits: int) -> Layout:
@@ -36,6 +38,8 @@ class Part:
 
     def render(self, form: Layout) -> bytes:
         size = SIZES.get(self.name, len(self.payload))
+        if self.name == b"ah" and form.family is COMPAT_4:
+            size = 12  # that of IPv6 asks for more
         return form.extension(self.name, self.payload[:size], self.revision)
 
 

@@ -11,6 +11,7 @@ BEGIN = "==== oracle: record begins"
 END = "==== oracle: record ends"
 EVIDENCE = "==== oracle: evidence "
 
+_PROBE = re.compile(r'--comment "?probe:(\w+)')
 _RULE = re.compile(r"\[(\d+):(\d+)\] -A (\S+)")
 
 
@@ -58,13 +59,32 @@ class Record:
         # Of datagrams the third word is what was received, if there was somebody; connections say it in words.
         return sum("established" in words or (len(words) > 3 and words[2].isdigit()) for words in said), len(said)
 
+    def probes(self) -> dict[str, tuple[int, int]]:
+        """Of each extension: how many packets its probes (probes.py) met, and how many they did not."""
+        found: dict[str, tuple[int, int]] = {}
+        for lines in self._loaded():
+            before, after = _counted(lines, "rule "), _counted(lines, "saved ")
+            if [name for _, name in before] != [name for _, name in after]:
+                continue
+            packets = [(end - start) % 2**64 for (start, _), (end, _) in zip(before, after)]
+            for came, matched, (_, name) in zip(packets, packets[1:], before):
+                if name:
+                    hits, misses = found.get(name, (0, 0))
+                    found[name] = hits + matched, misses + came - matched
+        return found
+
+    def _loaded(self) -> Iterator[list[str]]:
+        """The rulesets that stayed as they were loaded, and whose counters are those of packets alone."""
+        for lines in self.rulesets.values():
+            if "restore: status 0" in lines and not any(line.startswith(("iptables ", "narrow counters added"))
+                                                        for line in lines):
+                yield lines
+
     def hits(self) -> tuple[float, int]:
         """The shares of rules that met a packet, one for each ruleset that stayed as it was loaded, and how
         many of these there are. A large one, most of whose rules no packet can meet, counts as one."""
         shares = []
-        for lines in self.rulesets.values():
-            if "restore: status 0" not in lines or any(line.startswith("iptables ") for line in lines):
-                continue
+        for lines in self._loaded():
             before, after = _counts(lines, "rule "), _counts(lines, "saved ")
             if not before or any(len(after[chain]) != len(counts) for chain, counts in before.items()):
                 continue
@@ -80,6 +100,16 @@ def _counts(lines: list[str], beginning: str) -> dict[str, list[tuple[str, str]]
         if match := _RULE.match(line):
             found[f"{table} {match[3]}"].append((match[1], match[2]))
     return found
+
+
+def _counted(lines: list[str], beginning: str) -> list[tuple[int, str]]:
+    """Of all rules, table by table and chain by chain: how many packets, and what the next one is a probe of."""
+    found: dict[str, list[tuple[int, str]]] = {}
+    for table, line in _by_table(lines, beginning):
+        if match := _RULE.match(line):
+            probe = _PROBE.search(line)
+            found.setdefault(f"{table} {match[3]}", []).append((int(match[1]), probe[1] if probe else ""))
+    return [rule for chain in sorted(found) for rule in found[chain]]
 
 
 def _by_table(lines: list[str], beginning: str) -> Iterator[tuple[str, str]]:

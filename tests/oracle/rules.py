@@ -9,9 +9,13 @@ import random
 from dataclasses import dataclass
 
 import aim
+import matches
+import probes
+import targets
 from conditions import PROTOCOLS, conditions, maybe_not, network, port_range
 from interest import DEVICES, Interest
 from lib.family import TABLES, V4, V6, Family, chains_of
+from places import Place
 
 
 @dataclass
@@ -42,14 +46,34 @@ def _target(rng: random.Random, chain: str, table: Table, narrow: bool) -> str:
     return "-j DROP" if rng.random() < drop else "-j ACCEPT"
 
 
+# The last one passes packets that nobody listens for.
+QUEUES = ("QUEUE", "QUEUE", "NFQUEUE", "NFQUEUE --queue-num 0 --queue-bypass")
+
+
 def rule(rng: random.Random, interest: Interest, chain: str, table: Table) -> str:
-    asked = conditions(rng, interest, chain)
+    place = interest.place(table.name, chain)
+    if rng.random() < 0.15:
+        asked = _extended(rng, interest, place)
+    else:
+        asked = conditions(rng, interest, chain)
     narrow = any(word in asked for word in ("-s", "-d", "port", "-type", "tcp-flags", "-m "))
     if interest.queue and rng.random() < 0.2:
         protocol = rng.choice(("tcp", "udp", "icmp" if interest.family is V4 else "icmpv6"))
-        return rng.choice((f"-p {protocol}", f"-s {rng.choice(interest.addresses)}/{rng.choice((8, 16))}", asked)) + (
-            " -j QUEUE")
+        asked = rng.choice((f"-p {protocol}", f"-s {rng.choice(interest.addresses)}/{rng.choice((8, 16))}", asked))
+        return f"{asked} -j {rng.choice(QUEUES)}"
+    if rng.random() < 0.08:
+        return f"{asked} {targets.one(rng, interest, place)}".strip()
     return f"{asked} {_target(rng, chain, table, narrow)}".strip()
+
+
+def _extended(rng: random.Random, interest: Interest, place: Place) -> str:
+    """A rule of one or two extensions, with an address."""
+    first, second = (matches.one(rng, interest, place) for _ in range(2))
+    parts = [f"-s {network(rng, interest)}"] if rng.random() < 0.3 else []
+    parts += [first.before, first.match]
+    if rng.random() < 0.4 and not second.before:
+        parts.append(second.match)
+    return " ".join(part for part in parts if part)
 
 
 def _leading(rng: random.Random, interest: Interest) -> list[str]:
@@ -62,8 +86,9 @@ def _leading(rng: random.Random, interest: Interest) -> list[str]:
         if rng.random() < 0.4:
             parts.append(f"-d {network(rng, interest)}")
         if rng.random() < 0.4:
-            parts.append(f"-p udp --dport {port_range(rng, interest)}" if rng.random() < 0.5
-                         else f"-p {rng.choice(PROTOCOLS[interest.family.number][:3])}")
+            parts.append(rng.choice((f"-p udp --dport {port_range(rng, interest)}",
+                                     f"-p udp -m multiport --dports {interest.ports[0]},{interest.ports[1]}",
+                                     f"-p {rng.choice(PROTOCOLS[interest.family.number][:3])}")))
         target = rng.choices(("-j DROP", "-j ACCEPT", ""), (7, 2, 1))[0]
         lines.append(" ".join(parts + [target]).strip())
     return lines
@@ -112,7 +137,10 @@ def draw_table(rng: random.Random, interest: Interest, name: str) -> tuple[Table
     for chain in (*table.built_in, *chains):
         policy = "-" if chain in chains else _policy(rng, table)
         head.append(f":{chain} {policy} {_counter(rng) if chain not in chains else '[0:0]'}")
+        # Blocks, which nothing comes between: a rule, or a probe.
         lines = _leading(rng, interest) if (name, chain) == ("filter", "INPUT") and rng.random() < 0.45 else []
+        if chain in table.built_in and rng.random() < PROBED:
+            lines += probes.draw(rng, interest, interest.place(name, chain))
         counts = (0, 1, 2, 3, 5, 8, 12) if name == "filter" and not ladder else (0, 1, 1, 2, 3)
         count = rng.randrange(100, 200) if chain == long_one else rng.choice(counts)
         lines += [rule(rng, interest, chain, table) for _ in range(count)]
@@ -123,9 +151,18 @@ def draw_table(rng: random.Random, interest: Interest, name: str) -> tuple[Table
         for called in (one for one, caller in callers.items() if caller == chain):
             asked = conditions(rng, interest, chain) if rng.random() < 0.4 else ""
             lines.insert(rng.randrange(len(lines) + 1), f"{asked} -j {called}".strip())
-        body += [f"{_counter(rng)} -A {chain} {line}".rstrip() for line in lines]
-    if chains and rng.random() < 0.04:
+        body += [f"{_counter(rng)} -A {chain} {line}".rstrip() for block in lines for line in block.split("\n")]
+    if chains and not interest.compiled and rng.random() < 0.04:
         body.append(f"[0:0] -A {rng.choice(chains)} -j {rng.choice(chains)}")
+    return table, [f"*{name}", *head, *body, "COMMIT"]
+
+
+def dealt_table(rng: random.Random, interest: Interest, name: str) -> tuple[Table, list[str]]:
+    """Of probes alone: nothing is refused, and most packets go on."""
+    table = Table(name, [])
+    head = [f":{chain} ACCEPT {_counter(rng)}" for chain in table.built_in]
+    body = [f"{_counter(rng)} -A {chain} {line}" for chain in table.built_in
+            for block in interest.dealt[interest.place(name, chain)] for line in block.split("\n")]
     return table, [f"*{name}", *head, *body, "COMMIT"]
 
 
@@ -133,27 +170,41 @@ def empty(name: str) -> list[str]:
     return [f"*{name}", *(f":{chain} ACCEPT [0:0]" for chain in chains_of(name)), "COMMIT"]
 
 
+PROBED = 0.3  # of the built-in chains
 CHANCES = {"filter": 0.9, "raw": 0.3, "mangle": 0.35, "security": 0.25, "nat": 0.35}
 
 
-def draw(rng: random.Random, used: set[str], queue: bool = False,
+def draw(rng: random.Random, used: set[str], tracking: bool = False, queue: bool = False, compiled: bool = False,
          more_devices: tuple[str, ...] = ()) -> Ruleset:
-    """`used`: tables that an earlier ruleset of the family may have left rules in; more are added. `queue`:
-    some rules queue packets. `more_devices`: that the router has."""
+    """`used`: tables that an earlier ruleset of the family may have left rules in; more are added. `tracking`: the
+    router knows connections. `queue`: some rules queue packets. `compiled`: none asks for what is called.
+    `more_devices`: that the router has."""
     interest = Interest.draw(rng, V6 if rng.random() < 0.55 else V4)
+    interest.tracking, interest.compiled = tracking, compiled
     interest.queue, interest.more_devices = queue, more_devices
+    return _draw_tables(rng, interest, used, {name for name in TABLES if rng.random() < CHANCES[name]} or {"filter"})
+
+
+def draw_probes(rng: random.Random, used: set[str], tracking: bool, family: Family) -> Ruleset:
+    """Every table, and every extension in probes, in more than one place."""
+    interest = Interest.draw(rng, family)
+    interest.tracking, interest.stateful = tracking, True
+    interest.even = True
+    tables = {name for name in TABLES if name != "nat" or tracking}
+    places = [interest.place(name, chain) for name in TABLES if name in tables for chain in chains_of(name)]
+    interest.dealt = probes.deal(rng, interest, places)
+    return _draw_tables(rng, interest, used, tables)
+
+
+def _draw_tables(rng: random.Random, interest: Interest, used: set[str], wanted: set[str]) -> Ruleset:
     tables, text = [], []
     for name in rng.sample(TABLES, len(TABLES)):
-        if rng.random() < CHANCES[name]:
-            table, lines = draw_table(rng, interest, name)
+        if name in wanted:
+            table, lines = (dealt_table if interest.dealt else draw_table)(rng, interest, name)
             tables.append(table)
             text += lines
         elif f"{interest.family.number} {name}" in used:
             text += empty(name)
-    if not tables:
-        table, lines = draw_table(rng, interest, "filter")
-        tables.append(table)
-        text = [line for line in text] + lines if "*filter" not in text else lines
     used |= {f"{interest.family.number} {table.name}" for table in tables}
     return Ruleset(interest, tables, "\n".join([*text, ""]))
 

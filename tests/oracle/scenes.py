@@ -22,13 +22,14 @@ import traffic
 from conditions import SPARE_NAMES
 from early import Early
 from lib import iptables
-from lib.family import Family
+from lib.family import BOTH, Family
 from session import Session
 
 
-def _begin(session: Session, number: int, scene: str, rng: random.Random, queue: bool = False) -> rules.Ruleset:
+def _begin(session: Session, number: int, scene: str, rng: random.Random, queue: bool = False,
+           compiled: bool = False) -> rules.Ruleset:
     router = session.machine("any", rng.random() < 0.4)
-    drawn = rules.draw(rng, router.used, queue)
+    drawn = rules.draw(rng, router.used, router.tracking, queue, compiled)
     session.begin(number, scene, drawn)
     return drawn
 
@@ -36,6 +37,15 @@ def _begin(session: Session, number: int, scene: str, rng: random.Random, queue:
 def plain(session: Session, number: int, rng: random.Random) -> None:
     drawn = _begin(session, number, "plain", rng)
     session.send(traffic.draw(rng, drawn.interest, session.packets))
+    session.save(drawn.family)
+
+
+def extensions(session: Session, number: int, rng: random.Random) -> None:
+    """All of them, in probes; of forty rulesets one for each family, with and without connection tracking."""
+    router = session.machine("any", number % len(SCENES) == SCENES.index(extensions))
+    drawn = rules.draw_probes(rng, router.used, router.tracking, BOTH[number // len(SCENES) % len(BOTH)])
+    session.begin(number, "extensions", drawn)
+    session.send(traffic.draw(rng, drawn.interest, 2 * session.packets))
     session.save(drawn.family)
 
 
@@ -114,7 +124,9 @@ def _read(session: Session, drawn: rules.Ruleset) -> None:
 
 def narrow_caller(session: Session, number: int, rng: random.Random) -> None:
     """A table written by a program of 32 bits."""
-    drawn = _begin(session, number, "narrow", rng)
+    drawn = _begin(session, number, "narrow", rng, compiled=True)
+    if not session.loaded:
+        return
     name = rng.choice(drawn.tables).name
     with session.router:
         lines, size = narrow.write(drawn.family, name)
@@ -174,7 +186,7 @@ def long_frames(session: Session, number: int, rng: random.Random) -> None:
         drawn, devices = one.drawn, one.devices
     else:
         router = session.machine("long", rng.random() < 0.5, layers.LongFrames)
-        drawn = rules.draw(rng, router.used)
+        drawn = rules.draw(rng, router.used, router.tracking)
     session.begin(number, "long", drawn, devices)
     session.send(bulk.draw(rng, drawn.interest, session.packets // 2, gso))
     session.save(drawn.family)
@@ -192,7 +204,7 @@ def early(session: Session, number: int, rng: random.Random) -> None:
 Scene = Callable[[Session, int, random.Random], None]
 # Twenty, so that forty rulesets have each at least twice.
 SCENES: tuple[Scene, ...] = (
-    early, plain, changes, oddities, queues, early, devices, own_flows, tampering, plain,
+    early, extensions, changes, oddities, queues, early, devices, own_flows, tampering, extensions,
     early, long_frames, oddities, narrow_caller, layered, early, plain, queues, long_frames, own_flows)
 
 

@@ -35,7 +35,26 @@ def draw(rng: random.Random, interest: Interest, protocol: int, behind: bytes | 
                           rng.choice(TCP_OPTIONS), behind, offset)
     if protocol == UDP:
         return packet.udp(port(rng, interest), port(rng, interest), behind)
+    if protocol in (packet.SCTP, packet.DCCP, packet.ESP, packet.AH) and rng.random() < 0.9:
+        return _other(rng, interest, protocol)
     return b"x" * rng.choice((0, 4, 8, 40))
+
+
+SPIS = (0, 1, 2, 255, 256, 257, 65535, 65536, 0x1000000, 0xFFFFFFFF)
+
+
+def _other(rng: random.Random, interest: Interest, protocol: int) -> bytes:
+    """Of protocols that nobody here speaks: as much as rules ask about."""
+    if protocol in (packet.SCTP, packet.DCCP):
+        ports = port(rng, interest).to_bytes(2, "big") + port(rng, interest).to_bytes(2, "big")
+        if protocol == packet.DCCP:  # offset, checksum, type, sequence number
+            return ports + bytes((rng.choice((3, 3, 4, 6)), 0, 0, 0, rng.choice((0, 2, 4, 20)) << 1)) + b"\0" * 3 + (
+                rng.choice((b"", b"\1\0\0\0", b"\2" * 12)))
+        chunks = b"".join(rng.choice((b"\0\3\0\4", b"\1\0\0\x08abcd", b"\3\0\0\4", b"\0\0\0\0"))
+                          for _ in range(rng.choice((1, 1, 2))))
+        return ports + b"vtag" + b"sum " + chunks
+    spi = rng.choice(SPIS).to_bytes(4, "big")
+    return spi + b"\0" * 8 if protocol == packet.ESP else b"\x11\4\0\0" + spi + b"\0" * 16
 
 
 def whole_packet(family: Family, source: str, destination: str, protocol: int, segment: bytes, ident: int,

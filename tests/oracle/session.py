@@ -7,12 +7,13 @@ nowhere; for packets sent by the router itself also the errno of sendto, if any.
 
 from collections import Counter
 
+import listener
 import traffic
 from lib import iptables
 from lib.family import BOTH, V4, Family
 from lib.router import CHUNK
-from listener import Listener
 from machine import PROCESSORS, Machine, stay_on
+from matches import STATEFUL
 from rules import Ruleset
 from shake import Shaker
 
@@ -24,11 +25,13 @@ class Session:
         self.lines: list[str] = []
         self.evidence: Counter[str] = Counter()
         self.shaker: Shaker | None = None
+        self.loaded = False  # or else the tables are still those of another ruleset
         self.devices: list[str] = []  # that want a program
         self._machines: dict[tuple[str, bool], Machine] = {}
-        self.listener: Listener | None = None
+        self.listener: listener.Listener | None = None
         self._family = V4
         self._independent = False
+        self._stateful = False
         self._chunks = 0
 
     def say(self, line: str) -> None:
@@ -50,8 +53,10 @@ class Session:
     def begin(self, number: int, scene: str, drawn: Ruleset, devices: list[str] | None = None) -> None:
         """Load a ruleset. `devices`: want a program then."""
         self._family = drawn.family
+        self._stateful = any(words in drawn.text for words in STATEFUL)
         # Whatever comes first, the verdicts and the sums are the same.
-        self._independent = drawn.family is V4 and not self.router.tracking and "QUEUE" not in drawn.text
+        self._independent = (drawn.family is V4 and not self.router.tracking and "QUEUE" not in drawn.text
+                             and not self._stateful)
         self.say(f"ruleset {number}")
         self.say(f"{scene}: IPv{drawn.family.number}, {'with' if self.router.tracking else 'without'} "
                  "connection tracking")
@@ -61,7 +66,8 @@ class Session:
         with self.router:
             done = iptables.run(drawn.family.restore, "-c", stdin=drawn.text)
         self.done("restore", done)
-        self.devices = devices or [] if done.status == 0 else []
+        self.loaded = done.status == 0
+        self.devices = devices or [] if self.loaded else []
 
     def save(self, family: Family) -> None:
         """All tables; of the other family only that nothing happened to it can be seen."""
@@ -78,7 +84,7 @@ class Session:
         self.settled()
         for start in range(0, len(packets), CHUNK):
             if start and self.shaker:
-                self.shaker.between(self.router, self._family, self.devices)
+                self.shaker.between(self.router, self._family, self.devices, not self._stateful)
             self._send_chunk(packets[start:start + CHUNK])
 
     def settled(self) -> None:
@@ -104,7 +110,7 @@ class Session:
                 else:
                     self.router.put(one)
             self.router.settle_on((processor,))
-        self._answer_queue()
+        self._answer_queue({one.ident: one.origin for one in packets})
         for where, ident in self.router.fates():
             # Fragments that were put together keep an id of theirs, maybe of an earlier chunk.
             fate.setdefault(ident, []).append(where)
@@ -116,10 +122,10 @@ class Session:
         for ident, came_late in sorted(fate.items()):
             self.say(f"also {ident} -> {','.join(sorted(came_late))}")
 
-    def _answer_queue(self) -> None:
-        """What was queued may be queued again, by the next table."""
-        while self.listener and (lines := self.listener.answer()):
-            self.lines += lines
+    def _answer_queue(self, origins: dict[int, str]) -> None:
+        """What was queued may be queued again, by the next table. `origins`: of the packets that were sent."""
+        while self.listener and (judged := self.listener.answer()):
+            self.lines += listener.in_order(judged, origins)
             self.router.settle()
 
     def _output(self, packets: list[traffic.Packet], fate: dict[int, list[str]]) -> None:

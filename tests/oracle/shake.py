@@ -86,15 +86,15 @@ class Shaker:
         self.mode = mode
         self._evidence["modes"] += 1
 
-    def between(self, machine: Machine, family: Family, devices: list[str]) -> None:
-        """Between packets. `devices`: they want a program."""
+    def between(self, machine: Machine, family: Family, devices: list[str], replace: bool) -> None:
+        """Between packets. `devices`: they want a program. `replace`: no rule has a state that would begin anew."""
         kind = self._rng.random()
         if kind < 0.06:
             helper.kill()
             self._evidence["kills"] += 1
         elif kind < 0.3 and devices:
             self._enter(self._rng.choice(self._modes))
-        elif kind < 0.45:
+        elif kind < 0.45 and replace:
             self._replace(machine, family)
         self.wait(machine, devices)
 

@@ -8,6 +8,7 @@ that packets are only less well aimed (aim.py) is within what seeds differ by.
 
 from typing import NamedTuple
 
+from probes import CALLED, COMPILED
 from record import Record
 
 
@@ -31,6 +32,32 @@ def _answered(record: Record, name: str, beginning: str, answer: str, least: flo
     return Share(name, record.count(beginning + answer), record.count(beginning), least)
 
 
+# Packets that each extension meets, and that it does not: of a run, a fifth of what is usual or less. Targets of `nat`
+# meet the first packet of a connection alone.
+PROBED, PROBED_IN_NAT = 5, 1
+NAT = ("DNAT", "REDIRECT", "NETMAP", "SNAT", "MASQUERADE")
+
+
+def _of_probes(record: Record) -> list[Share]:
+    met = record.probes()
+    few = [name for name in COMPILED + CALLED
+           if min(met.get(name, (0, 0))) < (PROBED_IN_NAT if name in NAT else PROBED)]
+    name = f"extensions that met {PROBED} packets and did not meet {PROBED}"
+    return [Share(f"{name}{' but for ' if few else ''}{', '.join(few)}", len(COMPILED + CALLED) - len(few),
+                  len(COMPILED + CALLED), 1)]
+
+
+def of_extensions(record: Record) -> list[str]:
+    """Of each, how many packets its probes met and did not meet."""
+    met = record.probes()
+
+    def each(names: list[str]) -> str:
+        return ", ".join("{} {}/{}".format(name, *met.get(name, (0, 0))) for name in names)
+
+    return [f"{how}, {len(names)} extensions, packets met/not met: {each(names)}"
+            for how, names in (("compiled", COMPILED), ("called", CALLED))]
+
+
 def of(theirs: Record, ours: Record | None, compat: bool) -> list[Share]:
     """`ours`: if packets may be dropped at XDP there; `compat`: the kernel's ip_tables knows callers of 32 bits."""
     packets = theirs.count("packet ")
@@ -44,10 +71,11 @@ def of(theirs: Record, ours: Record | None, compat: bool) -> list[Share]:
         Share("packets queued", theirs.count("queued "), packets, 0.0005),
         Share("own flows heard", *theirs.flows(), 0.02),
     ]
+    shares += _of_probes(theirs)
     if compat:
         shares.append(_answered(theirs, "tables of 32 bits accepted", "written narrow: ", "OK", 0.3))
     if ours:
-        shares.append(Share("packets dropped at XDP", ours.evidence.get("unseen", 0), packets, 0.05))
+        shares.append(Share("packets dropped at XDP", ours.evidence.get("unseen", 0), packets, 0.03))
     return shares
 
 

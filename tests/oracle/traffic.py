@@ -15,6 +15,8 @@ from lib.router import SPARE, TTL
 SELF = "self"  # sent by the router: OUTPUT
 MTU = 1500
 WRONG_MAC = "02:00:00:00:99:99"
+# Not of the router alone.
+OTHER_MACS = (WRONG_MAC, WRONG_MAC, "ff:ff:ff:ff:ff:ff", "01:00:5e:00:00:01", "33:33:00:00:00:01")
 
 
 class Packet(NamedTuple):
@@ -23,6 +25,11 @@ class Packet(NamedTuple):
     data: bytes
     mac: str | None = None  # not the router's
     offload: bytes = b""  # a virtio header, if it is to lie in pages or to be segmented
+
+
+PROTOCOLS = (TCP, UDP, ICMP, UDPLITE, packet.GRE, packet.ESP, packet.AH, packet.DCCP, packet.SCTP, 253, 99)
+WEIGHTS = (40, 30, 20, 3, 2, 3, 3, 3, 3, 2, 1)
+EVEN = (5, 4, 4, 2, 1, 3, 3, 3, 3, 1, 1)
 
 
 def _segment(rng: random.Random, interest: Interest, protocol: int, destination: str) -> bytes:
@@ -39,12 +46,13 @@ def _segment(rng: random.Random, interest: Interest, protocol: int, destination:
     return segments.draw(rng, interest, protocol)
 
 
+TOS = (0, 0, 0, 0x10, 0xB8, 0x01, 0x12, 0xBB)
 IP_OPTIONS = (b"\1\1\1\1", b"\1" * 40, b"\x07\x0b\x04" + b"\0" * 9, b"\x44\x0c\x05\x00" + b"\0" * 8, b"\x94\x04\0\0",
               b"\x07\x02\x04\0", b"\x83\x07\x04\x0a\x02\x00\x07\x00")
 
 
 def _fields(rng: random.Random) -> dict[str, object]:
-    fields: dict[str, object] = {"tos": rng.choice((0, 0, 0, 0x10, 0xB8))}
+    fields: dict[str, object] = {"tos": rng.choice(TOS)}
     if rng.random() < 0.08:
         fields["options"] = rng.choice(IP_OPTIONS)
     kind = rng.random()
@@ -106,8 +114,7 @@ def ends(rng: random.Random, interest: Interest, origin: str, at: Aim = NOTHING)
 
 def _one_v4(rng: random.Random, interest: Interest, ident: int, source: str, destination: str, at: Aim,
             from_self: bool) -> bytes:
-    protocol = at.protocol or rng.choices((TCP, UDP, ICMP, UDPLITE, 47, 50, 132, 253, 99),
-                                          (40, 30, 20, 3, 2, 2, 2, 2, 1))[0]
+    protocol = at.protocol or rng.choices(PROTOCOLS, EVEN if interest.even else WEIGHTS)[0]
     segment = at.ports(_segment(rng, interest, protocol, destination))
     if rng.random() < 0.08:
         segment = segment[:rng.randrange(24)]
@@ -132,7 +139,8 @@ def one(rng: random.Random, interest: Interest, ident: int, spare: bool) -> Pack
     data = make(rng, interest, ident, *ends(rng, interest, origin, at), at, origin == SELF)
     while len(data) > MTU:
         data = make(rng, interest, ident, *ends(rng, interest, origin, at), at, origin == SELF)
-    return Packet(origin, ident, data, WRONG_MAC if origin != SELF and rng.random() < 0.02 else None)
+    mac = rng.choice(OTHER_MACS) if origin != SELF and rng.random() < 0.06 else None
+    return Packet(origin, ident, data, mac)
 
 
 def draw(rng: random.Random, interest: Interest, count: int, first: int = 1, spare: bool = False) -> list[Packet]:

@@ -41,10 +41,10 @@ def _fragment(rng: random.Random, kind: str) -> Header:
     return packet.fragment_header(offset, more, ident, rng.choice((0, 0, 0, 1, 0x100, 0x3FF)))
 
 
-def _headers(rng: random.Random, addresses: list[str]) -> list[Header]:
-    """Mostly none; sometimes a reasonable chain, sometimes any."""
+def _headers(rng: random.Random, addresses: list[str], none: float) -> list[Header]:
+    """Often none; sometimes a reasonable chain, sometimes any."""
     kind = rng.random()
-    if kind < 0.42:
+    if kind < none:
         return []
     headers = []
     if kind < 0.9:
@@ -76,8 +76,11 @@ def _authentication(rng: random.Random) -> Header:
     return packet.authentication_header(rng.choice((0, 1, 2, 256, 0xFFFFFFFF)), words, rng.choice((0, 0, 0, 1)))
 
 
-PROTOCOLS = (TCP, UDP, ICMPV6, UDPLITE, 47, packet.ESP, packet.NONE, packet.MOBILITY, 132, 253, 99)
-WEIGHTS = (36, 30, 18, 4, 1, 3, 3, 4, 1, 1, 1)
+PROTOCOLS = (TCP, UDP, ICMPV6, UDPLITE, 47, packet.ESP, packet.NONE, packet.MOBILITY, packet.DCCP, packet.SCTP, 253,
+             99)
+WEIGHTS = (36, 30, 18, 4, 1, 4, 3, 4, 3, 3, 1, 1)
+EVEN = (5, 4, 4, 2, 1, 3, 1, 5, 3, 3, 1, 1)
+TOS = (0, 0, 0, 0x10, 0xB8, 0x01, 0x12, 0xBB)
 # None that asks the router to do something about its neighbours or groups: those need a hop limit of 255 or 1.
 ICMP_TYPES = (128, 128, 128, 129, 1, 2, 3, 4, 127, 133, 135, 136, 143, 200, 255)
 
@@ -100,10 +103,10 @@ def _segment(rng: random.Random, interest: Interest, protocol: int, destination:
 
 def one(rng: random.Random, interest: Interest, ident: int, source: str, destination: str, at: Aim,
         from_self: bool) -> bytes:
-    protocol = at.protocol or rng.choices(PROTOCOLS, WEIGHTS)[0]
-    headers = _headers(rng, interest.addresses)
+    protocol = at.protocol or rng.choices(PROTOCOLS, EVEN if interest.even else WEIGHTS)[0]
+    headers = _headers(rng, interest.addresses, 0.2 if interest.even else 0.42)
     segment = at.ports(_segment(rng, interest, protocol, destination))
-    fields: dict[str, object] = {"tos": rng.choice((0, 0, 0, 0x10, 0xB8))}
+    fields: dict[str, object] = {"tos": rng.choice(TOS)}
     if rng.random() < 0.12:
         whole = sum(1 + len(header.rest) for header in headers) + len(segment)
         fields["cut"] = rng.randrange(whole + 1)

@@ -3,16 +3,21 @@
 """tests/oracle, the host's side: what is compared, what must have been met, what is kept."""
 
 import os
+import random
 import sys
 import tempfile
 import unittest
 from unittest import mock
 
 TREE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
-sys.path.insert(0, f"{TREE}/tests/oracle")
+sys.path[:0] = [f"{TREE}/tests/oracle", f"{TREE}/tests/vm"]
 
 import answers  # noqa: E402  pylint: disable=wrong-import-position
+import listener  # noqa: E402  pylint: disable=wrong-import-position
+import probes  # noqa: E402  pylint: disable=wrong-import-position
+import rules  # noqa: E402  pylint: disable=wrong-import-position
 import shares  # noqa: E402  pylint: disable=wrong-import-position
+from lib.family import BOTH  # noqa: E402  pylint: disable=wrong-import-position
 from record import BEGIN, END, EVIDENCE, Record, differences  # noqa: E402  pylint: disable=wrong-import-position
 
 RULESET = """ruleset 0
@@ -80,6 +85,55 @@ class Records(unittest.TestCase):
     def test_differences(self) -> None:
         self.assertEqual(differences(["a", "b"], ["a", "b"]), [])
         self.assertEqual(differences(["a", "b"], ["a", "c", "d"]), [("b", "c"), ("(nothing)", "d")])
+
+
+def probed(*more: str) -> Record:
+    """Of ten packets that came to a probe of `length`, three had it; and so on."""
+    lines = ["ruleset 0", "plain: IPv4, without connection tracking"]
+    for kind, counts in (("rule", (2**64 - 1, 0, 5)), ("saved", (9, 3, 5))):
+        lines += [f"{kind} *filter", f"{kind} [{counts[0]}:0] -A INPUT -m comment --comment " + (
+            "probe:length" if kind == "rule" else '"probe:length"'),
+            f"{kind} [{counts[1]}:0] -A INPUT -m length --length 40", f"{kind} [{counts[2]}:0] -A INPUT"]
+    found = Record.parse("\n".join([BEGIN, *lines, "restore: status 0", *more, END, EVIDENCE + "{}"]))
+    assert found
+    return found
+
+
+class Probes(unittest.TestCase):
+    def test_met_and_not_met(self) -> None:
+        self.assertEqual(probed().probes(), {"length": (3, 7)})
+
+    def test_not_of_what_was_changed(self) -> None:
+        self.assertEqual(probed("iptables -D INPUT 1: status 0").probes(), {})
+        self.assertEqual(probed("narrow counters added: OK").probes(), {})
+
+    def test_few(self) -> None:
+        name = probes.COMPILED[0]
+        for hits, misses, met in ((5, 5, True), (4, 50, False), (50, 4, False)):
+            usual = {one: (50, 50) for one in probes.COMPILED + probes.CALLED}
+            with mock.patch.object(Record, "probes", lambda _, found=usual | {name: (hits, misses)}: found):
+                share = [one for one in shares.of(record(), None, False) if "extensions" in one.name][0]
+            self.assertEqual((share.met, name in share.name.split()), (met, not met))
+
+    def test_every_extension_is_dealt(self) -> None:
+        """One for each family, with and without connection tracking: four rulesets have them all."""
+        dealt = set()
+        for family in BOTH:
+            for tracking in (False, True):
+                text = rules.draw_probes(random.Random(1), set(), tracking, family).text
+                dealt |= {line.partition("probe:")[2] for line in text.splitlines() if "probe:" in line}
+        self.assertEqual(dealt, {*probes.COMPILED, *probes.CALLED})
+
+
+class Queued(unittest.TestCase):
+    def test_order(self) -> None:
+        """Of one device it is as it came; of two, and of what was not sent, it does not matter."""
+        one, two, other = (listener.Judged(ident, 0, 40, 1) for ident in (8, 4, 12))
+        own, same = listener.Judged(0, 0, 60, 1), listener.Judged(0, 0, 50, 1)
+        origins = {8: "in0", 4: "in0", 12: "in1"}
+        first = listener.in_order([one, two, other, own, same], origins)
+        self.assertEqual(first, listener.in_order([same, other, one, own, two], origins))
+        self.assertNotEqual(first, listener.in_order([two, one, other, own, same], origins))
 
 
 class Shares(unittest.TestCase):

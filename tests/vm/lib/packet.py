@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Sequence
 
 from .family import Family, current
 
-ICMP, IGMP, TCP, UDP, GRE, ESP, AH, ICMPV6, SCTP, UDPLITE = 1, 2, 6, 17, 47, 50, 51, 58, 132, 136
+ICMP, IGMP, TCP, UDP, DCCP, GRE, ESP, AH, ICMPV6, SCTP, UDPLITE = 1, 2, 6, 17, 33, 47, 50, 51, 58, 132, 136
 
 # What may stand between the IPv6 header and the rest; NONE says that nothing follows.
 HOP, ROUTING, FRAGMENT, NONE, DESTINATION, MOBILITY = 0, 43, 44, 59, 60, 135
