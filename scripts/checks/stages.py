@@ -47,8 +47,7 @@ DATA_SUITES = ("atomic", "chains", "counters", "extensions", "helper_death", "ip
 PROGRAM_STEPS = (CALLER32, TAP)
 # For tests/vm/conformance.py and iptables_shell.py, and clients.py; with LONG=1 in the environment they try more.
 CONFORMANCE = Step("fetch iptables' own tests", script("scripts/fetch", "iptables", "newer"))
-CONFORMANCE_FILES = (f"{CACHE}/iptables", f"{CACHE}/iptables-newer")
-CONFORMANCE_ADDS = [f"--add={path}:{PROGRAMS}/{os.path.basename(path)}" for path in CONFORMANCE_FILES]
+CONFORMANCE_ADDS = [f"--add={CACHE}/{name}:{PROGRAMS}/{name}" for name in ("iptables", "iptables-newer")]
 ENVIRONMENT = ("env", "LONG=1") if os.environ.get("LONG") else ()
 MADE_BY = {CALLER32.name: ("sockopt32",), TAP.name: ("tls_selftest", "tap_preload.so", "examples")}
 
