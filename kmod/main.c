@@ -11,6 +11,7 @@
 #include <bpfilter/xdp.h>
 
 #include "caller/built_in.h"
+#include "caller/names.h"
 #include "caller/nft.h"
 #include "caller/proc.h"
 #include "caller/sockopt.h"
@@ -82,6 +83,9 @@ static int __init bpfilter_init(void)
 	error = bpfilter_watch_init();
 	if (error)
 		goto err_watch;
+	error = bpfilter_names_init();
+	if (error)
+		goto err_names;
 	error = bpfilter_sockopt_init();
 	if (error)
 		goto err_sockopt;
@@ -92,6 +96,7 @@ static int __init bpfilter_init(void)
 	if (error)
 		goto err_built_in;
 	bpfilter_sockopt_open();
+	bpfilter_names_show();
 	bpfilter_nft_look();
 	return 0;
 
@@ -100,6 +105,8 @@ err_built_in:
 err_proc:
 	bpfilter_sockopt_exit();
 err_sockopt:
+	bpfilter_names_exit();
+err_names:
 	wait_until_unused();
 	bpfilter_watch_exit();
 err_watch:
@@ -120,6 +127,7 @@ static void __exit bpfilter_exit(void)
 	bpfilter_queue_stop();
 	bpfilter_proc_exit();
 	bpfilter_built_in_exit();
+	bpfilter_names_exit();
 	bpfilter_helper_exit();
 	bpfilter_watch_exit();
 	bpfilter_pernet_exit();

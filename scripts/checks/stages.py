@@ -45,9 +45,9 @@ TAP = Step("build what the tap is tested with", script("tests/stap/build"))
 DATA_SUITES = ("atomic", "chains", "counters", "extensions", "helper_death", "iptables", "match", "netns", "sockopt",
                "tables")
 PROGRAM_STEPS = (CALLER32, TAP)
-# For tests/vm/conformance.py; with LONG=1 in the environment it tries one rule after the other.
-CONFORMANCE = Step("fetch iptables' own tests", script("scripts/fetch", "iptables"))
-CONFORMANCE_FILES = f"{CACHE}/iptables"
+# For tests/vm/conformance.py and iptables_shell.py, and clients.py; with LONG=1 in the environment they try more.
+CONFORMANCE = Step("fetch iptables' own tests", script("scripts/fetch", "iptables", "newer"))
+CONFORMANCE_ADDS = [f"--add={CACHE}/{name}:{PROGRAMS}/{name}" for name in ("iptables", "iptables-newer")]
 ENVIRONMENT = ("env", "LONG=1") if os.environ.get("LONG") else ()
 MADE_BY = {CALLER32.name: ("sockopt32",), TAP.name: ("tls_selftest", "tap_preload.so", "examples")}
 
@@ -84,7 +84,7 @@ def vm_suite(kernel: str, timeout: int, *filters: str, programs: tuple[Step, ...
             *(f"build/{name}-{kernel}.ko:{PROGRAMS}/{name}.ko" for name in TEST_MODULES)]
     adds += [f"build/{name}:{PROGRAMS}/{name}" for step in programs for name in MADE_BY[step.name]]
     options = [*CABLE.get(kernel, ()), *(f"--add={TREE}/{add}" for add in adds)]
-    options += [f"--add={CONFORMANCE_FILES}:{PROGRAMS}/iptables"] if conformance else []
+    options += CONFORMANCE_ADDS if conformance else []
     return Step(f"VM suite, {kernel}" + (f", form={form}" if form != "auto" else ""),
                 vm(kernel, "--timeout", str(timeout), *options, "--", *ENVIRONMENT, "/tests/vm/run", "--form", form,
                    *filters), counts.guest,

@@ -7,16 +7,13 @@ it, or they are not understood; and bpfilter must do as it does: accept, list, d
 So nothing is left to ask with --stock. LONG=1 in the environment tries one rule after the other.
 """
 
-import contextlib
 import os
-import tempfile
-from typing import Iterator
 
-from lib import module, system
+from lib import system
 from lib.check import Skip, expect, main, test
 from lib.conformance import Answers, ask, differences, wrong
-from lib.family import BOTH, TABLES, Family
-from lib.iptables import must
+from lib.family import Family
+from lib.stock import ip_tables_instead
 from lib.t_files import File, read_all
 
 FILES = "/usr/lib/bpfilter-tests/iptables"
@@ -37,24 +34,6 @@ _of_ip_tables: dict[str, Answers] = {}
 
 def name_of(file: File, family: Family) -> str:
     return file.name + ("6" if family.number == 6 and len(file.families) > 1 else "")
-
-
-@contextlib.contextmanager
-def ip_tables_instead() -> Iterator[None]:
-    """The kernel's own, for a while; what bpfilter has in modprobe.d does not count."""
-    tables = [f"{family.proc}table_{table}" for family in BOTH for table in TABLES]
-    module.unload()
-    with tempfile.TemporaryDirectory() as no_config:
-        for one in tables:
-            must("modprobe", "-C", no_config, one)
-    expect(not module.loaded("bpfilter"), "bpfilter came by itself")
-    try:
-        yield
-    finally:
-        for one in [*tables, "ip_tables", "ip6_tables"]:
-            if module.loaded(one):
-                must("rmmod", one)
-        system.load()
 
 
 def asked_ip_tables(files: list[File]) -> dict[str, Answers]:

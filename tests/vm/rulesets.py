@@ -6,23 +6,16 @@ It is loaded into a fresh namespace, saved as it is known to be, and can be dele
 """
 
 import contextlib
-import os
-import re
 
 from lib import system
 from lib.check import Failure, expect, expect_equal, main, test, wait_for
 from lib.family import TABLES, current
 from lib.iptables import RESTORE, must, run, save
 from lib.netns import Namespace
+from lib.rulesets import deletions, has_sets, names, read, rules_of
 
 FAMILY = current()
-HERE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "rulesets")
 SUFFIX = f".v{FAMILY.number}"
-
-
-def read(name: str) -> str:
-    with open(os.path.join(HERE, name), encoding="utf-8") as file:
-        return file.read()
 
 
 def first_difference(seen: list[str], expected: list[str]) -> str:
@@ -30,27 +23,6 @@ def first_difference(seen: list[str], expected: list[str]) -> str:
         if one != other:
             return f"line {number} is {one!r}, not {other!r}"
     return f"{len(seen)} lines, not {len(expected)}"
-
-
-def deletions(saved: list[str]) -> str:
-    """For iptables-restore --noflush: every rule, by what it says, and then every chain of the user's."""
-    lines: list[str] = []
-    chains: list[str] = []
-    for line in saved:
-        if line.startswith("*"):
-            chains = []
-        if match := re.match(r":(\S+) - ", line):
-            chains.append(match[1])
-        elif line == "COMMIT":
-            lines += [f"-X {chain}" for chain in chains]
-        if not line.startswith(":"):
-            lines.append(re.sub(r"^\[\d+:\d+\] -A ", "-D ", line))
-    return "\n".join(lines) + "\n"
-
-
-def rules_of(saved: list[str]) -> list[str]:
-    """And chains that are not built in."""
-    return [line for line in saved if "-A " in line or re.match(r":\S+ - ", line)]
 
 
 def accepted(text: str, *options: str) -> None:
@@ -66,9 +38,8 @@ def more(before: dict[str, int]) -> dict[str, int]:
 def loads(name: str) -> None:
     before = system.users()
     space = Namespace("rules", ipv6=True)
-    sets = os.path.join(HERE, f"{name}.ipset")
     with space:
-        if os.path.exists(sets):
+        if has_sets(name):
             must("ipset", "restore", stdin=read(f"{name}.ipset"))
         accepted(read(name + SUFFIX))
         saved, expected = save(table=""), read(f"ref/{name}{SUFFIX}.norm").splitlines()
@@ -78,7 +49,7 @@ def loads(name: str) -> None:
         accepted(deletions(saved), "--noflush")
         for table in TABLES:
             expect_equal(rules_of(save(table=table)), [], f"left in {table}")
-        if os.path.exists(sets):
+        if has_sets(name):
             must("ipset", "destroy")
     space.delete()
     with contextlib.suppress(Failure):
@@ -93,9 +64,8 @@ def of(name: str) -> None:
     test(one)
 
 
-for file_name in sorted(os.listdir(HERE)):
-    if file_name.endswith(SUFFIX):
-        of(file_name[:-len(SUFFIX)])
+for ruleset in names():
+    of(ruleset)
 
 
 if __name__ == "__main__":

@@ -77,6 +77,11 @@ def no_news_of_addresses() -> None:
 
 
 @test
+def no_news_of_modules() -> None:
+    does_not_load("register_module_notifier")
+
+
+@test
 def no_targets() -> None:
     does_not_load("xt_register_targets")
 

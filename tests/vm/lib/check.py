@@ -15,6 +15,8 @@ from . import deaths
 from .family import current
 
 SLOW = 4  # seconds, behind which it is said how long a test took
+# What takes longer than it is worth every time is tried as well.
+LONG = bool(os.environ.get("LONG"))
 
 _Value = TypeVar("_Value")
 _tests: list[Callable[[], None]] = []

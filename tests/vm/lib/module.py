@@ -28,7 +28,8 @@ def no_pair() -> None:
 
 
 def loaded(module: str) -> bool:
-    return os.path.isdir(f"/sys/module/{module}")
+    """Itself: bpfilter shows the names of ip_tables, without users."""
+    return os.path.exists(f"/sys/module/{module}/refcnt")
 
 
 def objects(kind: str) -> list[dict[str, Any]]:
