@@ -59,8 +59,10 @@ static void look_at_mark(struct stap *tap)
 	if (likely(!tap->has_mark && !tp->urg_data))
 		return;
 	if (tap->has_mark && tp->urg_data && tp->urg_seq != tap->mark &&
-	    after(tp->copied_seq, tap->mark))
+	    after(tp->copied_seq, tap->mark)) {
 		stap_fail(tap, ECONNABORTED);
+		WRITE_ONCE(tap->limit, tp->copied_seq); /* what is there was not judged */
+	}
 	tap->has_mark = tp->urg_data;
 	tap->mark = tp->urg_seq;
 }
@@ -78,7 +80,7 @@ static u32 up_to_mark(struct stap *tap, u32 skip)
 
 	lock_sock(tap->sk);
 	look_at_mark(tap);
-	there = tap->error ? 0 : stap_gate_readable(tap);
+	there = stap_gate_readable(tap);
 	there -= min(there, skip);
 	ahead = tp->urg_seq - tp->copied_seq - skip;
 	if (tp->urg_data && ahead <= 0)
