@@ -62,10 +62,17 @@ bool is_known(std::vector<Field> &known, const ir::Require &require)
     return false;
 }
 
-void add_once(std::vector<ir::Range> &ranges, const ir::Range &range)
+// There may be thousands in a rule, which are not worth looking at all of them for each.
+constexpr std::size_t looked_at = 64;
+
+// Whether it is another one than before.
+bool add_once(std::vector<ir::Range> &ranges, const ir::Range &range)
 {
-    if (std::ranges::find(ranges, range) == ranges.end())
-        ranges.push_back(range);
+    const auto first = ranges | std::views::take(looked_at);
+    if (std::ranges::find(first, range) != first.end())
+        return false;
+    ranges.push_back(range);
+    return true;
 }
 
 // Where no header is cut off the order does not matter, but for what the kernel is asked.
@@ -105,9 +112,15 @@ Split split_exact(const ir::Conditions &conditions)
         split.ranges.push_back(*range);
     }
     std::vector<Field> known;
+    std::vector<ir::Range> asked = split.ranges;
     for (; condition != conditions.end(); ++condition) {
         const auto *require = std::get_if<ir::Require>(&*condition);
-        if (require == nullptr || !is_known(known, *require))
+        const auto *range = std::get_if<ir::Range>(&*condition);
+        if (std::holds_alternative<ir::Kernel>(*condition))
+            asked.clear(); // of marks it may have another answer now
+        if (require != nullptr && is_known(known, *require))
+            continue;
+        if (range == nullptr || !is_near(range->field) || add_once(asked, *range))
             split.behind.push_back(*condition);
     }
     return split;

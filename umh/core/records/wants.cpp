@@ -6,7 +6,6 @@
 #include <cstddef>
 #include <netinet/in.h>
 #include <optional>
-#include <span>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -57,27 +56,25 @@ private:
     std::vector<std::size_t> todo_;
 };
 
-std::optional<std::uint32_t> protocol_of(std::span<const ir::Condition> conditions)
-{
-    for (const ir::Condition &condition : conditions) {
-        if (const auto protocol = asked_protocol(condition))
-            return protocol;
+// What a rule has asked so far: a rule may have thousands of conditions.
+struct Asked {
+    std::optional<std::uint32_t> protocol;
+    bool tcp = false;
+
+    void add(const ir::Condition &condition)
+    {
+        if (!protocol)
+            protocol = asked_protocol(condition);
+        if (const auto *require = std::get_if<ir::Require>(&condition))
+            tcp = tcp || require->state == ir::Field::tcp;
     }
-    return {};
-}
+};
 
-bool requires_tcp(std::span<const ir::Condition> conditions)
+// What is odd for a state that is asked behind this. Of a transport header that a rule asks for
+// together with its protocol, it matters for packets of that protocol alone.
+std::uint32_t odd_of(ir::Field state, const Asked &before)
 {
-    return std::ranges::any_of(conditions, [](const ir::Condition &condition) {
-        return condition == ir::Condition(ir::Require{ir::Field::tcp});
-    });
-}
-
-// What is odd for a state that is asked behind these conditions. Of a transport header that a rule
-// asks for together with its protocol, it matters for packets of that protocol alone.
-std::uint32_t odd_of(ir::Field state, std::span<const ir::Condition> before)
-{
-    const auto protocol = protocol_of(before);
+    const auto protocol = before.protocol;
     if (state == ir::Field::sctp)
         return BPFILTER_ODD_SCTP;
     switch (usual_state(state, protocol)) {
@@ -90,7 +87,7 @@ std::uint32_t odd_of(ir::Field state, std::span<const ir::Condition> before)
     case ir::Field::mobility:
         return protocol == IPPROTO_MH ? BPFILTER_ODD_MOBILITY_HERE : BPFILTER_ODD_MOBILITY;
     case ir::Field::tcp_options:
-        return requires_tcp(before) ? BPFILTER_ODD_TCP_OPTIONS_HERE : BPFILTER_ODD_TCP_OPTIONS;
+        return before.tcp ? BPFILTER_ODD_TCP_OPTIONS_HERE : BPFILTER_ODD_TCP_OPTIONS;
     case ir::Field::eui64:
         return BPFILTER_ODD_EUI64;
     case ir::Field::hop:
@@ -117,11 +114,13 @@ std::uint32_t odd_of(const ir::Conditions &conditions)
 {
     if (std::ranges::none_of(conditions, is_require))
         return 0;
-    const std::vector<ir::Condition> list = conditions.unpacked();
+    Asked before;
     std::uint32_t odd = 0;
-    for (std::size_t i = 0; i < list.size(); ++i)
-        if (const auto *require = std::get_if<ir::Require>(&list[i]))
-            odd |= odd_of(require->state, std::span(list).first(i));
+    for (const ir::Condition &condition : conditions) {
+        if (const auto *require = std::get_if<ir::Require>(&condition))
+            odd |= odd_of(require->state, before);
+        before.add(condition);
+    }
     return odd;
 }
 
