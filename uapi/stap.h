@@ -49,7 +49,8 @@
  *   > 0  the length of the message in bytes. It is called no more until that has come.
  *   0    more is needed to tell. It is called again with more, when more has come.
  *   < 0  no message begins so: the connection ends with that errno, or with EPROTO if it is none
- *        that applications know (below -EHWPOISON).
+ *        that applications know (below -EHWPOISON), or one for which they call again (EINTR,
+ *        EAGAIN).
  *
  * A parser that searches would do so from the first byte on each time. If it writes into skb->cb[0]
  * with how many of the message's first bytes it is done, and returns 0, its next packet begins

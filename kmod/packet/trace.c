@@ -213,7 +213,7 @@ static u64 packets_of(const struct bpf_array *counters, u32 rule)
 	return READ_ONCE(*this_cpu_ptr(packets));
 }
 
-/* The helper makes no programs of that kind for as many (see plan::form_of()). */
+/* The helper makes no programs of that kind for as many, if not told to (plan::form_of()). */
 #define COUNTED_MAX 8192
 
 static u32 count_rules(struct bpfilter_trace *trace)

@@ -42,10 +42,11 @@ bool stap_gate_is_ready(const struct stap *tap, u32 skip, u32 least)
 }
 
 /* It is like any other byte from now on. */
-static void forget_mark(struct sock *sk)
+static void forget_mark(struct stap *tap)
 {
-	WRITE_ONCE(tcp_sk(sk)->urg_data, 0);
-	tcp_fast_path_check(sk);
+	WRITE_ONCE(tcp_sk(tap->sk)->urg_data, 0);
+	tcp_fast_path_check(tap->sk);
+	tap->has_mark = false;
 }
 
 /*
@@ -84,7 +85,7 @@ static u32 up_to_mark(struct stap *tap, u32 skip)
 	there -= min(there, skip);
 	ahead = tp->urg_seq - tp->copied_seq - skip;
 	if (tp->urg_data && ahead <= 0)
-		forget_mark(tap->sk);
+		forget_mark(tap);
 	else if (tp->urg_data)
 		there = min_t(u32, there, ahead);
 	release_sock(tap->sk);
@@ -124,7 +125,7 @@ static bool eat(struct stap *tap)
 	tap->cursor = NULL;
 	/* It would stop at an urgent byte. */
 	if (tp->urg_data && tp->urg_seq - tp->copied_seq < tap->drop)
-		forget_mark(sk);
+		forget_mark(tap);
 	tcp_read_sock(sk, &descriptor, take);
 	if (descriptor.count) {
 		stap_fail(tap, ECONNABORTED);

@@ -68,9 +68,14 @@ static __always_inline int run(const struct bpf_prog *program, struct stap_view 
 	return bpf_prog_run(program, view->skb);
 }
 
-/* Beyond those that applications know are the kernel's own, one of which is a BUG() in VFS. */
+/*
+ * Beyond those that applications know are the kernel's own, one of which is a BUG() in VFS. And
+ * who would call again for an error finds an end that looks like that of a whole stream.
+ */
 static int checked_length(int answer)
 {
+	if (answer == -EINTR || answer == -EAGAIN)
+		return -EPROTO;
 	if (answer < 0)
 		return answer >= -EHWPOISON ? answer : -EPROTO;
 	return answer > stap_max_message ? -EMSGSIZE : answer;

@@ -134,6 +134,7 @@ static int disconnect(struct sock *sk, int flags)
 	if (tap && stap_is_ours(sk)) {
 		stap_send_forget(tap);
 		tap->started = false;
+		tap->has_mark = false;
 		WRITE_ONCE(tap->unfinished, false);
 		stap_program_forget(&tap->recv);
 		stap_program_forget(&tap->send);

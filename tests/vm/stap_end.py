@@ -90,6 +90,7 @@ def complete_at_the_end() -> None:
 def parser_errors() -> None:
     """What means something to the kernel alone, as -EIOCBQUEUED (529) and -ERESTARTSYS (512), it must not get."""
     for answer, name in ((-errno.EPROTO, "EPROTO"), (-errno.ENOSPC, "ENOSPC"), (-5000, "EPROTO"), (-529, "EPROTO"),
+                         (-errno.EINTR, "EPROTO"), (-errno.EAGAIN, "EPROTO"),
                          (-512, "EPROTO"), (-errno.ENOTRECOVERABLE, "ENOTRECOVERABLE"), (-134, "EPROTO"),
                          ((16 << 20) + 1, "EMSGSIZE")):
         with connection() as (one, other):

@@ -176,6 +176,25 @@ def an_urgent_mark_behind_one_that_is_next() -> None:
             opened.close()
 
 
+@test
+def one_urgent_mark_after_the_other() -> None:
+    """Each is read, peeked at, or dropped, before the next one is there: nothing is taken away."""
+    for what in ("read", "peeked at", "dropped"):
+        peer, opened = wire.connect()
+        drops(opened, "e")
+        for _ in range(3):
+            peer.send(EVIL if what == "dropped" else A, urgent=0)
+            peer.arrived()
+            if what == "peeked at":
+                expect_equal(opened.recv(100, socket.MSG_PEEK), A, what)
+            if what != "dropped":
+                expect_equal(receive(opened, len(A)), A, what)
+        peer.send(Z)
+        peer.arrived()
+        expect_equal(receive(opened, len(Z)), Z, f"behind what was {what}")
+        opened.close()
+
+
 def held_memory(size: int, buffer: int) -> None:
     """Always a byte is kept that may be read, and part of a message is behind it, until the window is closed."""
     peer, opened = wire.connect(buffer, size)
