@@ -132,18 +132,23 @@ bool may_hotdrop(const ir::Condition &condition)
 }
 
 // The rule without the conditions that are known to be true; nothing if one is false. But one
-// that is asked before it may have dropped the packet on the spot: then the rule stays.
+// that is asked before it may have dropped the packet on the spot: then the rule stays, as far as
+// that.
 std::optional<ir::Rule> specialise_rule(const ir::Rule &rule, std::string_view device)
 {
     ir::Rule result{.id = rule.id, .conditions = {}, .verdict = rule.verdict, .text = rule.text};
+    bool hotdrops = false;
     for (const ir::Condition &condition : rule.conditions) {
         const std::optional<bool> answer = std::visit(Known(device), condition);
-        if (!answer)
+        if (!answer) {
             result.conditions.push_back(condition);
-        else if (!*answer && std::ranges::none_of(result.conditions, may_hotdrop))
+            hotdrops = hotdrops || may_hotdrop(condition);
+        } else if (!*answer && !hotdrops) {
             return std::nullopt;
-        else if (!*answer)
+        } else if (!*answer) {
             result.conditions.emplace_back(ir::Never{});
+            break;
+        }
     }
     return result;
 }
@@ -157,8 +162,10 @@ std::span<const ir::Rule> leading_rules(const ir::Table &table, ir::Hook hook)
         return {};
     const auto all = std::span(table.rules).subspan(entry->entry);
     std::size_t count = 0;
+    std::size_t words = 0;
     for (const ir::Rule &rule : all) {
-        if (!decidable(rule))
+        words += rule.conditions.words();
+        if (!decidable(rule) || count == lead_rules_max || words > lead_words_max)
             break;
         ++count;
         if (rule.conditions.empty() && is_final(rule))

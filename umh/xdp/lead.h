@@ -13,6 +13,7 @@
 
 #include "umh/core/ir/table.h"
 
+#include <cstddef>
 #include <span>
 #include <string>
 #include <string_view>
@@ -20,9 +21,12 @@
 
 namespace bpfilter::xdp {
 
+// What is longer no program could be: the kernel takes a million instructions.
+inline constexpr std::size_t lead_rules_max = std::size_t{1} << 16;
+inline constexpr std::size_t lead_words_max = std::size_t{1} << 20; // of conditions
+
 // The lead, in order. Empty for IPv6, for a table without that hook, or without such rules. An
-// unconditional verdict ends it and is included. Where they are in the table: there may be a
-// million.
+// unconditional verdict ends it and is included. Where they are in the table: there may be many.
 std::span<const ir::Rule> leading_rules(const ir::Table &table, ir::Hook hook);
 
 // Is there a device of which lead_devices() would tell?

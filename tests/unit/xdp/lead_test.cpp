@@ -120,6 +120,20 @@ TEST(Lead, IsSpecialisedForADevice)
         EXPECT_EQ(rule.conditions.unpacked().size(), 1);
 }
 
+TEST(Lead, IsNoLongerThanAProgramCouldBe)
+{
+    ir::Table table;
+    table.rules.resize(xdp::lead_rules_max + 2);
+    for (ir::Rule &rule : table.rules)
+        rule = {
+            .conditions = {ir::Range{ir::Field::source, 1, 0}}, .verdict = ir::Drop{}, .text = {}};
+    table.hooks[1] = ir::HookEntry{.entry = 0, .underflow = xdp::lead_rules_max + 1};
+    EXPECT_EQ(xdp::leading_rules(table, ir::Hook::local_in).size(), xdp::lead_rules_max);
+    while (table.rules[1].conditions.words() <= xdp::lead_words_max)
+        table.rules[1].conditions.push_back(ir::Range{ir::Field::source_port, 1, 2});
+    EXPECT_EQ(xdp::leading_rules(table, ir::Hook::local_in).size(), 1);
+}
+
 TEST(Lead, IsNothingWithoutADrop)
 {
     TableBuilder builder;
@@ -135,7 +149,7 @@ TEST(Lead, KeepsARuleThatMayDropBeforeItsDeviceIsAsked)
 {
     TableBuilder builder;
     builder.chain("INPUT", ir::Hook::local_in, ir::Accept{})
-        .rule({test::Udp{}, in("eth1")}, ir::Accept{})
+        .rule({test::Udp{}, in("eth1"), protocol(7), in("eth2")}, ir::Accept{})
         .rule({in("eth0")}, ir::Drop{});
     const ir::Table table = builder.build();
     const auto lead = xdp::leading_rules(table, ir::Hook::local_in);

@@ -69,6 +69,8 @@ public:
     [[nodiscard]] Iterator begin() const { return Iterator(words_); }
     [[nodiscard]] std::default_sentinel_t end() const { return std::default_sentinel; }
     [[nodiscard]] bool empty() const { return words_.empty(); }
+    // How much there is to look at: words, of which a condition has some.
+    [[nodiscard]] std::size_t words() const { return words_.size(); }
     // For who needs more than one at a time.
     [[nodiscard]] std::vector<Condition> unpacked() const;
 
