@@ -10,10 +10,13 @@ namespace {
 // A large chain is seen without going through the table.
 bool is_short(const ir::Table &table, ir::Hook hook, const ir::HookEntry &entry)
 {
-    if (table.rules.size() <= code_rules)
-        return true;
-    return entry.underflow - entry.entry < code_rules &&
-           ir::find_flow(table, hook).rules.size() <= code_rules;
+    if (entry.underflow - entry.entry >= code_rules && table.rules.size() > code_rules)
+        return false;
+    const std::vector<ir::RuleId> rules = ir::find_flow(table, hook).rules;
+    std::size_t words = 0;
+    for (const ir::RuleId id : rules)
+        words += table.rules[id].conditions.words();
+    return rules.size() <= code_rules && words <= code_words;
 }
 
 } // namespace

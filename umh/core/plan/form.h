@@ -22,6 +22,9 @@ enum class Form : std::uint8_t {
 // nine times (scripts/bench hooks).
 inline constexpr std::size_t code_rules = 64;
 
+// As much they may ask for together: of what is longer a jump may be too long for a program.
+inline constexpr std::size_t code_words = 8192;
+
 // Of all of such a table: the kernel looks at each counter for a packet that is traced.
 inline constexpr std::size_t code_table_rules = 2048;
 

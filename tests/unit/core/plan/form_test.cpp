@@ -55,6 +55,19 @@ TEST(FormOf, RulesThatNoPacketComesToDoNotCount)
     EXPECT_EQ(form_of(builder.build()), Form::code);
 }
 
+TEST(FormOf, WhatAsksForVeryMuchIsData)
+{
+    ir::Conditions conditions;
+    while (conditions.words() <= code_words)
+        conditions.push_back(ir::Range{ir::Field::source_port, 1, 2});
+    TableBuilder builder;
+    builder.chain("FORWARD", hook, ir::Accept{}).count({});
+    ir::Table table = builder.build();
+    EXPECT_EQ(form_of(table), Form::code);
+    table.rules[table.hooks[static_cast<std::size_t>(hook)]->entry].conditions = conditions;
+    EXPECT_EQ(form_of(table), Form::data);
+}
+
 TEST(FormOf, ButNoMoreOfThemThanAreLookedAtForATracedPacket)
 {
     TableBuilder builder;
