@@ -13,6 +13,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <malloc.h>
 
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
@@ -52,6 +53,14 @@ void allow_descriptors()
     setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+// A block that is free goes back. By itself malloc would learn from large ones to keep as much, for
+// each thread.
+void keep_no_memory()
+{
+    mallopt(M_MMAP_THRESHOLD, 1 << 20);
+    mallopt(M_TRIM_THRESHOLD, 1 << 20);
+}
+
 } // namespace
 
 int main()
@@ -65,6 +74,7 @@ int main()
     prctl(PR_SET_NAME, "bpfilter_umh");
     ignore_signals();
     allow_descriptors();
+    keep_no_memory();
     log_to_kernel();
 
     pipe::PipeKernel kernel(STDIN_FILENO);
