@@ -73,7 +73,8 @@ private:
 
         std::size_t i = first;
         bool falls = false; // the rule before goes on into this one
-        for (; i < flow_.rules.size() && (i == first || fits(insns, branches)); ++i) {
+        for (; i < flow_.rules.size() && (i == first || fits(insns, branches, flow_.rules[i]));
+             ++i) {
             const ir::RuleId id = flow_.rules[i];
             if (falls && id != flow_.rules[i - 1] + 1)
                 falls = leave(flow_.rules[i - 1] + 1);
@@ -101,10 +102,13 @@ private:
 
     static std::string name(ir::RuleId first) { return "bf_rules_" + std::to_string(first); }
 
-    [[nodiscard]] bool fits(std::size_t insns, std::size_t branches) const
+    // The next rule, behind what there is since then.
+    [[nodiscard]] bool fits(std::size_t insns, std::size_t branches, ir::RuleId next) const
     {
-        return as_.size() - insns < subprogram_insns_max &&
-               as_.branches() - branches < subprogram_branches_max;
+        const std::size_t before = as_.branches() - branches;
+        return as_.size() - insns < subprogram_insns_max && before < subprogram_branches_max &&
+               before + word_branches_max * table_.rules[next].conditions.words() <
+                   subprogram_branches_most;
     }
 
     [[nodiscard]] bool is_entry(ir::RuleId id) const

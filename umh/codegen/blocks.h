@@ -38,5 +38,8 @@ void emit_blocks(Assembler &as, const ir::Table &table, ir::Hook hook, const ir:
 // in mind.
 inline constexpr std::size_t subprogram_insns_max = 28'000;
 inline constexpr std::size_t subprogram_branches_max = 6'000;
+// With one more rule, which has no more than three for each word of its conditions.
+inline constexpr std::size_t subprogram_branches_most = 8'000;
+inline constexpr std::size_t word_branches_max = 3;
 
 } // namespace bpfilter::codegen

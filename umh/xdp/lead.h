@@ -21,7 +21,8 @@
 
 namespace bpfilter::xdp {
 
-// What is longer no program could be: the kernel takes a million instructions.
+// What stands behind is netfilter's. Of as many rules that a device has to ask about, no program
+// could be: the kernel takes a million instructions.
 inline constexpr std::size_t lead_rules_max = std::size_t{1} << 16;
 inline constexpr std::size_t lead_words_max = std::size_t{1} << 20; // of conditions
 

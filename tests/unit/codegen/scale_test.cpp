@@ -7,6 +7,7 @@
 #include "tests/unit/support/seed.h"
 #include "tests/unit/support/table.h"
 #include "umh/codegen/codegen.h"
+#include "umh/core/plan/form.h"
 #include "umh/load/map.h"
 #include "umh/load/program.h"
 
@@ -164,6 +165,27 @@ TEST(Scale, ManyChainsLoadAndJudge)
                   judge_and_count(table, ir::Hook::local_in, packet, {}, expected));
     }
     EXPECT_TRUE(hook.counters() == expected);
+}
+
+// What plan gives to code: the verifier keeps all branches of a function in mind, and a rule may
+// have thousands.
+TEST(Scale, LongRulesAreInFunctionsOfTheirOwn)
+{
+    if (const std::string why = why_no_bpf(); !why.empty())
+        GTEST_SKIP() << why;
+    TableBuilder builder;
+    builder.family(ir::Family::ipv6);
+    ChainBuilder &input = builder.chain("INPUT", ir::Hook::local_in, ir::Accept{});
+    for (int rule = 0; rule < 2; ++rule) {
+        Matches matches{protocol(IPPROTO_MH)};
+        for (int i = 0; i < 1600; ++i)
+            matches.emplace_back(test::Mobility{});
+        input.rule(matches, ir::Drop{});
+    }
+    const BuiltTable table = builder.build();
+    ASSERT_EQ(plan::form_of(table), plan::Form::code);
+    const Trial trial = try_load(table);
+    ASSERT_TRUE(trial.program) << trial.program.error().message;
 }
 
 TEST(Scale, TooManyRulesAreRefused)
