@@ -21,7 +21,6 @@ import tamper
 import traffic
 from conditions import SPARE_NAMES
 from early import Early
-from lib import iptables
 from lib.family import BOTH, Family
 from session import Session
 
@@ -55,9 +54,7 @@ def changes(session: Session, number: int, rng: random.Random) -> None:
     half = session.packets // 2
     session.send(traffic.draw(rng, drawn.interest, half))
     for _ in range(rng.randrange(1, 4)):
-        change = rules.change(rng, drawn)
-        with session.router:
-            session.done(f"iptables {change}", iptables.try_iptables(change, drawn.family))
+        session.changed(rules.change(rng, drawn), drawn)
     session.send(traffic.draw(rng, drawn.interest, session.packets - half, half + 1))
     session.save(drawn.family)
 

@@ -5,7 +5,7 @@ The fate of a packet: where it came out ("local", or the device it left through)
 nowhere; for packets sent by the router itself also the errno of sendto, if any.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 
 import listener
 import traffic
@@ -28,6 +28,7 @@ class Session:
         self.loaded = False  # or else the tables are still those of another ruleset
         self.devices: list[str] = []  # that want a program
         self._machines: dict[tuple[str, bool], Machine] = {}
+        self._rules: defaultdict[Machine, dict[int, str]] = defaultdict(dict)  # by family
         self.listener: listener.Listener | None = None
         self._family = V4
         self._independent = False
@@ -53,10 +54,6 @@ class Session:
     def begin(self, number: int, scene: str, drawn: Ruleset, devices: list[str] | None = None) -> None:
         """Load a ruleset. `devices`: want a program then."""
         self._family = drawn.family
-        self._stateful = any(words in drawn.text for words in STATEFUL)
-        # Whatever comes first, the verdicts and the sums are the same.
-        self._independent = (drawn.family is V4 and not self.router.tracking and "QUEUE" not in drawn.text
-                             and not self._stateful)
         self.say(f"ruleset {number}")
         self.say(f"{scene}: IPv{drawn.family.number}, {'with' if self.router.tracking else 'without'} "
                  "connection tracking")
@@ -68,6 +65,23 @@ class Session:
         self.done("restore", done)
         self.loaded = done.status == 0
         self.devices = devices or [] if self.loaded else []
+        self._know(drawn.text, self.loaded)
+
+    def changed(self, change: str, drawn: Ruleset) -> None:
+        """A command of a person, between packets."""
+        with self.router:
+            self.done(f"iptables {change}", iptables.try_iptables(change, drawn.family))
+        self._know(change, False)
+
+    def _know(self, text: str, all_of_it: bool) -> None:
+        """These rules may be in force now, beside those of before unless they are all."""
+        space = self._rules[self.router]
+        space[self._family.number] = text if all_of_it else space.get(self._family.number, "") + text
+        text = space[self._family.number]
+        self._stateful = any(words in text for words in STATEFUL)
+        # Whatever comes first and wherever it is processed, the verdicts and the sums are the same.
+        self._independent = (self._family is V4 and not self.router.tracking and not self._stateful
+                             and "QUEUE" not in text and "-m cpu" not in text)
 
     def save(self, family: Family) -> None:
         """All tables; of the other family only that nothing happened to it can be seen."""
