@@ -24,19 +24,6 @@ namespace {
 
 using namespace test;
 
-std::uint32_t verdict_of(ir::Decision decision)
-{
-    switch (decision) {
-    case ir::Decision::accept:
-        return BPFILTER_ACCEPT;
-    case ir::Decision::queue:
-        return BPFILTER_QUEUE;
-    case ir::Decision::drop:
-        break;
-    }
-    return BPFILTER_DROP;
-}
-
 class Walker : public testing::TestWithParam<ir::Family> {
 protected:
     void SetUp() override
