@@ -19,6 +19,8 @@
 #include "xdp/look.h"
 #include "xdp/watch.h"
 
+#define PATIENCE (HZ / 2)
+
 /* What is collected under RTNL, and copied to the helper without. */
 struct view {
 	struct bpfilter_look_device device[BPFILTER_LINKS_MAX];
@@ -138,13 +140,30 @@ static bool may_drop_early(const struct view *view, u32 count)
 	return false;
 }
 
+/*
+ * Anybody can keep RTNL busy, with devices of his own that move: who waited in its line would be
+ * taken for hung, and his namespace's requests wait behind.
+ */
+static int lock_patiently(void)
+{
+	const unsigned long until = jiffies + PATIENCE;
+
+	while (!rtnl_trylock()) {
+		if (time_after(jiffies, until) || fatal_signal_pending(current))
+			return -EBUSY;
+		schedule_timeout_killable(1);
+	}
+	return 0;
+}
+
 static int look_around(struct net *net, struct bpfilter_look *look, struct view *view)
 {
-	int error = 0;
+	int error = lock_patiently();
 	u32 i;
 
+	if (error)
+		return error;
 	view->address_count = 0;
-	rtnl_lock();
 	/* What happens behind this makes the look old. */
 	look->hidden = bpfilter_watch_hidden(net, &look->generation);
 	for (i = 0; i < look->device_count; i++)

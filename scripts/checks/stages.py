@@ -66,7 +66,7 @@ def test_modules(kernel: str) -> Step:
     return Step(f"build the tests' modules, {kernel}", script("tests/kmod/build", kernel))
 
 
-TEST_MODULES = ("no_memory", "fail_call", "fill_files", "xt_hostile")
+TEST_MODULES = ("no_memory", "fail_call", "fill_files", "hold_rtnl", "xt_hostile")
 
 
 # What runs in guests.

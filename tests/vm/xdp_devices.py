@@ -6,7 +6,7 @@ import json
 import socket
 import subprocess
 
-from lib import helper
+from lib import calls, helper, system
 from lib.check import expect, expect_equal, main, test, wait_for
 from lib.early import (AS_BEFORE, Tap, back, drops, input_counters, pair, program_of, rules, set_mode, try_ip, wait_xdp,
                        xdp_of)
@@ -65,6 +65,23 @@ def another_name_of_a_device_is_none() -> None:
         expect_equal(input_counters(space), [Counter(0, 0)] * 2, "counters")
     finally:
         space.ip(["link property del dev s0 altname s0-too"])
+
+
+@test
+def devices_that_others_keep_busy() -> None:
+    """Anybody can hold RTNL for long, with devices of his own: neither the helper nor a command waits for it."""
+    space = pair().server
+    rules(space)
+    with calls.rtnl_held():
+        before = len(system.kernel_log())
+        rules(space, f"-A INPUT -i s0 -s {CLIENT} -j DROP")
+        wait_for(lambda: any("all is left to netfilter" in line for line in system.kernel_log()[before:]),
+                 "the helper to give it up")
+        drops(2, False, "meanwhile")
+        rules(space, f"-A INPUT -i s0 -s {CLIENT} -j DROP", "-A INPUT -j ACCEPT")
+        drops(2, False, "by a table that came meanwhile")
+    wait_xdp(space, "s0", "native")
+    drops(2, True, "afterwards")
 
 
 @test

@@ -312,7 +312,7 @@ std::vector<std::string> Attachments::bring_in_line(const Round &asked)
     }
     const Result<pipe::Look> look = asked.kernel.look(asked.request, names);
     if (!look) {
-        // Its routes change too fast to be looked at.
+        // Its routes change too fast to be looked at, or others keep devices busy.
         finished_ = look.error().code != EBUSY;
         sentences.push_back("xdp: all is left to netfilter: " + look.error().message);
         return sentences;

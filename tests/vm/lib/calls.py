@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 """Calls of functions of the kernel that fail, or take their time: tests/kmod/fail_call; and what else
-is seldom so: tests/kmod/fill_files."""
+is seldom so: tests/kmod/fill_files, hold_rtnl."""
 
 import contextlib
 import os
@@ -64,3 +64,8 @@ def held(symbol: str, nth: int = 1, *, caller: str = "bpfilter") -> Iterator[Cal
 def descriptors_in_use() -> contextlib.AbstractContextManager[None]:
     """0 to 2, of all kworkers."""
     return _inserted("fill_files")
+
+
+def rtnl_held() -> contextlib.AbstractContextManager[None]:
+    """Nobody changes or looks at devices."""
+    return _inserted("hold_rtnl")
