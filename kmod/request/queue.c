@@ -186,7 +186,8 @@ static bool is_queued_already(const struct bpfilter_request *notice)
 		return false;
 	waiting = bpfilter_turn_devices(notice);
 	if (waiting)
-		waiting->header.flags = notice->header.flags;
+		waiting->header.flags = notice->header.flags |
+					(waiting->header.flags & BPFILTER_REQUEST_USER);
 	return waiting;
 }
 
