@@ -58,7 +58,8 @@ struct bpfilter_look_link {
 /*
  * IOC_LOOK: how things are in the namespace of the request with this id, all at one moment.
  * E2BIG: more addresses than there is room for. EBUSY: routes change faster than they can be
- * looked at, or others kept all devices busy for half a second. No addresses are given where `hidden` is not 0.
+ * looked at, or others kept all devices busy for half a second. No addresses are given where
+ * `hidden` is not 0.
  */
 struct bpfilter_look {
 	__u64 id; /* in: of the request */
