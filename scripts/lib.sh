@@ -38,6 +38,24 @@ unlock() {
 	flock -u "${lock_of[$1]}"
 }
 
+# unpack_debs ROOT DEB...: packages, without what no guest reads.
+unpack_debs() {
+	local root=$1 deb
+	shift
+	# Merged /usr first, so that packages of both layouts unpack into it.
+	mkdir -p "$root"/usr/{bin,sbin,lib,lib64}
+	ln -s usr/bin usr/sbin usr/lib usr/lib64 "$root"
+	for deb; do
+		dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$root" --keep-directory-symlink \
+			--exclude='./usr/share/doc/*' --exclude='./usr/share/man/*' \
+			--exclude='./usr/share/locale/*' --exclude='./usr/share/info/*' \
+			--exclude='./usr/share/icons/*' --exclude='./usr/share/lintian/*' \
+			--exclude='./usr/lib/*/perl-base/unicore/*' --exclude='*/gconv/*' \
+			--exclude='*/__pycache__/*' --exclude='*/libLLVM*' --exclude='*/llvmjit*' \
+			--no-same-owner
+	done
+}
+
 # image DIR FILE: DIR as a read-only ext4 image. ext4, because mke2fs is on
 # every Debian and -d needs no root.
 image() {
