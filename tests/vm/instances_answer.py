@@ -173,6 +173,21 @@ def tee() -> None:
 
 @test
 @clean
+def copies_come_back() -> None:
+    """Those for the router itself come through loopback and meet the rules again, with a hop less each. Where no rule
+    asked for hops they would do so for ever, with ip_tables as well."""
+    hops = "-m ttl --ttl-gt" if FAMILY.number == 4 else "-m hl --hl-gt"
+    rules(*(f"-A {hook} -p udp {rest}" for hook in ("PREROUTING", "INPUT")
+            for rest in (f"{hops} {TTL - 5} -j TEE --gateway 10.9.0.1", "")), table="mangle")
+    wire.send("in0", [datagram(LOCAL)])
+    wait_for(lambda: counts("INPUT", "mangle")[1] >= 63, "the last copies")
+    router.settle()
+    # Each packet becomes two more with a hop less, five times.
+    expect_equal([counts(hook, "mangle") for hook in ("PREROUTING", "INPUT")], [[31, 63]] * 2, "copied, all")
+
+
+@test
+@clean
 def three_deep() -> None:
     """TEE in INPUT, whose copy is rejected in OUTPUT, whose answer meets OUTPUT again; and all of them return."""
     rules("-A INPUT -j in1", "-A INPUT", "-A in1 -j in2", "-A in1",
