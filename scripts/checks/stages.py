@@ -45,10 +45,14 @@ TAP = Step("build what the tap is tested with", script("tests/stap/build"))
 DATA_SUITES = ("atomic", "chains", "counters", "extensions", "helper_death", "iptables", "match", "netns", "sockopt",
                "tables")
 PROGRAM_STEPS = (CALLER32, TAP)
-# For tests/vm/conformance.py and iptables_shell.py, and clients.py; with LONG=1 in the environment they try more.
-CONFORMANCE = Step("fetch iptables' own tests", script("scripts/fetch", "iptables", "newer"))
+# What takes longer than it is worth every time is tried as well.
+LONG = bool(os.environ.get("LONG"))
+ENVIRONMENT = ("env", "LONG=1") if LONG else ()
+# For tests/vm/conformance.py and iptables_shell.py, and clients.py.
+CONFORMANCE = Step("fetch iptables' own tests",
+                   script("scripts/fetch", "iptables", "newer", *(["programs"] if LONG else [])))
 CONFORMANCE_ADDS = [f"--add={CACHE}/{name}:{PROGRAMS}/{name}" for name in ("iptables", "iptables-newer")]
-ENVIRONMENT = ("env", "LONG=1") if os.environ.get("LONG") else ()
+REAL_ADDS = [f"--add={CACHE}/programs/root:/"] if LONG else []  # for tests/vm/programs_*.py
 MADE_BY = {CALLER32.name: ("sockopt32",), TAP.name: ("tls_selftest", "tap_preload.so", "examples")}
 
 
@@ -84,7 +88,7 @@ def vm_suite(kernel: str, timeout: int, *filters: str, programs: tuple[Step, ...
             *(f"build/{name}-{kernel}.ko:{PROGRAMS}/{name}.ko" for name in TEST_MODULES)]
     adds += [f"build/{name}:{PROGRAMS}/{name}" for step in programs for name in MADE_BY[step.name]]
     options = [*CABLE.get(kernel, ()), *(f"--add={TREE}/{add}" for add in adds)]
-    options += CONFORMANCE_ADDS if conformance else []
+    options += [*CONFORMANCE_ADDS, *REAL_ADDS] if conformance else []
     return Step(f"VM suite, {kernel}" + (f", form={form}" if form != "auto" else ""),
                 vm(kernel, "--timeout", str(timeout), *options, "--", *ENVIRONMENT, "/tests/vm/run", "--form", form,
                    *filters), counts.guest,
@@ -102,8 +106,8 @@ def stock_suite(kernel: str) -> Step:
     return Step(name, once(name, keys, vm(kernel, "--no-modules", "--timeout", "2400", f"--add={TREE}/tests:/tests",
                                           "--add", f"{TREE}/build/sockopt32:{PROGRAMS}/sockopt32",
                                           "--add", f"{TREE}/build/xt_hostile-{kernel}.ko:{PROGRAMS}/xt_hostile.ko",
-                                          "--", *ENVIRONMENT, "/tests/vm/run", "--stock")),
-                counts.guest, after=(CALLER32.name,))
+                                          *REAL_ADDS, "--", *ENVIRONMENT, "/tests/vm/run", "--stock")),
+                counts.guest, after=(CALLER32.name, CONFORMANCE.name))
 
 
 def vm_unit(kernel: str, seed: str) -> Step:

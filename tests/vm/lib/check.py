@@ -30,6 +30,12 @@ class Skip(Exception):
     """The test has no meaning here; the reason is printed and counted."""
 
 
+def needs(path: str) -> None:
+    """Skip where that is not: a program that is fetched for LONG=1 alone."""
+    if not os.path.exists(path):
+        raise Skip(f"there is no {path} in this guest")
+
+
 def test(function: Callable[[], None]) -> Callable[[], None]:
     _tests.append(function)
     return function
