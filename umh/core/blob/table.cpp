@@ -109,11 +109,10 @@ Result<DecodedTable> decode(const Request &request, std::vector<std::byte> memor
     decoded.table.family = layout.family;
     decoded.table.stack_depth = entries->errors;
     decoded.table.rules = std::move(rules->list);
-    decoded.uses = std::move(rules->uses);
     set_hooks(decoded, request, *hooks);
     set_texts(decoded.table, *entries, chains, with_text);
     const auto at = static_cast<std::size_t>(request.entries.data() - memory.data());
-    make_canonical(MutableBytes(memory).subspan(at, request.entries.size()), *entries, decoded.uses,
+    make_canonical(MutableBytes(memory).subspan(at, request.entries.size()), *entries, rules->uses,
                    layout, *reach);
     decoded.entries = take_entries(std::move(memory), request.entries);
     decoded.table.chains = std::move(chains.list);

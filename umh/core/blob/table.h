@@ -16,7 +16,6 @@
 #include "umh/core/blob/request.h"
 #include "umh/core/blob/rules.h"
 #include "umh/core/blob/tables.h"
-#include "umh/core/blob/uses.h"
 #include "umh/core/ir/table.h"
 #include "umh/util/bytes.h"
 #include "umh/util/result.h"
@@ -30,7 +29,6 @@ namespace bpfilter::blob {
 
 struct DecodedTable {
     ir::Table table;
-    Uses uses;
     const Layout *layout = nullptr;
     const TableProperties *properties = nullptr;
 

@@ -14,16 +14,16 @@ namespace bpfilter::extension {
 
 namespace {
 
+// What is not there is the kernel's to say something about: it may be in every rule.
 template <typename T>
-Result<const T *> find(std::span<const T *const> rows, std::string_view kind, ir::Family family,
-                       std::string_view name, std::uint8_t revision)
+Result<const T *> find(std::span<const T *const> rows, ir::Family family, std::string_view name,
+                       std::uint8_t revision)
 {
     for (const T *row : rows) {
         if (row->serves(family) && row->name == name && row->revision == revision)
             return row;
     }
-    return fail(ENOENT,
-                fmt::format("{} {} revision {} is not supported", kind, printable(name), revision));
+    return fail(ENOENT);
 }
 
 } // namespace
@@ -61,13 +61,13 @@ Result<> check_use(std::string_view kind, const Extension &extension, std::size_
 Result<const MatchExtension *> find_match(ir::Family family, std::string_view name,
                                           std::uint8_t revision)
 {
-    return find(all_matches(), "match", family, name, revision);
+    return find(all_matches(), family, name, revision);
 }
 
 Result<const TargetExtension *> find_target(ir::Family family, std::string_view name,
                                             std::uint8_t revision)
 {
-    return find(all_targets(), "target", family, name, revision);
+    return find(all_targets(), family, name, revision);
 }
 
 Result<const MatchExtension *> find_match(ir::Family family, const ExtensionView &view)
