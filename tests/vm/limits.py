@@ -9,7 +9,7 @@ the tap the stap suites'.
 
 import struct
 
-from lib import blob, module, system
+from lib import blob, helper, module, system
 from lib import iptables as tables
 from lib.blob import DROP, RETURN, entry, error, match, verdict
 from lib.check import Skip, expect, expect_equal, expect_in, main, test
@@ -158,6 +158,31 @@ def rules_in_one_program() -> None:
         with module.parameter("form", "code"), blob.raw_socket() as opened:
             expect_equal(blob.with_input(*many_rules(60000)).commit(opened), "ENOMEM", "REPLACE")
         expect(any("bpfilter: " in line for line in system.kernel_log()[log:]), "the kernel log says nothing")
+        expect_equal(tables.save(), before, "rules afterwards")
+    expect_equal(pair().send(1), 0, "delivered afterwards")
+    with pair().server:
+        iptables("-F")
+
+
+def longest_rules(number: int) -> list[bytearray]:
+    """Each asks for fifteen ports, as often as there is room for it."""
+    ports = struct.pack("=BB15H15xB", 2, 15, *range(0, 150, 10), 0)
+    return [entry(verdict(DROP), match(b"multiport", ports, 1) * 800, protocol=UDP)] * number
+
+
+@test
+def work_on_one_request() -> None:
+    """What takes longer than half of the deadline: ENOMEM for who asks, and a line in the kernel log; the helper and
+    the old rules stay."""
+    with pair().server:
+        tables.restore("-A INPUT -p udp -j DROP")
+        before = tables.save()
+        alive = helper.all_alive()
+        log = len(system.kernel_log())
+        with module.parameter("deadline", 8), blob.raw_socket() as opened:
+            expect_equal(blob.with_input(*longest_rules(400)).commit(opened), "ENOMEM", "REPLACE")
+        expect(any("bpfilter: " in line for line in system.kernel_log()[log:]), "the kernel log says nothing")
+        expect_equal(helper.all_alive(), alive, "the helper")
         expect_equal(tables.save(), before, "rules afterwards")
     expect_equal(pair().send(1), 0, "delivered afterwards")
     with pair().server:

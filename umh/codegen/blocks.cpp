@@ -4,6 +4,7 @@
 #include "bpfilter/context.h"
 #include "umh/codegen/key.h"
 #include "umh/codegen/rule.h"
+#include "umh/util/deadline.h"
 
 #include <algorithm>
 #include <cstddef>
@@ -84,6 +85,7 @@ private:
             } else if (!falls) {
                 continue;
             }
+            Deadline::look(table_.rules[id].conditions.words() + 1);
             const Label next = as_.label();
             emit_rule(as_, table_.rules[id], code_.surroundings, Counting{code_.count}, next,
                       exits);

@@ -9,6 +9,7 @@
 #include "umh/codegen/rule.h"
 #include "umh/core/ir/flow.h"
 #include "umh/core/ir/names.h"
+#include "umh/util/deadline.h"
 
 #include <algorithm>
 #include <array>
@@ -39,8 +40,10 @@ public:
         : table_(table), hook_id_(hook), hook_(*table.hooks[static_cast<std::size_t>(hook)]),
           backend_(backend), flow_(ir::find_flow(table, hook))
     {
-        for (const ir::RuleId id : flow_.rules)
+        for (const ir::RuleId id : flow_.rules) {
+            Deadline::look(table_.rules[id].conditions.words() + 1);
             parts_ |= parts_of(table_.rules[id].conditions);
+        }
         code_.stack = stack_offset(parts_);
     }
 
@@ -132,6 +135,7 @@ private:
     {
         if (id == hook_.underflow)
             as_.bind(exits_.back);
+        Deadline::look(table_.rules[id].conditions.words() + 1);
         const Label next = as_.label();
         emit_rule(as_, table_.rules[id], code_.surroundings, Counting{code_.count}, next, exits_);
         as_.bind(next);
@@ -214,6 +218,7 @@ bool can_generate(const ir::Table &table)
     if (parts_of(table).has(ir::Part::skb))
         return false;
     return std::ranges::none_of(table.rules, [](const ir::Rule &rule) {
+        Deadline::look(rule.conditions.words() + 1);
         return asks_kernel(rule.conditions) || std::holds_alternative<ir::SetField>(rule.verdict) ||
                std::holds_alternative<ir::KernelTarget>(rule.verdict);
     });

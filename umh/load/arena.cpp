@@ -101,7 +101,7 @@ Result<std::shared_ptr<Arena>> Arena::make(const Elements &elements, std::uint32
     return arena;
 }
 
-Result<int> Arena::program(ir::Family family, ir::Parts parts, LoadDeadline deadline)
+Result<int> Arena::program(ir::Family family, ir::Parts parts)
 {
     const ir::Parts kind = rounded(family, parts);
     const std::lock_guard lock(programs_mutex_);
@@ -124,7 +124,7 @@ Result<int> Arena::program(ir::Family family, ir::Parts parts, LoadDeadline dead
         number("bf_number_ipv6", is_ipv6 ? 1 : 0),
         number("bf_number_l3", elements_.l3),
     };
-    auto program = load_object(object_bf_walk, is_ipv6 ? "bf_walk6" : "bf_walk4", values, deadline);
+    auto program = load_object(object_bf_walk, is_ipv6 ? "bf_walk6" : "bf_walk4", values);
     if (!program)
         return fail(std::move(program.error()));
     fd = std::move(*program);

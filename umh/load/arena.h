@@ -44,8 +44,7 @@ public:
 
     // A descriptor that lives as long as this: what walks the tables of this family, for rules
     // that want no more than these parts. Verified when it is asked for first.
-    Result<int> program(ir::Family family, ir::Parts parts,
-                        LoadDeadline deadline = usual_deadline());
+    Result<int> program(ir::Family family, ir::Parts parts);
 
     std::optional<std::uint32_t> take(std::uint32_t size);
     void give(std::uint32_t place, std::uint32_t size) noexcept;

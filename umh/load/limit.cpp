@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <chrono>
 #include <condition_variable>
 #include <csignal>
 #include <mutex>
@@ -22,7 +23,6 @@ namespace bpfilter {
 
 namespace {
 
-constexpr std::chrono::seconds usual(20);
 constexpr std::chrono::milliseconds period(50);
 constexpr int interrupting_signal = SIGUSR2;
 // One that is smaller than this is not what memory is short for.
@@ -120,9 +120,9 @@ private:
 
     void look(bool is_short)
     {
-        const auto now = std::chrono::steady_clock::now();
+        const auto now = Deadline::Clock::now();
         for (LoadWatch *watch : watched_)
-            if (watch->interruption_ == Interruption::none && now >= watch->deadline_)
+            if (watch->interruption_ == Interruption::none && now >= watch->until_)
                 watch->interruption_ = Interruption::time;
         const bool gives_back = std::ranges::any_of(watched_, is_interrupted);
         if (is_short && !gives_back)
@@ -152,11 +152,6 @@ private:
     std::vector<LoadWatch *> watched_;
     std::vector<LoadSize> sizes_; // of these, when it is asked which is to go
 };
-
-LoadDeadline usual_deadline()
-{
-    return std::chrono::steady_clock::now() + usual;
-}
 
 std::size_t memory_reserve(std::size_t total)
 {
@@ -188,8 +183,8 @@ std::optional<std::size_t> one_to_give_up(std::span<const LoadSize> loads)
     return found;
 }
 
-LoadWatch::LoadWatch(std::size_t insns, LoadDeadline deadline)
-    : thread_(static_cast<pid_t>(syscall(SYS_gettid))), size_{insns, for_user}, deadline_(deadline)
+LoadWatch::LoadWatch(std::size_t insns)
+    : thread_(static_cast<pid_t>(syscall(SYS_gettid))), size_{insns, for_user}
 {
     LoadWatcher::get().add(this);
 }

@@ -8,7 +8,8 @@
 // first: the verifier gives up when a signal waits.
 #pragma once
 
-#include <chrono>
+#include "umh/util/deadline.h"
+
 #include <cstddef>
 #include <optional>
 #include <span>
@@ -16,11 +17,6 @@
 #include <sys/types.h>
 
 namespace bpfilter {
-
-using LoadDeadline = std::chrono::steady_clock::time_point;
-
-// When nobody says until when.
-LoadDeadline usual_deadline();
 
 // What a large program leaves free, of memory of this machine's size.
 std::size_t memory_reserve(std::size_t total);
@@ -48,10 +44,10 @@ struct LoadSize {
 // Which of these is given up when memory is short, if any is what it is short for.
 std::optional<std::size_t> one_to_give_up(std::span<const LoadSize> loads);
 
-// The calling thread while it loads a program.
+// The calling thread while it loads a program, until its deadline.
 class LoadWatch {
 public:
-    LoadWatch(std::size_t insns, LoadDeadline deadline);
+    explicit LoadWatch(std::size_t insns);
     ~LoadWatch();
     LoadWatch(const LoadWatch &) = delete;
     LoadWatch &operator=(const LoadWatch &) = delete;
@@ -64,7 +60,7 @@ private:
 
     pid_t thread_;
     LoadSize size_;
-    LoadDeadline deadline_;
+    Deadline::Clock::time_point until_ = Deadline::until();
     Interruption interruption_ = Interruption::none;
 };
 

@@ -62,12 +62,12 @@ Error interrupted(const std::string &name, Interruption why)
 } // namespace
 
 Result<UniqueFd> load_object(const Object &object, const std::string &name,
-                             std::span<const SymbolValue> values, LoadDeadline deadline)
+                             std::span<const SymbolValue> values)
 {
     const auto insns = link(object, values);
     if (!insns)
         return std::unexpected(insns.error());
-    const LoadWatch watch(insns->size(), deadline);
+    const LoadWatch watch(insns->size());
     const UniqueFd btf(bpf_btf_load(object.btf.data(), object.btf.size(), nullptr));
     if (!btf) {
         const int code = errno;

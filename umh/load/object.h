@@ -43,8 +43,7 @@ struct SymbolValue {
 // Verified and loaded, under this name. A symbol without a value: EINVAL. ENOMEM: there is not the
 // memory or the time, or no descriptor is left. The verifier refuses it: EIO, a bug of ours.
 Result<UniqueFd> load_object(const Object &object, const std::string &name,
-                             std::span<const SymbolValue> values,
-                             LoadDeadline deadline = usual_deadline());
+                             std::span<const SymbolValue> values);
 
 extern const Object object_bf_walk; // umh/bpf/netfilter.bpf.c
 

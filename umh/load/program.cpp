@@ -86,10 +86,9 @@ Error refused(const codegen::Program &program, int code, std::string_view log)
 
 } // namespace
 
-Result<UniqueFd> load_program(const codegen::Program &program, const ProgramMaps &maps,
-                              LoadDeadline deadline)
+Result<UniqueFd> load_program(const codegen::Program &program, const ProgramMaps &maps)
 {
-    LoadWatch watch(program.insns.size(), deadline);
+    const LoadWatch watch(program.insns.size());
     Result<ProgramBtf> btf = load_btf(program);
     if (!btf)
         return std::unexpected(btf.error());

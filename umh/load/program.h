@@ -22,7 +22,6 @@ struct ProgramMaps {
 // holds the end of the verifier's log. ENOMEM: the program is too large, for the verifier, for
 // memory or for the time there is; or there is no descriptor left. Any other refusal of the
 // verifier is a bug of codegen and gives EIO.
-Result<UniqueFd> load_program(const codegen::Program &program, const ProgramMaps &maps,
-                              LoadDeadline deadline = usual_deadline());
+Result<UniqueFd> load_program(const codegen::Program &program, const ProgramMaps &maps);
 
 } // namespace bpfilter

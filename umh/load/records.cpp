@@ -15,12 +15,12 @@ namespace bpfilter {
 namespace {
 
 Result<> add_programs(WrittenTable &written, const ir::Table &table,
-                      const records::HookWants &wants, LoadDeadline deadline)
+                      const records::HookWants &wants)
 {
     for (std::size_t i = 0; i < ir::hook_count; ++i) {
         if (!table.hooks[i])
             continue;
-        const auto program = written.block.arena().program(table.family, wants[i].parts, deadline);
+        const auto program = written.block.arena().program(table.family, wants[i].parts);
         if (!program)
             return fail(program.error().code, program.error().message);
         written.hooks[i].program = *program;
@@ -45,8 +45,7 @@ Result<TablePlan> plan_table(const ir::Table &table)
     return plan;
 }
 
-Result<WrittenTable> write_table(Arenas &arenas, const ir::Table &table, const TablePlan &plan,
-                                 LoadDeadline deadline)
+Result<WrittenTable> write_table(Arenas &arenas, const ir::Table &table, const TablePlan &plan)
 {
     auto block = arenas.take(plan.bytes());
     if (!block)
@@ -65,7 +64,7 @@ Result<WrittenTable> write_table(Arenas &arenas, const ir::Table &table, const T
     written.block.shrink(static_cast<std::uint32_t>(counters + encoded.used));
     for (std::size_t i = 0; i < ir::hook_count; ++i)
         written.hooks[i].root = encoded.roots[i];
-    if (auto added = add_programs(written, table, plan.wants, deadline); !added)
+    if (auto added = add_programs(written, table, plan.wants); !added)
         return fail(std::move(added.error()));
     return written;
 }

@@ -39,7 +39,6 @@ struct TablePlan {
 Result<TablePlan> plan_table(const ir::Table &table);
 
 // Its counters are zero. ENOMEM: there is no memory for it, or it is larger than an arena can be.
-Result<WrittenTable> write_table(Arenas &arenas, const ir::Table &table, const TablePlan &plan,
-                                 LoadDeadline deadline = usual_deadline());
+Result<WrittenTable> write_table(Arenas &arenas, const ir::Table &table, const TablePlan &plan);
 
 } // namespace bpfilter

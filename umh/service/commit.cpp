@@ -11,7 +11,6 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
 #include <span>
 #include <utility>
 #include <vector>
@@ -38,15 +37,7 @@ Result<UniqueFd> make_context_map(const ir::Table &table)
     return create_context_map(*size);
 }
 
-// Half of the time that the module gives for all of the request, which is the caller's patience.
-LoadDeadline load_deadline(const pipe::Request &request)
-{
-    const auto seconds = request.header.seconds != 0 ? request.header.seconds : 60;
-    return std::chrono::steady_clock::now() + std::chrono::milliseconds(seconds * 500UL);
-}
-
-Result<std::vector<OwnProgram>> make_programs(const ir::Table &table, const ProgramMaps &maps,
-                                              LoadDeadline deadline)
+Result<std::vector<OwnProgram>> make_programs(const ir::Table &table, const ProgramMaps &maps)
 {
     std::vector<OwnProgram> programs;
     for (std::size_t i = 0; i < ir::hook_count; ++i) {
@@ -56,7 +47,7 @@ Result<std::vector<OwnProgram>> make_programs(const ir::Table &table, const Prog
         auto program = codegen::generate(table, hook);
         if (!program)
             return fail(std::move(program.error()));
-        auto fd = load_program(*program, maps, deadline);
+        auto fd = load_program(*program, maps);
         if (!fd)
             return fail(std::move(fd.error()));
         programs.push_back({hook, std::move(*fd)});
@@ -106,7 +97,6 @@ __u32 context_flags(const codegen::ContextUse &use)
 Result<TableState> put_code_in_force(blob::DecodedTable decoded, const pipe::Request &request,
                                      pipe::Kernel &kernel)
 {
-    const LoadDeadline deadline = load_deadline(request);
     const ir::Table &table = decoded.table;
     const auto rules = static_cast<std::uint32_t>(table.rules.size());
 
@@ -119,8 +109,8 @@ Result<TableState> put_code_in_force(blob::DecodedTable decoded, const pipe::Req
     auto base = create_base_map(rules);
     if (!base)
         return fail(std::move(base.error()));
-    auto programs = make_programs(
-        table, {.context = context->get(), .counters = counters->get(), .local = -1}, deadline);
+    auto programs =
+        make_programs(table, {.context = context->get(), .counters = counters->get(), .local = -1});
     if (!programs)
         return fail(std::move(programs.error()));
     std::vector<HookProgram> hooks;
@@ -218,7 +208,7 @@ Result<TableState> put_data_in_force(blob::DecodedTable decoded, const pipe::Req
     // An arena is memory that is taken, and written to, whatever comes of the commit.
     if (auto room = kernel.room(request.header.id, account_of(decoded.table, *plan)); !room)
         return fail(std::move(room.error()));
-    auto written = write_table(arenas, decoded.table, *plan, load_deadline(request));
+    auto written = write_table(arenas, decoded.table, *plan);
     if (!written)
         return fail(std::move(written.error()));
     const auto tally = make_tally(decoded.table, *written);

@@ -3,12 +3,14 @@
 
 #include "umh/load/limit.h"
 #include "umh/tap/policy.h"
+#include "umh/util/deadline.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstddef>
 #include <iterator>
 #include <span>
@@ -41,19 +43,37 @@ const Service::Row Service::rows[] = {
     {BPFILTER_OP_TAP, "TAP", &Service::tap, nullptr},
 };
 
+// From now on. Half of the time that the module gives for all of the request, and that its caller
+// has patience for: if that is not enough it is the caller's loss, and nobody else's.
+static Deadline::Clock::time_point end_of_work(const Request &request)
+{
+    const auto seconds = request.header.seconds != 0 ? request.header.seconds : 60;
+    return Deadline::Clock::now() + std::chrono::milliseconds(seconds * 500UL);
+}
+
 Outcome Service::handle(Request &request)
 {
+    const Deadline deadline(end_of_work(request));
     const auto row = std::ranges::find(rows, request.header.opcode,
                                        [](const Row &r) { return unsigned(r.opcode); });
     if (row == std::end(rows))
         return fail(EINVAL, fmt::format("opcode {} is not known", request.header.opcode));
-    const LoadsForUser whose((request.header.flags & BPFILTER_REQUEST_USER) != 0);
-    if (row->service)
-        return (this->*row->service)(request);
-    if (request.header.netns == 0)
+    if (!row->service && request.header.netns == 0)
         return fail(EINVAL, fmt::format("{} without a namespace", row->name));
+    try {
+        return carry_out(*row, request);
+    } catch (const TimeIsUp &up) {
+        return fail(ENOMEM, fmt::format("{}: {}", row->name, up.what()));
+    }
+}
+
+Outcome Service::carry_out(const Row &row, Request &request)
+{
+    const LoadsForUser whose((request.header.flags & BPFILTER_REQUEST_USER) != 0);
+    if (row.service)
+        return (this->*row.service)(request);
     const auto netns = find_namespace(request.header.netns);
-    return ((*netns).*row->netns)(request);
+    return ((*netns).*row.netns)(request);
 }
 
 std::shared_ptr<Namespace> Service::find_namespace(std::uint64_t netns)

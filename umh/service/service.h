@@ -29,6 +29,7 @@ private:
     struct Row;
     static const Row rows[];
 
+    pipe::Outcome carry_out(const Row &row, pipe::Request &request);
     pipe::Outcome init(const pipe::Request &request);
     pipe::Outcome change_settings(const pipe::Request &request);
     pipe::Outcome netns_gone(const pipe::Request &request);

@@ -3,6 +3,7 @@
 
 #include "umh/load/map.h"
 #include "umh/load/program.h"
+#include "umh/util/deadline.h"
 #include "umh/xdp/lead.h"
 #include "umh/xdp/visit.h"
 
@@ -87,7 +88,7 @@ struct Attachments::Round {
     bpfilter_xdp_mode mode;
     std::uint32_t rate;
     const pipe::Look *look = nullptr; // as soon as there is one
-    LoadDeadline until = LoadDeadline::clock::now() + slice;
+    Deadline::Clock::time_point until = Deadline::Clock::now() + slice;
 
     // -1: as it is.
     [[nodiscard]] bpfilter_attach attach(std::uint32_t index) const
@@ -196,12 +197,12 @@ Result<> Attachments::make(const Round &round, const Device &device,
     const Result<UniqueFd> guard = create_guard_map();
     if (!guard)
         return std::unexpected(guard.error());
-    const Result<UniqueFd> program = load_program(*code,
-                                                  ProgramMaps{.context = context_.get(),
-                                                              .counters = round.source.counters,
-                                                              .local = local_.get(),
-                                                              .guard = guard->get()},
-                                                  round.until + patience);
+    const Deadline deadline(round.until + patience);
+    const Result<UniqueFd> program =
+        load_program(*code, ProgramMaps{.context = context_.get(),
+                                        .counters = round.source.counters,
+                                        .local = local_.get(),
+                                        .guard = guard->get()});
     if (!program)
         return std::unexpected(program.error());
 
@@ -335,7 +336,7 @@ std::vector<std::string> Attachments::bring_in_line(const Round &asked)
         const bpfilter_xdp_mode how = wanted(round, seen, special);
         if (how == BPFILTER_XDP_OFF)
             continue;
-        if (LoadDeadline::clock::now() > round.until) {
+        if (Deadline::Clock::now() > round.until) {
             finished_ = false;
             served.insert(seen.index); // it stays as it is, with its guard clear
             continue;

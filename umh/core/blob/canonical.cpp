@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "umh/core/blob/canonical.h"
 
+#include "umh/util/deadline.h"
+
 namespace bpfilter::blob {
 
 namespace {
@@ -31,6 +33,7 @@ void make_canonical(MutableBytes bytes, const Entries &entries, const Uses &uses
 {
     std::vector<std::byte> canonical;
     for (std::size_t id = 0; id < entries.list.size(); ++id) {
+        Deadline::look();
         const Entry &entry = entries.list[id];
         canonical.assign(entry.size(), std::byte{0});
         const MutableBytes out(canonical);

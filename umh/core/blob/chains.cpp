@@ -3,6 +3,7 @@
 
 #include "umh/core/extension/text.h"
 #include "umh/core/ir/names.h"
+#include "umh/util/deadline.h"
 
 #include <fmt/format.h>
 
@@ -84,6 +85,7 @@ Chains find_chains(const Request &request, const Entries &entries, const HookTab
     chains.of_rule.reserve(entries.list.size());
     auto current = Chains::none;
     for (RuleId id = 0; id < entries.list.size(); ++id) {
+        Deadline::look();
         const Entry &entry = entries.list[id];
         const bool error = entry.is_error();
         if (const auto hook = hook_beginning_at(request, hooks, id)) {

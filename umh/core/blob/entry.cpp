@@ -2,6 +2,7 @@
 #include "umh/core/blob/entry.h"
 
 #include "umh/core/extension/standard.h"
+#include "umh/util/deadline.h"
 
 #include <fmt/format.h>
 
@@ -182,6 +183,7 @@ Result<Entries> walk_entries(const Request &request, const Layout &layout)
     entries.list.reserve(count);
     entries.offsets.reserve(count);
     for (std::uint32_t offset = 0; offset < request.entries.size();) {
+        Deadline::look();
         const auto id = entries.list.size();
         const auto entry = read_entry(request.entries, offset, id, layout);
         if (!entry)

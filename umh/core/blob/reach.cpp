@@ -3,6 +3,7 @@
 
 #include "umh/core/extension/standard.h"
 #include "umh/core/ir/names.h"
+#include "umh/util/deadline.h"
 
 #include <fmt/format.h>
 
@@ -50,6 +51,7 @@ public:
         RuleId at = entry;
         back_[at] = at;
         for (;;) {
+            Deadline::look();
             if (path_[at])
                 return fail(ELOOP, fmt::format("rule {} is part of a loop, reached from {}", at,
                                                name_of(hook)));

@@ -3,6 +3,7 @@
 
 #include "umh/core/blob/conditional.h"
 #include "umh/core/extension/text.h"
+#include "umh/util/deadline.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -42,6 +43,7 @@ public:
 
     Result<ir::Rule> rule(RuleId id)
     {
+        Deadline::look();
         const Entry &entry = context_.entries.list[id];
         ir::Rule rule{
             .id = id, .conditions = ip_conditions(entry), .verdict = ir::Drop{}, .text = {}};
@@ -130,6 +132,7 @@ private:
     // ENOENT: it is the kernel's.
     Result<const MatchExtension *> look_up(const Entry &entry, const ExtensionView &view) const
     {
+        Deadline::look();
         auto found = find_match(family_, view);
         if (!found)
             return found;

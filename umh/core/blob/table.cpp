@@ -7,6 +7,7 @@
 #include "umh/core/blob/reach.h"
 #include "umh/core/blob/rules.h"
 #include "umh/core/extension/text.h"
+#include "umh/util/deadline.h"
 
 #include <fmt/format.h>
 
@@ -62,6 +63,7 @@ void set_texts(ir::Table &table, const Entries &entries, const Chains &chains,
 {
     const std::size_t count = with_text ? with_text(table) : table.rules.size();
     for (auto &rule : table.rules) {
+        Deadline::look();
         if (rule.id >= count) {
             rule.text = {};
             continue;

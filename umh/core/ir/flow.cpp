@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "umh/core/ir/flow.h"
 
+#include "umh/util/deadline.h"
+
 #include <algorithm>
 #include <cstddef>
 #include <optional>
@@ -42,6 +44,7 @@ public:
             const RuleId id = todo_.back();
             todo_.pop_back();
             visit(table_.rules[id]);
+            Deadline::look();
         }
         for (RuleId id = 0; id < reached_.size(); ++id) {
             if (reached_[id])
@@ -123,6 +126,7 @@ private:
     {
         std::vector<RuleId> todo{start};
         while (!todo.empty()) {
+            Deadline::look();
             const Rule &rule = table_.rules[todo.back()];
             const bool first = need_[rule.id] == unknown;
             if (first)

@@ -2,6 +2,7 @@
 #include "umh/core/ir/table.h"
 
 #include "umh/core/ir/names.h"
+#include "umh/util/deadline.h"
 
 #include <fmt/format.h>
 
@@ -10,8 +11,10 @@ namespace bpfilter::ir {
 Parts parts_of(const Table &table)
 {
     Parts parts;
-    for (const Rule &rule : table.rules)
+    for (const Rule &rule : table.rules) {
+        Deadline::look(rule.conditions.words() + 1);
         parts |= parts_of(rule.conditions);
+    }
     return parts;
 }
 

@@ -2,6 +2,7 @@
 #include "umh/core/records/encode.h"
 
 #include "umh/core/records/record.h"
+#include "umh/util/deadline.h"
 
 #include <algorithm>
 #include <stdexcept>
@@ -117,6 +118,7 @@ private:
 
     void write(std::uint32_t usual, std::uint32_t exact, const ir::Rule &rule)
     {
+        Deadline::look(rule.conditions.words() + 1);
         const Word word = std::visit(VerdictWriter(writer_, usual, Slot{rule.id}), rule.verdict);
         const Position position{rule.id};
         // One that asks for no header is the same on both.
@@ -161,8 +163,10 @@ std::size_t most(const ir::Table &table, bool twice)
 {
     const std::size_t ways = twice ? 2 : 1;
     std::size_t size = (table.rules.size() + 1) * ways * record_size;
-    for (const ir::Rule &rule : table.rules)
+    for (const ir::Rule &rule : table.rules) {
+        Deadline::look(rule.conditions.words() + 1);
         size += ways * size_behind(rule.conditions) + act_size;
+    }
     return size + ir::hook_count * sizeof(bpfilter_root);
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "umh/core/records/wants.h"
 #include "umh/bpf/record.h"
+#include "umh/util/deadline.h"
 
 #include <algorithm>
 #include <cstddef>
@@ -26,6 +27,7 @@ public:
         while (!todo_.empty()) {
             const std::size_t id = todo_.back();
             todo_.pop_back();
+            Deadline::look();
             leave(id, rules_[id]);
         }
         return std::move(reached_);
@@ -151,6 +153,7 @@ HookWants wants_of(const ir::Table &table)
         for (std::size_t id = 0; id < reached.size(); ++id) {
             if (!reached[id])
                 continue;
+            Deadline::look(table.rules[id].conditions.words());
             all[hook].parts |= ir::parts_of(table.rules[id].conditions);
             all[hook].odd |= odd_of(table.rules[id].conditions);
         }
