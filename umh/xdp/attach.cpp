@@ -104,6 +104,14 @@ struct Attachments::Round {
     }
 };
 
+bool Attachments::is_served(const Round &round, const bpfilter_look_device &seen,
+                            bpfilter_xdp_mode mode) const
+{
+    const auto known = attachments_.find(seen.index);
+    return seen.mode == static_cast<std::uint32_t>(mode) && known != attachments_.end() &&
+           known->second.device == device_of(seen) && known->second.serial == round.source.serial;
+}
+
 // By itself only where nobody is harmed.
 bool Attachments::can_decide(const Round &round, const bpfilter_look_device &seen)
 {
@@ -114,13 +122,16 @@ bool Attachments::can_decide(const Round &round, const bpfilter_look_device &see
 
 // And only as long as it is of use.
 bpfilter_xdp_mode Attachments::wanted(const Round &round, const bpfilter_look_device &seen,
-                                      const std::vector<ir::Rule> &lead)
+                                      Lead lead)
 {
-    if (lead.empty())
+    if (round.mode != BPFILTER_XDP_AUTO && is_served(round, seen, round.mode))
+        return round.mode;
+    const std::vector<ir::Rule> special = specialise(lead, device_of(seen).name);
+    if (special.empty())
         return BPFILTER_XDP_OFF;
     if (round.mode != BPFILTER_XDP_AUTO)
         return round.mode;
-    const auto dropped = dropped_by(lead, round.source);
+    const auto dropped = dropped_by(special, round.source);
     const bool flooded =
         dropped &&
         floods_[seen.index].look(Flood::Clock::now(), round.source.serial, *dropped, round.rate);
@@ -188,10 +199,10 @@ Result<> Attachments::share(const pipe::Look &look)
     return done;
 }
 
-Result<> Attachments::make(const Round &round, const Device &device,
-                           const std::vector<ir::Rule> &lead, bpfilter_xdp_mode mode, bool has_link)
+Result<> Attachments::make(const Round &round, const Device &device, Lead lead,
+                           bpfilter_xdp_mode mode, bool has_link)
 {
-    const Result<codegen::Program> code = generate(lead, device);
+    const Result<codegen::Program> code = generate(specialise(lead, device.name), device);
     if (!code)
         return std::unexpected(code.error());
     const Result<UniqueFd> guard = create_guard_map();
@@ -231,8 +242,8 @@ Result<> Attachments::make(const Round &round, const Device &device,
     return {};
 }
 
-Result<> Attachments::serve(const Round &round, const bpfilter_look_device &seen,
-                            const std::vector<ir::Rule> &lead, bpfilter_xdp_mode mode)
+Result<> Attachments::serve(const Round &round, const bpfilter_look_device &seen, Lead lead,
+                            bpfilter_xdp_mode mode)
 {
     if (auto shared = share(*round.look); !shared)
         return shared;
@@ -243,9 +254,7 @@ Result<> Attachments::serve(const Round &round, const bpfilter_look_device &seen
             return gone;
         has_link = false;
     }
-    const auto known = attachments_.find(seen.index);
-    if (has_link && known != attachments_.end() && known->second.device == device &&
-        known->second.serial == round.source.serial) {
+    if (is_served(round, seen, mode)) {
         const Result<bool> set = round.kernel.attach(round.attach(seen.index));
         return set ? Result<>() : std::unexpected(set.error());
     }
@@ -299,14 +308,54 @@ std::vector<std::string> Attachments::update(pipe::Kernel &kernel, std::uint64_t
     return sentences;
 }
 
+// The devices that may be served: as many as there is time for.
+std::vector<std::string> Attachments::serve_all(const Round &round, Lead lead,
+                                                std::set<std::uint32_t> &served)
+{
+    std::vector<std::string> sentences;
+    const std::uint64_t generation = round.look->generation;
+    for (const bpfilter_look_device &seen : round.look->devices) {
+        const std::string name = device_of(seen).name;
+        const auto now = Deadline::Clock::now();
+        if (!can_decide(round, seen))
+            continue;
+        if (const Retries::Wait *wait = retries_.waiting(name, now)) {
+            // If there was news since then, it is asked again: there may be no other occasion.
+            finished_ = finished_ && wait->generation == generation;
+            continue;
+        }
+        if (now > round.until) {
+            finished_ = false;
+            served.insert(seen.index); // it stays as it is, with its guard clear
+            continue;
+        }
+        const bpfilter_xdp_mode how = wanted(round, seen, lead);
+        if (how == BPFILTER_XDP_OFF) {
+            if (round.mode != BPFILTER_XDP_AUTO) // it is so as long as the table is there
+                retries_.put_off(name, Deadline::Clock::now(), generation);
+            continue;
+        }
+        if (const Result<> done = serve(round, seen, lead, how); done) {
+            served.insert(seen.index);
+            retries_.forget(name);
+        } else {
+            retries_.put_off(name, Deadline::Clock::now(), generation);
+            sentences.push_back("xdp: " + name + " is left to netfilter: " + done.error().message);
+        }
+    }
+    return sentences;
+}
+
 std::vector<std::string> Attachments::bring_in_line(const Round &asked)
 {
     std::vector<std::string> sentences;
     finished_ = true;
     const auto lead = leading_rules(asked.source.table, ir::Hook::local_in);
     std::vector<std::string> names;
-    if (asked.mode != BPFILTER_XDP_OFF)
+    if (asked.mode != BPFILTER_XDP_OFF) {
         names = lead_devices(lead);
+        retries_.begin(asked.source.serial, asked.mode);
+    }
     if (names.size() > BPFILTER_LINKS_MAX) {
         sentences.emplace_back("xdp: more devices than can have links: some are left to netfilter");
         names.resize(BPFILTER_LINKS_MAX);
@@ -328,25 +377,7 @@ std::vector<std::string> Attachments::bring_in_line(const Round &asked)
     });
 
     std::set<std::uint32_t> served;
-    for (const bpfilter_look_device &seen : look->devices) {
-        if (!can_decide(round, seen))
-            continue;
-        const Device device = device_of(seen);
-        const std::vector<ir::Rule> special = specialise(lead, device.name);
-        const bpfilter_xdp_mode how = wanted(round, seen, special);
-        if (how == BPFILTER_XDP_OFF)
-            continue;
-        if (Deadline::Clock::now() > round.until) {
-            finished_ = false;
-            served.insert(seen.index); // it stays as it is, with its guard clear
-            continue;
-        }
-        if (const Result<> done = serve(round, seen, special, how); done)
-            served.insert(seen.index);
-        else
-            sentences.push_back("xdp: " + device.name +
-                                " is left to netfilter: " + done.error().message);
-    }
+    std::ranges::move(serve_all(round, lead, served), std::back_inserter(sentences));
     const bool may_stay =
         !look->hidden && (round.mode == BPFILTER_XDP_NATIVE || round.mode == BPFILTER_XDP_GENERIC);
     for (const bpfilter_look_link &link : look->links)

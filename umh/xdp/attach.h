@@ -20,10 +20,12 @@
 #include "umh/util/result.h"
 #include "umh/xdp/flood.h"
 #include "umh/xdp/program.h"
+#include "umh/xdp/retry.h"
 
 #include <cstdint>
 #include <map>
 #include <set>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -55,14 +57,19 @@ private:
         std::uint64_t serial = 0; // of the table that its program is made of; 0: it is idle
     };
     struct Round; // one update
+    using Lead = std::span<const ir::Rule>;
 
+    // It has a program of this table, in this mode.
+    [[nodiscard]] bool is_served(const Round &round, const bpfilter_look_device &seen,
+                                 bpfilter_xdp_mode mode) const;
     static bool can_decide(const Round &round, const bpfilter_look_device &seen);
-    bpfilter_xdp_mode wanted(const Round &round, const bpfilter_look_device &seen,
-                             const std::vector<ir::Rule> &lead);
-    Result<> serve(const Round &round, const bpfilter_look_device &seen,
-                   const std::vector<ir::Rule> &lead, bpfilter_xdp_mode mode);
-    Result<> make(const Round &round, const Device &device, const std::vector<ir::Rule> &lead,
-                  bpfilter_xdp_mode mode, bool has_link);
+    bpfilter_xdp_mode wanted(const Round &round, const bpfilter_look_device &seen, Lead lead);
+    Result<> serve(const Round &round, const bpfilter_look_device &seen, Lead lead,
+                   bpfilter_xdp_mode mode);
+    Result<> make(const Round &round, const Device &device, Lead lead, bpfilter_xdp_mode mode,
+                  bool has_link);
+    std::vector<std::string> serve_all(const Round &round, Lead lead,
+                                       std::set<std::uint32_t> &served);
     void settle(const Round &round, const bpfilter_look_link &link, bool may_stay);
     Result<> idle(const Round &round, const bpfilter_look_link &link);
     Result<> share(const pipe::Look &look);
@@ -72,6 +79,7 @@ private:
 
     std::map<std::uint32_t, Attachment> attachments_; // by index of the device
     std::map<std::uint32_t, Flood> floods_;
+    Retries retries_;
     // Maps of all programs, whose they are: held open within an update only.
     std::uint32_t context_id_ = 0;
     std::uint32_t local_id_ = 0;

@@ -86,7 +86,7 @@ public:
     Result<pipe::Look> look(std::uint64_t, std::span<const std::string> names) override
     {
         pipe::Look seen;
-        seen.generation = 5;
+        seen.generation = generation;
         seen.hidden = hidden;
         for (const std::string &name : names) {
             const auto found =
@@ -124,7 +124,7 @@ public:
         }
         if (attach.prog_fd >= 0 || attach.link_fd >= 0)
             link.guarded = attach.guard_fd >= 0;
-        EXPECT_EQ(attach.generation, 5U);
+        EXPECT_EQ(attach.generation, generation);
         ++attaches;
         return true;
     }
@@ -134,7 +134,11 @@ public:
         return links.erase(index) != 0 ? Result<>() : fail(ENODEV, "no link");
     }
 
-    Result<UniqueFd> netns(std::uint64_t) override { return UniqueFd(dup(netns_)); }
+    Result<UniqueFd> netns(std::uint64_t) override
+    {
+        ++visits;
+        return UniqueFd(dup(netns_));
+    }
     Result<> commit(const bpfilter_commit &) override { return fail(ENOSYS); }
     Result<> commit_records(const bpfilter_commit_records &) override { return fail(ENOSYS); }
     Result<> check(std::uint64_t, std::span<const bpfilter_check_entry>, int) override
@@ -149,6 +153,8 @@ public:
     bool hidden = false;
     std::uint32_t mode = BPFILTER_XDP_NATIVE; // of links that come
     unsigned attaches = 0;
+    unsigned visits = 0; // to attach something
+    std::uint64_t generation = 5;
 
 private:
     int netns_;
@@ -328,6 +334,28 @@ TEST_F(Attach, WhatCannotBeServedIsSaidOnce)
                 ElementsAre(testing::StartsWith("xdp: lo is left to netfilter: ")));
     EXPECT_THAT(kernel_->linked(), IsEmpty());
     EXPECT_THAT(update(table, BPFILTER_XDP_NATIVE, true), IsEmpty());
+}
+
+// It is looked again as often as every second.
+TEST_F(Attach, WhatCannotBeServedIsNotTriedAgainAtOnce)
+{
+    const ir::Table table = drops_on({"lo"});
+    EXPECT_THAT(update(table, BPFILTER_XDP_NATIVE), SizeIs(1));
+    ASSERT_EQ(kernel_->visits, 1U);
+    EXPECT_THAT(update(table, BPFILTER_XDP_NATIVE, true), IsEmpty());
+    EXPECT_EQ(kernel_->visits, 1U) << "nothing changed";
+    EXPECT_TRUE(attachments_.finished());
+
+    ++kernel_->generation;
+    EXPECT_THAT(update(table, BPFILTER_XDP_NATIVE, true), IsEmpty());
+    EXPECT_EQ(kernel_->visits, 1U) << "it is too soon";
+    EXPECT_FALSE(attachments_.finished()) << "but it is not forgotten";
+
+    EXPECT_THAT(update(table, BPFILTER_XDP_NATIVE), SizeIs(1));
+    EXPECT_EQ(kernel_->visits, 2U) << "another table";
+    kernel_->mode = BPFILTER_XDP_GENERIC;
+    EXPECT_THAT(update(table, BPFILTER_XDP_GENERIC, true), IsEmpty());
+    EXPECT_THAT(kernel_->linked(), ElementsAre("lo")) << "another mode";
 }
 
 // By itself: in a flood, on a device that can bear it.

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "umh/xdp/retry.h"
+
+#include <gtest/gtest.h>
+
+namespace bpfilter::xdp {
+namespace {
+
+using std::chrono::seconds;
+
+constexpr std::uint32_t mode = 1;
+const Retries::Clock::time_point start{};
+
+TEST(Retries, WhatFailsIsTriedEverLessOften)
+{
+    Retries retries;
+    retries.begin(1, mode);
+    EXPECT_FALSE(retries.waiting("eth0", start));
+    auto now = start;
+    for (const int wait : {2, 4, 8, 16, 32, 64, 128, 256, 256, 256}) {
+        retries.put_off("eth0", now, 0);
+        EXPECT_TRUE(retries.waiting("eth0", now + seconds(wait - 1))) << wait;
+        EXPECT_FALSE(retries.waiting("eth0", now + seconds(wait))) << wait;
+        EXPECT_FALSE(retries.waiting("eth1", now)) << "another";
+        now += seconds(wait);
+    }
+    retries.forget("eth0");
+    retries.put_off("eth0", now, 0);
+    EXPECT_FALSE(retries.waiting("eth0", now + seconds(2))) << "it had succeeded meanwhile";
+}
+
+TEST(Retries, AtOnceForAnotherTableOrMode)
+{
+    Retries retries;
+    retries.begin(1, mode);
+    retries.put_off("eth0", start, 0);
+    retries.begin(1, mode);
+    EXPECT_TRUE(retries.waiting("eth0", start));
+    retries.begin(2, mode);
+    EXPECT_FALSE(retries.waiting("eth0", start));
+    retries.put_off("eth0", start, 0);
+    retries.begin(2, mode + 1);
+    EXPECT_FALSE(retries.waiting("eth0", start));
+}
+
+} // namespace
+} // namespace bpfilter::xdp
