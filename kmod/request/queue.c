@@ -10,7 +10,7 @@
 #include "request/turn.h"
 
 /* What the helper needs over a request: so many times its bytes, at most. */
-#define HELPER_FACTOR 5
+#define HELPER_FACTOR 7
 #define REPLY_FACTOR 3
 
 struct bpfilter_queue bpfilter_queue = {

@@ -68,21 +68,22 @@ std::vector<ir::Test> group(ir::Field field, const Words &same, std::size_t word
 ir::AnyOf between(ir::Field field, const Words &min, const Words &max)
 {
     const auto differ = static_cast<std::size_t>(std::ranges::mismatch(min, max).in1 - min.begin());
+    constexpr std::size_t last = 3; // of which min and max themselves are in between
     ir::AnyOf any;
-    if (differ == min.size()) {
-        any.groups.push_back(group(field, min, 3, min[3], min[3]));
+    if (differ >= last) {
+        any.groups.push_back(group(field, min, last, min[last], max[last]));
         return any;
     }
     if (max[differ] - min[differ] > 1)
         any.groups.push_back(group(field, min, differ, min[differ] + 1, max[differ] - 1));
-    for (std::size_t i = differ + 1; i < min.size(); ++i) {
+    for (std::size_t i = differ + 1; i < last; ++i) {
         if (min[i] < most)
             any.groups.push_back(group(field, min, i, min[i] + 1, most));
         if (max[i] > 0)
             any.groups.push_back(group(field, max, i, 0, max[i] - 1));
     }
-    any.groups.push_back(group(field, min, 3, min[3], min[3]));
-    any.groups.push_back(group(field, max, 3, max[3], max[3]));
+    any.groups.push_back(group(field, min, last, min[last], most));
+    any.groups.push_back(group(field, max, last, 0, max[last]));
     return any;
 }
 

@@ -5,6 +5,8 @@
 #include "tests/unit/support/blob.h"
 #include "umh/core/blob/table.h"
 
+#include <linux/netfilter/xt_iprange.h>
+#include <linux/netfilter/xt_multiport.h>
 #include <linux/netfilter_ipv6/ip6t_opts.h>
 
 #include <gtest/gtest.h>
@@ -53,7 +55,7 @@ using test::Blob;
 using test::Rule;
 
 constexpr std::size_t usual = 4;
-constexpr std::size_t factor = 5; // HELPER_FACTOR of kmod/request/queue.c
+constexpr std::size_t factor = 7; // HELPER_FACTOR of kmod/request/queue.c
 constexpr int rules = 2000;
 
 // How many times its own size a request takes; in hundredths.
@@ -116,6 +118,46 @@ TEST(Memory, OfAThousandMatches)
     for (int i = 0; i < 20; ++i)
         blob.rule("INPUT", Rule(rule).drop());
     EXPECT_LE(hundredths(blob, ir::Family::ipv6), 100 * usual);
+}
+
+// Of all that are, those that come to the most conditions for their size.
+TEST(Memory, OfRangesOfAddresses)
+{
+    xt_iprange_mtinfo info{};
+    info.flags = IPRANGE_SRC | IPRANGE_DST;
+    for (auto *low : {&info.src_min, &info.dst_min})
+        std::ranges::fill(low->all, 0x10000000U);
+    for (auto *high : {&info.src_max, &info.dst_max})
+        std::ranges::fill(high->all, 0x80000000U);
+    for (const int inverted : {0, IPRANGE_SRC_INV | IPRANGE_DST_INV}) {
+        info.flags = static_cast<std::uint8_t>(info.flags | inverted);
+        Rule rule;
+        for (int i = 0; i < 600; ++i)
+            rule.match("iprange", 1, std::as_bytes(std::span(&info, 1)));
+        Blob blob(ir::Family::ipv6);
+        for (int i = 0; i < 20; ++i)
+            blob.rule("INPUT", Rule(rule).drop());
+        EXPECT_LE(hundredths(blob, ir::Family::ipv6), 100 * factor);
+    }
+}
+
+TEST(Memory, OfManyPorts)
+{
+    xt_multiport_v1 info{};
+    info.flags = XT_MULTIPORT_EITHER;
+    info.count = XT_MULTI_PORTS;
+    for (std::size_t i = 0; i < XT_MULTI_PORTS; ++i)
+        info.ports[i] = static_cast<std::uint16_t>(10 * i);
+    for (const int inverted : {0, 1}) {
+        info.invert = static_cast<std::uint8_t>(inverted);
+        Rule rule = Rule().protocol(IPPROTO_UDP);
+        for (int i = 0; i < 700; ++i)
+            rule.match("multiport", 1, std::as_bytes(std::span(&info, 1)));
+        Blob blob;
+        for (int i = 0; i < 20; ++i)
+            blob.rule("INPUT", Rule(rule).drop());
+        EXPECT_LE(hundredths(blob, ir::Family::ipv4), 100 * factor);
+    }
 }
 
 TEST(Memory, OfTheShortestMatches)
