@@ -3,7 +3,8 @@
 
 Which those are is written once, in umh/CMakeLists.txt: `layer(NAME LIBRARY...)`. A folder may
 include what its libraries are linked with in turn. What is in no layer (main.cpp) may include
-everything. What programs and their writers agree upon (bpf/) stands below all. The core is values: of util it sees bytes and results, no descriptor and no log."""
+everything. What programs and their writers agree upon (bpf/) stands below all. The core is values: of util it sees bytes,
+results and the deadline, which ends it from without; no descriptor and no log."""
 
 import os
 import re
@@ -13,7 +14,7 @@ from typing import Iterator
 LAYER = re.compile(r"^layer\((?P<name>[^\s)]+)(?P<libraries>[^)]*)\)", re.MULTILINE)
 INCLUDE = re.compile(r'^\s*#\s*include\s+"umh/(?P<path>[^"]+)"')
 SOURCES = (".cpp", ".h", ".c", ".def")
-VALUES = {"util/bytes.h", "util/result.h"}
+VALUES = {"util/bytes.h", "util/deadline.h", "util/result.h"}
 SHARED = {"bpf/element.h", "bpf/record.h"}
 
 
