@@ -179,7 +179,7 @@ def work_on_one_request() -> None:
         before = tables.save()
         alive = helper.all_alive()
         log = len(system.kernel_log())
-        with module.parameter("deadline", 8), blob.raw_socket() as opened:
+        with module.parameter("deadline", 6), blob.raw_socket() as opened:
             expect_equal(blob.with_input(*longest_rules(400)).commit(opened), "ENOMEM", "REPLACE")
         expect(any("bpfilter: " in line for line in system.kernel_log()[log:]), "the kernel log says nothing")
         expect_equal(helper.all_alive(), alive, "the helper")

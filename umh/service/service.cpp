@@ -44,9 +44,12 @@ const Service::Row Service::rows[] = {
 };
 
 // From now on. Half of the time that the module gives for all of the request, and that its caller
-// has patience for: if that is not enough it is the caller's loss, and nobody else's.
+// has patience for: if that is not enough it is the caller's loss, and nobody else's. A table that
+// is in force already must not be unknown to the helper: there the module's patience counts.
 static Deadline::Clock::time_point end_of_work(const Request &request)
 {
+    if (request.header.opcode == BPFILTER_OP_REPLAY)
+        return Deadline::Clock::time_point::max();
     const auto seconds = request.header.seconds != 0 ? request.header.seconds : 60;
     return Deadline::Clock::now() + std::chrono::milliseconds(seconds * 500UL);
 }

@@ -321,7 +321,7 @@ std::vector<std::string> Attachments::serve_all(const Round &round, Lead lead,
             continue;
         if (const Retries::Wait *wait = retries_.waiting(name, now)) {
             // If there was news since then, it is asked again: there may be no other occasion.
-            finished_ = finished_ && wait->generation == generation;
+            finished_ = finished_ && !wait->has_news(generation);
             continue;
         }
         if (now > round.until) {
@@ -331,8 +331,8 @@ std::vector<std::string> Attachments::serve_all(const Round &round, Lead lead,
         }
         const bpfilter_xdp_mode how = wanted(round, seen, lead);
         if (how == BPFILTER_XDP_OFF) {
-            if (round.mode != BPFILTER_XDP_AUTO) // it is so as long as the table is there
-                retries_.put_off(name, Deadline::Clock::now(), generation);
+            if (round.mode != BPFILTER_XDP_AUTO)
+                retries_.rule_out(name);
             continue;
         }
         if (const Result<> done = serve(round, seen, lead, how); done) {
@@ -352,10 +352,9 @@ std::vector<std::string> Attachments::bring_in_line(const Round &asked)
     finished_ = true;
     const auto lead = leading_rules(asked.source.table, ir::Hook::local_in);
     std::vector<std::string> names;
-    if (asked.mode != BPFILTER_XDP_OFF) {
+    if (asked.mode != BPFILTER_XDP_OFF)
         names = lead_devices(lead);
-        retries_.begin(asked.source.serial, asked.mode);
-    }
+    retries_.begin(asked.source.serial, asked.mode);
     if (names.size() > BPFILTER_LINKS_MAX) {
         sentences.emplace_back("xdp: more devices than can have links: some are left to netfilter");
         names.resize(BPFILTER_LINKS_MAX);
@@ -380,9 +379,15 @@ std::vector<std::string> Attachments::bring_in_line(const Round &asked)
     std::ranges::move(serve_all(round, lead, served), std::back_inserter(sentences));
     const bool may_stay =
         !look->hidden && (round.mode == BPFILTER_XDP_NATIVE || round.mode == BPFILTER_XDP_GENERIC);
-    for (const bpfilter_look_link &link : look->links)
-        if (!served.contains(link.index))
+    for (const bpfilter_look_link &link : look->links) {
+        if (served.contains(link.index))
+            continue;
+        // Its guard is clear since it was known that something changes.
+        if (Deadline::Clock::now() > round.until)
+            finished_ = false;
+        else
             settle(round, link, may_stay);
+    }
     std::erase_if(attachments_, [&](const auto &item) {
         return !served.contains(item.first) &&
                std::ranges::find(look->links, item.first, &bpfilter_look_link::index) ==

@@ -8,7 +8,7 @@ namespace bpfilter::xdp {
 namespace {
 
 constexpr Retries::Clock::duration shortest = std::chrono::seconds(2);
-constexpr Retries::Clock::duration longest = std::chrono::seconds(256);
+constexpr Retries::Clock::duration longest = std::chrono::seconds(16);
 
 } // namespace
 
@@ -24,6 +24,11 @@ const Retries::Wait *Retries::waiting(const std::string &device, Clock::time_poi
 {
     const auto found = waiting_.find(device);
     return found != waiting_.end() && now < found->second.until ? &found->second : nullptr;
+}
+
+void Retries::rule_out(const std::string &device)
+{
+    waiting_[device].until = Clock::time_point::max();
 }
 
 void Retries::put_off(const std::string &device, Clock::time_point now, std::uint64_t generation)

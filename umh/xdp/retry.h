@@ -26,10 +26,18 @@ public:
         Clock::time_point until;
         Clock::duration length{};
         std::uint64_t generation = 0; // of what surrounded the device then
+
+        // Something has changed that may matter.
+        [[nodiscard]] bool has_news(std::uint64_t now) const
+        {
+            return until != Clock::time_point::max() && now != generation;
+        }
     };
 
     // Or nullptr: it may be tried.
     [[nodiscard]] const Wait *waiting(const std::string &device, Clock::time_point now) const;
+    // As long as it is this table and mode, whatever changes around the device.
+    void rule_out(const std::string &device);
     // By name: one that goes and comes again has another index.
     void put_off(const std::string &device, Clock::time_point now, std::uint64_t generation);
     void forget(const std::string &device) { waiting_.erase(device); }

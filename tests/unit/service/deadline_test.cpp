@@ -18,6 +18,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstddef>
+#include <cstring>
 #include <gmock/gmock.h>
 #include <optional>
 #include <thread>
@@ -208,6 +209,21 @@ TEST_P(DeadlineServiceTest, WhatTakesTooLongIsENOMEMAndTheOldTableStays)
     EXPECT_EQ(info().size, before.size);
     EXPECT_TRUE(replace(Blob().rule("INPUT", Rule().tcp().drop())))
         << "what comes behind it has time of its own";
+}
+
+// The module has it in force: a helper that did not know of it would be of no use.
+TEST_P(DeadlineServiceTest, WhatIsReplayedHasAllTheTimeThatTheModuleGives)
+{
+    const auto payload = Blob().rule("INPUT", Rule().udp().drop()).build(4).bytes;
+    ASSERT_TRUE(ask(BPFILTER_OP_REPLACE, payload));
+    Service successor(kernel, 16);
+    bpfilter_table_name name{};
+    std::strcpy(name.name, "filter");
+    auto replay = pipe::bytes_of(name);
+    replay.insert(replay.end(), payload.begin(), payload.end());
+    kernel.until = Clock::time_point::min();
+    ASSERT_TRUE(ask(successor, BPFILTER_OP_REPLAY, replay));
+    EXPECT_EQ(kernel.until, Clock::time_point::max());
 }
 
 INSTANTIATE_TEST_SUITE_P(Forms, DeadlineServiceTest, forms, form_name);

@@ -7,6 +7,7 @@
 #include "tests/unit/support/blob.h"
 #include "umh/core/ir/counters.h"
 #include "umh/service/service.h"
+#include "umh/util/deadline.h"
 
 #include <gtest/gtest.h>
 
@@ -65,6 +66,7 @@ public:
 
     Result<std::vector<UniqueFd>> kept(std::uint64_t) override
     {
+        until = Deadline::until();
         std::vector<UniqueFd> fds;
         for (const auto &fd : give_retired ? retired : in_force)
             fds.emplace_back(dup(fd.get()));
@@ -107,6 +109,7 @@ public:
     std::vector<UniqueFd> in_force;
     std::vector<UniqueFd> retired;
     std::vector<UniqueFd> given;
+    Deadline::Clock::time_point until; // that was in force when `kept` was asked for
 };
 
 struct Info {

@@ -17,7 +17,7 @@ TEST(Retries, WhatFailsIsTriedEverLessOften)
     retries.begin(1, mode);
     EXPECT_FALSE(retries.waiting("eth0", start));
     auto now = start;
-    for (const int wait : {2, 4, 8, 16, 32, 64, 128, 256, 256, 256}) {
+    for (const int wait : {2, 4, 8, 16, 16, 16}) {
         retries.put_off("eth0", now, 0);
         EXPECT_TRUE(retries.waiting("eth0", now + seconds(wait - 1))) << wait;
         EXPECT_FALSE(retries.waiting("eth0", now + seconds(wait))) << wait;
@@ -41,6 +41,23 @@ TEST(Retries, AtOnceForAnotherTableOrMode)
     retries.put_off("eth0", start, 0);
     retries.begin(2, mode + 1);
     EXPECT_FALSE(retries.waiting("eth0", start));
+}
+
+TEST(Retries, WhatIsRuledOutIsSoWhateverChanges)
+{
+    Retries retries;
+    retries.begin(1, mode);
+    retries.put_off("eth0", start, 5);
+    retries.rule_out("eth1");
+    const auto late = start + std::chrono::hours(1000);
+    EXPECT_FALSE(retries.waiting("eth0", late));
+    ASSERT_TRUE(retries.waiting("eth1", late));
+    EXPECT_FALSE(retries.waiting("eth1", late)->has_news(6));
+    ASSERT_TRUE(retries.waiting("eth0", start));
+    EXPECT_TRUE(retries.waiting("eth0", start)->has_news(6));
+    EXPECT_FALSE(retries.waiting("eth0", start)->has_news(5));
+    retries.begin(2, mode);
+    EXPECT_FALSE(retries.waiting("eth1", start));
 }
 
 } // namespace
