@@ -339,7 +339,7 @@ std::vector<std::string> Attachments::serve_all(const Round &round, Lead lead,
             served.insert(seen.index);
             retries_.forget(name);
         } else {
-            retries_.put_off(name, Deadline::Clock::now(), generation);
+            retries_.put_off(name, now, Deadline::Clock::now(), generation);
             sentences.push_back("xdp: " + name + " is left to netfilter: " + done.error().message);
         }
     }
@@ -352,9 +352,10 @@ std::vector<std::string> Attachments::bring_in_line(const Round &asked)
     finished_ = true;
     const auto lead = leading_rules(asked.source.table, ir::Hook::local_in);
     std::vector<std::string> names;
-    if (asked.mode != BPFILTER_XDP_OFF)
+    if (asked.mode != BPFILTER_XDP_OFF) {
         names = lead_devices(lead);
-    retries_.begin(asked.source.serial, asked.mode);
+        retries_.begin(asked.source.serial, asked.mode);
+    }
     if (names.size() > BPFILTER_LINKS_MAX) {
         sentences.emplace_back("xdp: more devices than can have links: some are left to netfilter");
         names.resize(BPFILTER_LINKS_MAX);

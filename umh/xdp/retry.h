@@ -39,7 +39,10 @@ public:
     // As long as it is this table and mode, whatever changes around the device.
     void rule_out(const std::string &device);
     // By name: one that goes and comes again has another index.
-    void put_off(const std::string &device, Clock::time_point now, std::uint64_t generation);
+    // `began`: when it was tried. What takes long is tried so seldom that there is time for all
+    // others.
+    void put_off(const std::string &device, Clock::time_point began, Clock::time_point now,
+                 std::uint64_t generation);
     void forget(const std::string &device) { waiting_.erase(device); }
 
 private:

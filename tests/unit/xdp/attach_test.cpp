@@ -358,15 +358,6 @@ TEST_F(Attach, WhatCannotBeServedIsNotTriedAgainAtOnce)
     EXPECT_THAT(kernel_->linked(), ElementsAre("lo")) << "another mode";
 }
 
-TEST_F(Attach, WhatCannotBeServedIsTriedAgainWhenXdpIsSwitchedOnAnew)
-{
-    const ir::Table table = drops_on({"lo"});
-    EXPECT_THAT(update(table, BPFILTER_XDP_NATIVE), SizeIs(1));
-    EXPECT_THAT(update(table, BPFILTER_XDP_OFF, true), IsEmpty());
-    EXPECT_THAT(update(table, BPFILTER_XDP_NATIVE, true), IsEmpty());
-    EXPECT_EQ(kernel_->visits, 2U);
-}
-
 // By itself: in a flood, on a device that can bear it.
 TEST_F(Attach, ComesInAFloodAndGoes)
 {
