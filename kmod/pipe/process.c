@@ -24,7 +24,7 @@ bool bpfilter_process_is_alive(struct pid *pid)
 }
 
 /*
- * Everybody needs it, and what it takes itself is bounded: 7 times what is in work (turn.h,
+ * Everybody needs it, and what it takes itself is bounded: 6 times what is in work (turn.h,
  * queue.c), and what it remembers (keep.h). So others go first when memory is short, but one that
  * has grown to nine tenths of the machine all the same goes before everything else does.
  */

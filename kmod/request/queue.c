@@ -9,8 +9,12 @@
 #include "request/request.h"
 #include "request/turn.h"
 
-/* What the helper needs over a request: so many times its bytes, at most. */
-#define HELPER_FACTOR 7
+/*
+ * What the helper needs over a request: so many times its bytes. Rules made of nothing but lists
+ * of ports or ranges of addresses take six times; no more than half of what is available is
+ * promised.
+ */
+#define HELPER_FACTOR 5
 #define REPLY_FACTOR 3
 
 struct bpfilter_queue bpfilter_queue = {
