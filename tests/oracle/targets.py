@@ -67,10 +67,12 @@ def _set(_: random.Random, interest: Interest, place: Place) -> Aimed:
     return Aimed("", f"SET --add-set {seen}", f"-m set --match-set {seen}" if place.stateful else "")
 
 
-def _reject(rng: random.Random, interest: Interest, _: Place) -> Aimed:
+def _reject(rng: random.Random, interest: Interest, place: Place) -> Aimed:
+    """No resets where connections are tracked: one that meets a new destination in nat's OUTPUT is a WARNING of the
+    kernel's (xt_dnat_target_v2), with ip_tables as with us."""
     kinds = {4: ("icmp-port-unreachable", "icmp-admin-prohibited", "icmp-host-unreachable"),
              6: ("icmp6-port-unreachable", "icmp6-adm-prohibited", "icmp6-no-route")}
-    if rng.random() < 0.3:
+    if rng.random() < 0.3 and not place.tracking:
         return Aimed("-p tcp", "REJECT --reject-with tcp-reset")
     return Aimed("", f"REJECT --reject-with {rng.choice(kinds[interest.family.number])}")
 
