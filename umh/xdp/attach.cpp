@@ -308,25 +308,22 @@ std::vector<std::string> Attachments::update(pipe::Kernel &kernel, std::uint64_t
     return sentences;
 }
 
-// The devices that may be served: as many as there is time for.
-std::vector<std::string> Attachments::serve_all(const Round &round, Lead lead,
+// The devices that may be served, as many as there is time for: those that have not been tried as
+// things are, or `again` those that have.
+std::vector<std::string> Attachments::serve_all(const Round &round, Lead lead, bool again,
                                                 std::set<std::uint32_t> &served)
 {
     std::vector<std::string> sentences;
-    const std::uint64_t generation = round.look->generation;
     for (const bpfilter_look_device &seen : round.look->devices) {
         const std::string name = device_of(seen).name;
         const auto now = Deadline::Clock::now();
-        if (!can_decide(round, seen))
+        const auto turn = retries_.turn(name, now);
+        if (!can_decide(round, seen) || turn.fresh == again)
             continue;
-        if (const Retries::Wait *wait = retries_.waiting(name, now)) {
-            // If there was news since then, it is asked again: there may be no other occasion.
-            finished_ = finished_ && !wait->has_news(generation);
-            continue;
-        }
-        if (now > round.until) {
-            finished_ = false;
-            served.insert(seen.index); // it stays as it is, with its guard clear
+        if (!turn.may || now > round.until) {
+            finished_ = finished_ && !turn.fresh;
+            if (turn.may)
+                served.insert(seen.index); // it stays as it is, with its guard clear
             continue;
         }
         const bpfilter_xdp_mode how = wanted(round, seen, lead);
@@ -339,11 +336,26 @@ std::vector<std::string> Attachments::serve_all(const Round &round, Lead lead,
             served.insert(seen.index);
             retries_.forget(name);
         } else {
-            retries_.put_off(name, now, Deadline::Clock::now(), generation);
+            retries_.put_off(name, now, Deadline::Clock::now());
             sentences.push_back("xdp: " + name + " is left to netfilter: " + done.error().message);
         }
     }
     return sentences;
+}
+
+// Links that nothing is to be dropped by.
+void Attachments::settle_all(const Round &round, const std::set<std::uint32_t> &served)
+{
+    const bool may_stay = !round.look->hidden &&
+                          (round.mode == BPFILTER_XDP_NATIVE || round.mode == BPFILTER_XDP_GENERIC);
+    for (const bpfilter_look_link &link : round.look->links) {
+        if (served.contains(link.index))
+            continue;
+        if (Deadline::Clock::now() > round.until)
+            finished_ = false;
+        else
+            settle(round, link, may_stay);
+    }
 }
 
 std::vector<std::string> Attachments::bring_in_line(const Round &asked)
@@ -362,8 +374,8 @@ std::vector<std::string> Attachments::bring_in_line(const Round &asked)
     }
     const Result<pipe::Look> look = asked.kernel.look(asked.request, names);
     if (!look) {
-        // Its routes change too fast to be looked at, or others keep devices busy.
-        finished_ = look.error().code != EBUSY;
+        // What goes by: others change or keep what is looked at, or memory is short.
+        finished_ = look.error().code != EBUSY && look.error().code != ENOMEM;
         sentences.push_back("xdp: all is left to netfilter: " + look.error().message);
         return sentences;
     }
@@ -376,19 +388,11 @@ std::vector<std::string> Attachments::bring_in_line(const Round &asked)
                look->devices.end();
     });
 
+    retries_.see(look->generation);
     std::set<std::uint32_t> served;
-    std::ranges::move(serve_all(round, lead, served), std::back_inserter(sentences));
-    const bool may_stay =
-        !look->hidden && (round.mode == BPFILTER_XDP_NATIVE || round.mode == BPFILTER_XDP_GENERIC);
-    for (const bpfilter_look_link &link : look->links) {
-        if (served.contains(link.index))
-            continue;
-        // Its guard is clear since it was known that something changes.
-        if (Deadline::Clock::now() > round.until)
-            finished_ = false;
-        else
-            settle(round, link, may_stay);
-    }
+    std::ranges::move(serve_all(round, lead, false, served), std::back_inserter(sentences));
+    settle_all(round, served);
+    std::ranges::move(serve_all(round, lead, true, served), std::back_inserter(sentences));
     std::erase_if(attachments_, [&](const auto &item) {
         return !served.contains(item.first) &&
                std::ranges::find(look->links, item.first, &bpfilter_look_link::index) ==

@@ -68,8 +68,9 @@ private:
                    bpfilter_xdp_mode mode);
     Result<> make(const Round &round, const Device &device, Lead lead, bpfilter_xdp_mode mode,
                   bool has_link);
-    std::vector<std::string> serve_all(const Round &round, Lead lead,
+    std::vector<std::string> serve_all(const Round &round, Lead lead, bool again,
                                        std::set<std::uint32_t> &served);
+    void settle_all(const Round &round, const std::set<std::uint32_t> &served);
     void settle(const Round &round, const bpfilter_look_link &link, bool may_stay);
     Result<> idle(const Round &round, const bpfilter_look_link &link);
     Result<> share(const pipe::Look &look);
