@@ -3,19 +3,24 @@
 """Who waits for whom: the helper's time, when many want it at once."""
 
 import contextlib
+import fcntl
 import os
+import select
 import signal
 import socket
 import struct
+import threading
 import time
 from typing import Iterator
 
 from lib import blob, fake, helper, netns, system
-from lib.caller import Child, get_info, listing, works
+from lib.caller import DROPPING, Child, get_info, listing, replace, works
 from lib.check import Failure, expect, expect_equal, main, test, wait_for
 from lib.netns import CLONE_NEWNET, CLONE_NEWUSER, Namespace
 
 SO_NETNS_COOKIE = 71
+SIOCSIFFLAGS = 0x8914
+PATIENCE = 2  # seconds that news wait for other business of their namespace
 FOR_USER = 8  # BPFILTER_REQUEST_USER
 THREADS = 16  # of the helper, and so many it says of itself that fakes it
 USERS = THREADS + 1
@@ -79,6 +84,47 @@ def users_are_told_from_the_machine() -> None:
         children.append(_asked_by(1001))
         expect_equal(fake.wait_for_line("GET_INFO", 3)["flags"] & FOR_USER, FOR_USER, "the flag, of a user's")
     made.delete()
+
+
+def _set_loopback_up(up: bool) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as opened:
+        fcntl.ioctl(opened, SIOCSIFFLAGS, struct.pack("=16sH22x", b"lo", up))
+
+
+def _restless(begin: int, end: int) -> int:
+    """A user whose namespace has news for the helper all the time, and other business with it."""
+    _become_root_of_a_namespace(1001)
+    if error := replace(entries=DROPPING)[0]:
+        return error
+    os.read(begin, 1)
+    threading.Thread(target=get_info, daemon=True).start()
+    while not select.select([end], [], [], 0.05)[0]:
+        for up in (True, False):
+            _set_loopback_up(up)
+    return 0
+
+
+@test
+def news_of_users_are_told_from_the_machines() -> None:
+    """Also where they are one with others that have not been told yet."""
+    fake.fresh()
+    works()
+    fake.order("COMMIT watch", "GET_INFO wait")
+    asked = fake.count("GET_INFO")
+    (begin, go), (end, stop) = os.pipe(), os.pipe()
+    child = Child(lambda: _restless(begin, end))
+    fake.wait_for_line("DEVICES")  # behind the COMMIT
+    told = fake.count("DEVICES")
+    os.write(go, b"x")
+    wait_for(lambda: fake.count("GET_INFO") > asked, "the user's question")
+    time.sleep(2 * PATIENCE + 1)  # nobody says that there is news, and more of it
+    fake.order("COMMIT watch")
+    flags = fake.wait_for_line("DEVICES", told + 1)["flags"]
+    os.write(stop, b"x")
+    expect_equal(child.result(), 0, "the user's table")
+    for opened in (begin, go, end, stop):
+        os.close(opened)
+    expect_equal(flags & FOR_USER, FOR_USER, "the flag")
 
 
 @test
