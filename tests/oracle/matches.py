@@ -248,8 +248,9 @@ CALLED = (
     Extension("cgroup", _plain("-m cgroup N --cgroup 0"), _way_out),
     Extension("mac", _plain(*(f"-m mac N --mac-source 02:00:00:00:0{number}:02" for number in range(1, 5))), _way_in),
     Extension("u32", _plain("-m u32 N --u32 0>>24&0xf=5:15", "-m u32 N --u32 4&0xff=0:40")),
-    Extension("string", _plain("-m string --algo bm N --string pp",
-                               "-m string --algo kmp --to 60 N --hex-string |0001|")),
+    # Nothing that is so short that what TCP draws at random may have it.
+    Extension("string", _plain("-m string --algo bm N --string pppp",
+                               "-m string --algo kmp --to 60 N --hex-string |00004d|")),
     Extension("tcpmss", _of("tcp --tcp-flags SYN,RST SYN", "-m tcpmss N --mss 1460", "-m tcpmss N --mss 1000:1459")),
     Extension("tcpecn", _of("tcp", "-m ecn N --ecn-tcp-cwr", "-m ecn N --ecn-tcp-ece",
                             "-m ecn N --ecn-tcp-cwr N --ecn-ip-ect 0")),
