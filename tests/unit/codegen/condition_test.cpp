@@ -126,13 +126,6 @@ private:
     const std::vector<Askable> &askable_;
 };
 
-std::unique_ptr<Generator> make_generator(ir::Family family, std::uint64_t seed)
-{
-    if (family == ir::Family::ipv6)
-        return std::make_unique<Generator6>(seed);
-    return std::make_unique<Generator>(seed);
-}
-
 // What no packet of the generator has: a type of service, a traffic class.
 PacketBytes packet_of(ir::Family family, Generator &generator, Dice &dice)
 {

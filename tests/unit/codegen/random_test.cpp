@@ -19,13 +19,6 @@ using namespace test;
 
 class Random : public testing::TestWithParam<std::tuple<ir::Family, ir::Hook>> {};
 
-std::unique_ptr<Generator> make_generator(ir::Family family, std::uint64_t seed)
-{
-    if (family == ir::Family::ipv6)
-        return std::make_unique<Generator6>(seed);
-    return std::make_unique<Generator>(seed);
-}
-
 TEST_P(Random, AgreesWithTheReference)
 {
     if (const std::string why = why_no_bpf(); !why.empty())

@@ -3,6 +3,7 @@
 // Random tables that call instances, whose answers are dice: what becomes of a packet and what is
 // counted is what the interpreter has, with the same answers.
 #include "tests/unit/support/bpf.h"
+#include "tests/unit/support/decision.h"
 #include "tests/unit/support/random.h"
 #include "tests/unit/support/random6.h"
 #include "tests/unit/support/random_conditions.h"
@@ -114,13 +115,6 @@ protected:
             GTEST_SKIP() << why;
     }
 
-    [[nodiscard]] std::unique_ptr<Generator> packets(std::uint64_t seed) const
-    {
-        if (GetParam() == ir::Family::ipv6)
-            return std::make_unique<Generator6>(seed);
-        return std::make_unique<Generator>(seed);
-    }
-
     // The Ethernet header of packets is not changed by instances.
     static ir::Surroundings surroundings_of(const Devices &devices, std::uint32_t mark)
     {
@@ -143,7 +137,7 @@ TEST_P(RandomCalls, AreAsTheInterpreterHasThem)
     std::uint64_t counted = 0;
 
     for (std::uint64_t i = 0; i < tables; ++i) {
-        const auto generator = packets(first + i);
+        const auto generator = make_generator(GetParam(), first + i);
         Dice dice(first + i);
         ConditionGenerator conditions(first + i, GetParam());
         conditions.use_instances();

@@ -5,6 +5,7 @@
 // C and the one that is written for reading on every word of the key that was asked for.
 // BPFILTER_SEED repeats a run, BPFILTER_TEST_TABLES and BPFILTER_TEST_PACKETS say how many.
 #include "tests/unit/support/bpf.h"
+#include "tests/unit/support/decision.h"
 #include "tests/unit/support/random.h"
 #include "tests/unit/support/random6.h"
 #include "tests/unit/support/random_conditions.h"
@@ -30,13 +31,6 @@ protected:
     {
         if (const std::string why = why_no_bpf(); !why.empty())
             GTEST_SKIP() << why;
-    }
-
-    std::unique_ptr<Generator> packets(std::uint64_t seed) const
-    {
-        if (GetParam() == ir::Family::ipv6)
-            return std::make_unique<Generator6>(seed);
-        return std::make_unique<Generator>(seed);
     }
 
     // Fields of those parts that differ, by name.
@@ -87,7 +81,7 @@ TEST_P(Walker, AgreesWithTheInterpreter)
     std::uint64_t counted = 0;
 
     for (std::uint64_t i = 0; i < tables; ++i) {
-        const auto generator = packets(first + i);
+        const auto generator = make_generator(GetParam(), first + i);
         ConditionGenerator conditions(first + i, GetParam());
         for (int n = 0; n < 40; ++n) {
             const PacketBytes packet = generator->packet();

@@ -7,6 +7,8 @@
 #include "tests/unit/support/packet6.h"
 #include "tests/unit/support/random.h"
 
+#include <memory>
+
 namespace bpfilter::test {
 
 inline const std::vector<std::string> address6_names = {
@@ -234,5 +236,12 @@ private:
         result.emplace_back(std::move(match));
     }
 };
+
+inline std::unique_ptr<Generator> make_generator(ir::Family family, std::uint64_t seed)
+{
+    if (family == ir::Family::ipv6)
+        return std::make_unique<Generator6>(seed);
+    return std::make_unique<Generator>(seed);
+}
 
 } // namespace bpfilter::test

@@ -63,19 +63,6 @@ std::span<std::byte> Written::element(std::uint32_t number) const
     return elements_.bytes().subspan(std::size_t{element_size} * number, element_size);
 }
 
-std::uint32_t verdict_of(ir::Decision decision)
-{
-    switch (decision) {
-    case ir::Decision::accept:
-        return BPFILTER_ACCEPT;
-    case ir::Decision::queue:
-        return BPFILTER_QUEUE;
-    case ir::Decision::drop:
-        break;
-    }
-    return BPFILTER_DROP;
-}
-
 std::uint32_t Written::run_once(int program, std::uint32_t element, CalledPacket &packet)
 {
     const PacketBytes frame =

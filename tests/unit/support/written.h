@@ -6,7 +6,6 @@
 
 #include "tests/unit/support/packet.h"
 #include "umh/core/ir/counters.h"
-#include "umh/core/ir/evaluate.h"
 #include "umh/core/ir/key.h"
 #include "umh/core/ir/table.h"
 #include "umh/load/arena.h"
@@ -22,9 +21,6 @@ namespace bpfilter::test {
 
 // Where test_run shows the IP header: behind the Ethernet header.
 inline constexpr std::uint32_t test_run_l3 = 14;
-
-// How a program says what `evaluate` has decided.
-std::uint32_t verdict_of(ir::Decision decision);
 
 // What the module does with a packet that an instance is called for.
 struct CalledPacket {

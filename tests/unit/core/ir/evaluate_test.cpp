@@ -5,6 +5,7 @@
 // are lowered to, what keys are filled with and how conditions are asked are right, or wrong in
 // the same way in two sources that share nothing. BPFILTER_SEED repeats a run,
 // BPFILTER_TEST_TABLES sets how many tables there are.
+#include "tests/unit/support/decision.h"
 #include "tests/unit/support/key.h"
 #include "tests/unit/support/random.h"
 #include "tests/unit/support/random6.h"
@@ -19,28 +20,7 @@ namespace bpfilter::test {
 
 namespace {
 
-std::uint32_t number_of(ir::Decision decision)
-{
-    switch (decision) {
-    case ir::Decision::accept:
-        return BPFILTER_ACCEPT;
-    case ir::Decision::drop:
-        return BPFILTER_DROP;
-    case ir::Decision::queue:
-        return BPFILTER_QUEUE;
-    }
-    return ~0U;
-}
-
-class Evaluate : public testing::TestWithParam<ir::Family> {
-protected:
-    static std::unique_ptr<Generator> generator(std::uint64_t seed)
-    {
-        if (GetParam() == ir::Family::ipv6)
-            return std::make_unique<Generator6>(seed);
-        return std::make_unique<Generator>(seed);
-    }
-};
+class Evaluate : public testing::TestWithParam<ir::Family> {};
 
 std::vector<ir::Counted> counted(const Outcome &outcome, const PacketBytes &packet)
 {
@@ -56,7 +36,7 @@ TEST_P(Evaluate, AgreesWithTheReference)
     const std::uint64_t tables = number_from("BPFILTER_TEST_TABLES", 300);
     std::array<std::size_t, 3> decisions{};
     for (std::uint64_t i = 0; i < tables; ++i) {
-        const auto random = generator(first + i);
+        const auto random = make_generator(GetParam(), first + i);
         const BuiltTable table = random->table();
         for (int n = 0; n < 200; ++n) {
             const PacketBytes packet = random->packet();
@@ -66,7 +46,7 @@ TEST_P(Evaluate, AgreesWithTheReference)
                  {ir::Hook::local_in, ir::Hook::forward, ir::Hook::local_out}) {
                 const Outcome expected = judge(table, hook, packet, devices);
                 const ir::Outcome got = ir::evaluate(table, hook, key);
-                ASSERT_EQ(number_of(got.decision), expected.verdict)
+                ASSERT_EQ(verdict_of(got.decision), expected.verdict)
                     << "table " << i << ", packet " << n << ": " << describe(packet) << " in "
                     << devices.in << " out " << devices.out << '\n'
                     << ir::text(table);
@@ -85,7 +65,7 @@ TEST_P(Evaluate, AgreesWithTheReference)
 // can ask have equal keys.
 TEST_P(Evaluate, KeysOfOnePacketAreEqual)
 {
-    const auto random = generator(seed());
+    const auto random = make_generator(GetParam(), seed());
     for (int n = 0; n < 100; ++n) {
         const PacketBytes packet = random->packet();
         const Devices devices = random->device_pair();
